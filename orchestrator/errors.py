@@ -1,0 +1,69 @@
+"""The errors of the orchestrator: each says what happened, where, and what to do next.
+
+All are children of the product's one root, which is known here as `OrchestratorError`. Ids are kept
+as attributes, so that a program need not read them out of the message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from modules.errors import RootwardError
+
+OrchestratorError = RootwardError
+"""The root of every error that rootward raises."""
+
+
+class PlanError(OrchestratorError):
+    """A plan can't be made or read: an unknown kind, a doubled path, a foreign version."""
+
+
+class BadName(OrchestratorError):
+    """A deployment can't be called that; the message names the nearest name that it could have."""
+
+
+class NoRedis(OrchestratorError):
+    """No Redis was given, or the given one isn't reached; the address shows no password."""
+
+
+class MissingSecret(OrchestratorError):
+    """Something has to be signed or checked and no secret was given."""
+
+
+class UnknownDeployment(OrchestratorError):
+    """No deployment (or no such generation of it) has that name; near names are told."""
+
+    def __init__(self, message: str, *, name: str, near: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.name = name
+        self.near = tuple(near)
+
+
+class UnknownService(OrchestratorError):
+    """No service has that path; near paths are told."""
+
+    def __init__(self, message: str, *, service: str, near: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.service = service
+        self.near = tuple(near)
+
+
+class DeploymentFailed(OrchestratorError):
+    """A deployment ended as failed; `failures` are the tasks that failed, in order of finish."""
+
+    def __init__(
+        self, message: str, *, deployment: str, generation: int, failures: Sequence[object] = ()
+    ) -> None:
+        super().__init__(message)
+        self.deployment = deployment
+        self.generation = generation
+        self.failures = tuple(failures)
+
+
+class DeploymentCancelled(OrchestratorError):
+    """A deployment was cancelled, by hand or by a newer generation of its name."""
+
+    def __init__(self, message: str, *, deployment: str, generation: int) -> None:
+        super().__init__(message)
+        self.deployment = deployment
+        self.generation = generation

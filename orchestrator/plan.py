@@ -1,0 +1,321 @@
+"""The plan of a deployment: its tasks, the edges between them, and the services that it keeps.
+
+A plan is a directed acyclic graph in an order in which it could run. It is made from planned modules
+(`collect` reads those from a tree) by a pure function: no Redis, no clock, no user code. How a plan is
+drawn is `plan_text`'s; how it is stored is the store's. Each task stands after all that it waits for,
+ids and paths are unique, and every module's edges lead only to modules below it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from .errors import PlanError
+
+PLAN_VERSION = 1
+
+
+class Kind(StrEnum):
+    """What a task does for its module; `join` is the meeting point between two kinds."""
+
+    TRAIN = "train"
+    PREPARE = "prepare"
+    DEPLOY = "deploy"
+    EVAL = "eval"
+    JOIN = "join"
+
+
+ALL_KINDS: tuple[Kind, ...] = (Kind.TRAIN, Kind.DEPLOY, Kind.EVAL)
+"""The kinds that a caller can ask for; `prepare` and `join` follow from them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One served module: what its replicas need and who calls it.
+
+    `parents` are the paths of the services that call this one and so stop before it;
+    `startup_timeout` is in seconds; `loads` are the paths that a replica holds in its process.
+    """
+
+    path: str
+    wanted: int = 1
+    parents: tuple[str, ...] = ()
+    loads: tuple[str, ...] = ()
+    port: int | None = None
+    resources: Mapping[str, float] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    startup_timeout: float = 60.0
+    repeatable: bool = True
+    exclusive: bool = False
+
+    @property
+    def stops_first(self) -> bool:
+        """Whether a replacement can't run beside the old replica whatever the workers offer."""
+        return self.port is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedModule:
+    """One module of a tree as the plan sees it: `children` index the sequence that holds it."""
+
+    path: str
+    children: tuple[int, ...] = ()
+    kinds: frozenset[str] = frozenset()
+    service: Service | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One task: `path` is its module's (None for a join), `after` the ids that it waits for."""
+
+    id: str
+    kind: Kind
+    path: str | None
+    after: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the task as `plan --json` prints it."""
+        return {
+            "id": self.id,
+            "kind": str(self.kind),
+            "module": self.path,
+            "after": list(self.after),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The tasks of a deployment in runnable order, and the services that it keeps alive.
+
+    `modules` are the paths of all modules that were planned, children first.
+    """
+
+    deployment: str
+    modules: tuple[str, ...] = ()
+    tasks: tuple[Task, ...] = ()
+    services: tuple[Service, ...] = ()
+
+    def __str__(self) -> str:
+        from .plan_text import draw
+
+        return draw(self)
+
+    def task(self, task_id: str) -> Task:
+        """Return the task of that id; KeyError when there is none."""
+        for task in self.tasks:
+            if task.id == task_id:
+                return task
+        raise KeyError(task_id)
+
+    def service(self, path: str) -> Service | None:
+        """Return the service at that path, or None for a module that isn't served."""
+        return next((service for service in self.services if service.path == path), None)
+
+    def levels(self) -> list[list[Task]]:
+        """Return the tasks level by level: each as early as what it waits for allows."""
+        depth: dict[str, int] = {}
+        levels: list[list[Task]] = []
+        for task in self.tasks:
+            level = max((depth[before] + 1 for before in task.after), default=0)
+            depth[task.id] = level
+            if level == len(levels):
+                levels.append([])
+            levels[level].append(task)
+        return levels
+
+    def critical_path(self, durations: Mapping[str, float] | None = None) -> list[Task]:
+        """Return the chain of tasks that decides how long the whole takes, first task first.
+
+        `durations` gives seconds by task id; a task that it lacks counts 1, a join nothing.
+        """
+        given = durations or {}
+        ends: dict[str, float] = {}
+        longest: dict[str, str | None] = {}
+        for task in self.tasks:
+            before = max(task.after, key=lambda id_: ends[id_], default=None)
+            longest[task.id] = before
+            own = given.get(task.id, 0.0 if task.kind is Kind.JOIN else 1.0)
+            ends[task.id] = (ends[before] if before is not None else 0.0) + own
+        by_id = {task.id: task for task in self.tasks}
+        chain: list[Task] = []
+        step = max(ends, key=lambda id_: ends[id_], default=None)
+        while step is not None:
+            chain.append(by_id[step])
+            step = longest[step]
+        return chain[::-1]
+
+    def reduced(self) -> dict[str, tuple[str, ...]]:
+        """Return, by task id, the edges that remain when those that follow from others are left out."""
+        from .reduction import reduce_edges
+
+        return reduce_edges(self.tasks)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document that `plan --json` prints."""
+        return {"deployment": self.deployment, "tasks": [task.to_json() for task in self.tasks]}
+
+    def to_mermaid(self) -> str:
+        """Return the plan as a mermaid flowchart."""
+        from .plan_text import mermaid
+
+        return mermaid(self)
+
+    def to_bytes(self) -> bytes:
+        """Return the plan as the msgpack that is stored with the generation."""
+        import msgpack
+
+        packed = msgpack.packb(
+            {
+                "v": PLAN_VERSION,
+                "deployment": self.deployment,
+                "modules": list(self.modules),
+                "tasks": [[t.id, str(t.kind), t.path, list(t.after)] for t in self.tasks],
+                "services": [asdict(service) for service in self.services],
+            }
+        )
+        return bytes(packed)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Plan:
+        """Read what `to_bytes` wrote; PlanError when it isn't a plan that this version reads."""
+        import msgpack
+
+        try:
+            fields = msgpack.unpackb(data)
+            if fields["v"] != PLAN_VERSION:
+                raise PlanError(
+                    f"the stored plan has version {fields['v']}, this rootward reads {PLAN_VERSION}: "
+                    "submit the tree again with this version"
+                )
+            return cls(
+                deployment=fields["deployment"],
+                modules=tuple(fields["modules"]),
+                tasks=tuple(
+                    Task(id=id_, kind=Kind(kind), path=path, after=tuple(after))
+                    for id_, kind, path, after in fields["tasks"]
+                ),
+                services=tuple(_service(each) for each in fields["services"]),
+            )
+        except (ValueError, KeyError, TypeError) as cause:
+            raise PlanError(f"the stored plan can't be read ({cause}): submit again") from cause
+
+
+def _service(fields: dict[str, Any]) -> Service:
+    fields["parents"] = tuple(fields["parents"])
+    fields["loads"] = tuple(fields["loads"])
+    return Service(**fields)
+
+
+def parse_kinds(kinds: Iterable[str]) -> frozenset[Kind]:
+    """Return the kinds asked for; PlanError names one that nobody can ask for, or that none was."""
+    asked = [kinds] if isinstance(kinds, str) else list(kinds)
+    allowed = {str(kind): kind for kind in ALL_KINDS}
+    unknown = [kind for kind in asked if str(kind) not in allowed]
+    if unknown or not asked:
+        what = f"{str(unknown[0])!r} is no kind of task" if unknown else "no kind of task was given"
+        raise PlanError(f"{what}: choose from {', '.join(allowed)}")
+    return frozenset(allowed[str(kind)] for kind in asked)
+
+
+def make_plan(
+    deployment: str,
+    modules: Sequence[PlannedModule],
+    kinds: Iterable[str] = ALL_KINDS,
+) -> Plan:
+    """Make the plan of the modules, which stand children first, with their tasks of the kinds."""
+    wanted = parse_kinds(kinds)
+    _check_paths(modules)
+    by_kind = {kind: _tasks_of_kind(modules, kind) for kind in ALL_KINDS if kind in wanted}
+    trains = by_kind.get(Kind.TRAIN, [])
+    planned: list[Task] = [*trains, *_prepares(modules, trains, Kind.DEPLOY in wanted)]
+    barrier: Task | None = None
+    for kind, tasks in by_kind.items():
+        if kind is not Kind.TRAIN:
+            planned += [_behind(task, barrier) for task in tasks]
+        later = [other for other, found in by_kind.items() if found and _stands_after(other, kind)]
+        if tasks and later:
+            ids = tuple(task.id for task in tasks)
+            barrier = Task(id=f"{Kind.JOIN}:{kind}", kind=Kind.JOIN, path=None, after=ids)
+            planned.append(barrier)
+    services = tuple(m.service for m in modules if m.service is not None and Kind.DEPLOY in wanted)
+    return Plan(
+        deployment=deployment,
+        modules=tuple(module.path for module in modules),
+        tasks=tuple(planned),
+        services=services,
+    )
+
+
+def _stands_after(later: Kind, earlier: Kind) -> bool:
+    return ALL_KINDS.index(later) > ALL_KINDS.index(earlier)
+
+
+def _behind(task: Task, barrier: Task | None) -> Task:
+    if barrier is None:
+        return task
+    return Task(id=task.id, kind=task.kind, path=task.path, after=(barrier.id, *task.after))
+
+
+def _tasks_of_kind(modules: Sequence[PlannedModule], kind: Kind) -> list[Task]:
+    return [
+        Task(
+            id=f"{kind}:{module.path}",
+            kind=kind,
+            path=module.path,
+            after=tuple(f"{kind}:{path}" for path in _nearest(modules, module, kind)),
+        )
+        for module in modules
+        if kind in module.kinds
+    ]
+
+
+def _nearest(modules: Sequence[PlannedModule], module: PlannedModule, kind: Kind) -> list[str]:
+    """Return the paths of the nearest modules below that have work of the kind.
+
+    Edges pass through modules without such work. The walk is done for each module that has work
+    instead of handing sets upwards, which would copy long ones once a level in a deep tree.
+    """
+    found: list[str] = []
+    seen: set[int] = set()
+    stack = list(reversed(module.children))
+    while stack:
+        index = stack.pop()
+        if index in seen:
+            continue
+        seen.add(index)
+        if kind in modules[index].kinds:
+            found.append(modules[index].path)
+        else:
+            stack.extend(reversed(modules[index].children))
+    return found
+
+
+def _prepares(
+    modules: Sequence[PlannedModule], trains: Sequence[Task], deploys: bool
+) -> list[Task]:
+    trained = {task.path: task.id for task in trains}
+    return [
+        Task(
+            id=f"{Kind.PREPARE}:{module.path}",
+            kind=Kind.PREPARE,
+            path=module.path,
+            after=tuple(trained[path] for path in module.service.loads if path in trained),
+        )
+        for module in modules
+        if deploys and module.service is not None
+    ]
+
+
+def _check_paths(modules: Sequence[PlannedModule]) -> None:
+    paths: set[str] = set()
+    for index, module in enumerate(modules):
+        if module.path in paths:
+            raise PlanError(
+                f"two modules have the path {module.path!r}: give one of them another name"
+            )
+        paths.add(module.path)
+        if any(child >= index for child in module.children):
+            raise PlanError(f"module {module.path!r} stands before a module that it holds")

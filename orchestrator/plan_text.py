@@ -1,0 +1,85 @@
+"""Drawings of a plan: the tree that `rootward plan` prints, and a mermaid flowchart.
+
+Only text is made here; what a plan holds is `plan`'s. A drawing depends on nothing but the plan, so
+the same plan is drawn the same way everywhere.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from .plan import Kind, Plan, Service
+
+_SHAPES = {
+    Kind.TRAIN: ("[", "]"),
+    Kind.PREPARE: ("([", "])"),
+    Kind.DEPLOY: ("[[", "]]"),
+    Kind.EVAL: ("[/", "/]"),
+    Kind.JOIN: ("((", "))"),
+}
+
+
+def draw(plan: Plan) -> str:
+    """Draw the modules of the plan as a tree, each with its kinds of work, in plain text."""
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for task in plan.tasks:
+        if task.path is not None:
+            kinds[task.path].append(str(task.kind))
+    children: dict[str, list[str]] = defaultdict(list)
+    roots: list[str] = []
+    for path in plan.modules:
+        above = path.rpartition("/")[0]
+        (children[above] if above else roots).append(path)
+    services = {service.path: service for service in plan.services}
+    lines = [_headline(plan)]
+    # An explicit stack: a chain of thousands of modules is drawn too.
+    stack = [(path, "", "", "") for path in reversed(roots)]
+    while stack:
+        path, indent, branch, below = stack.pop()
+        part = path if not branch else path.rpartition("/")[2]
+        lines.append(f"{indent}{branch}{_line(part, kinds[path], services.get(path))}".rstrip())
+        own = children[path]
+        for index in range(len(own) - 1, -1, -1):
+            last = index == len(own) - 1
+            branch_below = "└- " if last else "|- "
+            stack.append((own[index], indent + below, branch_below, "    " if last else "|   "))
+    return "\n".join(lines)
+
+
+def _headline(plan: Plan) -> str:
+    work = sum(task.kind is not Kind.JOIN for task in plan.tasks)
+    levels = len(plan.levels())
+    return (
+        f"{plan.deployment}: {_count(work, 'task')} on {_count(levels, 'level')}, "
+        f"{_count(len(plan.services), 'service')}"
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def _line(part: str, kinds: list[str], service: Service | None) -> str:
+    words = f"{part}  {', '.join(kinds)}" if kinds else part
+    if service is None:
+        return words
+    notes = [f"{_count(service.wanted, 'replica')}"]
+    if service.port is not None:
+        notes.append(f"port {service.port}: replaced stop-then-start")
+    if service.resources:
+        needs = " ".join(f"{name}={amount:g}" for name, amount in service.resources.items())
+        notes.append(f"{needs}: replaced stop-then-start where a worker can't offer it twice")
+    return f"{words}  ({'; '.join(notes)})"
+
+
+def mermaid(plan: Plan) -> str:
+    """Draw the tasks and the edges that matter (the reduced ones) as a mermaid flowchart."""
+    names = {task.id: f"t{index}" for index, task in enumerate(plan.tasks)}
+    lines = ["flowchart BT"]
+    for task in plan.tasks:
+        opening, closing = _SHAPES[task.kind]
+        label = task.id.replace('"', "#quot;")
+        lines.append(f'    {names[task.id]}{opening}"{label}"{closing}')
+    for task_id, before in plan.reduced().items():
+        lines.extend(f"    {names[each]} --> {names[task_id]}" for each in before)
+    return "\n".join(lines)
