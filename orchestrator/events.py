@@ -1,0 +1,126 @@
+"""The events of a deployment: their names, what each one means, and the record of one.
+
+`TABLE` is the whole list, in the order of a deployment's life; logging uses the same names. Events
+are written by the Redis scripts in the same step as what they tell, so that history never differs
+from state. Reading the stream is the store's; this file owns names and shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class EventName(StrEnum):
+    """Every event that there is."""
+
+    SUBMITTED = "submitted"
+    PROGRESSING = "progressing"
+    TASK_STARTED = "task.started"
+    TASK_SUCCEEDED = "task.succeeded"
+    TASK_FAILED = "task.failed"
+    TASK_RETRIED = "task.retried"
+    TASK_LOST = "task.lost"
+    TASK_SKIPPED = "task.skipped"
+    TASK_CANCELLED = "task.cancelled"
+    REPLICA_STARTING = "replica.starting"
+    REPLICA_READY = "replica.ready"
+    REPLICA_UNREADY = "replica.unready"
+    REPLICA_LOST = "replica.lost"
+    REPLICA_STOPPED = "replica.stopped"
+    DEPLOYMENT_READY = "deployment.ready"
+    DEPLOYMENT_DEGRADED = "deployment.degraded"
+    DEPLOYMENT_FAILED = "deployment.failed"
+    DEPLOYMENT_CANCELLED = "deployment.cancelled"
+    DEPLOYMENT_STOPPING = "deployment.stopping"
+    DEPLOYMENT_STOPPED = "deployment.stopped"
+
+
+TABLE: Mapping[EventName, str] = {
+    EventName.SUBMITTED: "the generation is stored; its first tasks are about to be queued",
+    EventName.PROGRESSING: "the first task has started, or a resumed generation goes on",
+    EventName.TASK_STARTED: "a worker runs the task: worker, attempt",
+    EventName.TASK_SUCCEEDED: "the task's outcome is stored: worker, attempt",
+    EventName.TASK_FAILED: "the task has failed for good: worker, attempt, reason",
+    EventName.TASK_RETRIED: "the task raised and is queued again: worker, attempt, reason",
+    EventName.TASK_LOST: "the task's worker died and the task is queued again: worker, attempt",
+    EventName.TASK_SKIPPED: "what the task waits for failed; it never runs: reason",
+    EventName.TASK_CANCELLED: "the task was cancelled: reason",
+    EventName.REPLICA_STARTING: "a replica is being started: path, worker",
+    EventName.REPLICA_READY: "a replica answers and is published: path, worker",
+    EventName.REPLICA_UNREADY: "a replica fails its probes and gets no calls: path, reason",
+    EventName.REPLICA_LOST: "a replica ended by itself or with its worker: path, reason",
+    EventName.REPLICA_STOPPED: "a replica ended because it was to: path",
+    EventName.DEPLOYMENT_READY: "all tasks have succeeded and all wanted replicas are ready",
+    EventName.DEPLOYMENT_DEGRADED: "replicas are missing from a deployment that was ready",
+    EventName.DEPLOYMENT_FAILED: "the generation ended as failed: reason",
+    EventName.DEPLOYMENT_CANCELLED: "the generation was cancelled: reason",
+    EventName.DEPLOYMENT_STOPPING: "the generation's replicas are being stopped: reason",
+    EventName.DEPLOYMENT_STOPPED: "no replica of the generation is left",
+}
+
+ENDING: frozenset[str] = frozenset(
+    {
+        EventName.DEPLOYMENT_FAILED,
+        EventName.DEPLOYMENT_CANCELLED,
+        EventName.DEPLOYMENT_STOPPED,
+    }
+)
+"""The events after which a generation starts nothing more by itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One entry of a deployment's history.
+
+    `id` is its place in the stream, `at` Unix seconds by the clock of Redis; what an event doesn't
+    concern is None.
+    """
+
+    id: str
+    event: str
+    deployment: str
+    generation: int
+    at: float
+    task: str | None = None
+    path: str | None = None
+    kind: str | None = None
+    state: str | None = None
+    worker: str | None = None
+    attempt: int | None = None
+    reason: str | None = None
+    replica: str | None = None
+
+    @classmethod
+    def from_fields(cls, id_: str, deployment: str, fields: Mapping[Any, Any]) -> Event:
+        """Read a stream entry; empty fields count as absent, unknown ones are left out."""
+        text = {_text(key): _text(value) for key, value in fields.items()}
+        present = {key: value for key, value in text.items() if value}
+        attempt = present.get("attempt")
+        return cls(
+            id=id_,
+            event=present.get("event", ""),
+            deployment=deployment,
+            generation=int(present.get("gen", "0")),
+            at=float(present.get("at", "0")),
+            attempt=int(attempt) if attempt else None,
+            **{name: present.get(name) for name in _TEXTS},
+        )
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the generation starts nothing more by itself after this."""
+        return self.event in ENDING
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the event as `events --json` prints it, without what it doesn't concern."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+_TEXTS = ("task", "path", "kind", "state", "worker", "reason", "replica")
+
+
+def _text(value: object) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

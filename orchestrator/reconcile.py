@@ -1,0 +1,187 @@
+"""What to do so that what runs becomes what was asked for: one pure function.
+
+`reconcile(desired, observed, now)` looks at one generation and returns actions; the controller
+carries them out. It is level-triggered: it remembers nothing, so a lost action is only a delay, and
+calling it twice asks for the same. It never starts what nobody asked for, never stops a service
+before the services that call it, and never has more starts under way than replicas are missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+FIRST_BACKOFF_S = 0.2
+LONGEST_BACKOFF_S = 30.0
+DRAIN_GRACE_S = 10.0
+
+
+class Wish(Enum):
+    """What a generation is to do about its services."""
+
+    GROW = auto()
+    """It progresses: only services that were deployed once are brought to their number."""
+    KEEP = auto()
+    """It is ready or degraded: all services are brought to their number."""
+    LEAVE = auto()
+    """It failed as the first of its name: what runs stays, nothing is started."""
+    END = auto()
+    """It stops, or is a failed replacement: everything is stopped, parents first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceWish:
+    """One service: how many replicas, and the services that call it.
+
+    `gives_way` says that a newer generation can't start its replica beside ours.
+    """
+
+    path: str
+    wanted: int
+    parents: tuple[str, ...] = ()
+    gives_way: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desired:
+    """What one generation should look like; `deadline_at` in Unix seconds by the clock of Redis."""
+
+    wish: Wish
+    services: tuple[ServiceWish, ...] = ()
+    deadline_at: float | None = None
+    owner_gone: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenReplica:
+    """One replica as registered: `state` is one of the replica states."""
+
+    id: str
+    path: str
+    agent_id: str
+    state: str
+    since: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """The repairs that were asked for lately for one service: how many, and when the last."""
+
+    count: int
+    last_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """What one generation looks like: `open_starts` counts start jobs that haven't ended, by path."""
+
+    replicas: tuple[SeenReplica, ...] = ()
+    deployed: frozenset[str] = frozenset()
+    open_starts: Mapping[str, int] = field(default_factory=dict)
+    trials: Mapping[str, Trial] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartReplica:
+    """Submit the repair that starts one more replica of the service."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopReplica:
+    """Tell the agent to drain the replica for at most `grace_s` seconds and to end it."""
+
+    replica: str
+    path: str
+    agent_id: str
+    grace_s: float = DRAIN_GRACE_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopGeneration:
+    """Mark the generation as stopping."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailGeneration:
+    """Mark the generation as failed."""
+
+    reason: str
+
+
+Action = StartReplica | StopReplica | StopGeneration | FailGeneration
+
+_GONE = frozenset({"stopped", "lost"})
+_COUNTED = frozenset({"starting", "ready", "unready"})
+
+
+def reconcile(desired: Desired, observed: Observed, now: float) -> list[Action]:
+    """Return what to do about one generation at the time `now` (Unix seconds)."""
+    if desired.owner_gone and desired.wish is not Wish.END:
+        return [StopGeneration(reason="the program that owns it has ended")]
+    if desired.deadline_at is not None and desired.wish is Wish.GROW:
+        if now >= desired.deadline_at:
+            return [FailGeneration(reason="its deadline has passed")]
+    if desired.wish is Wish.END:
+        return list(_stops_from_the_top(desired, observed))
+    actions: list[Action] = []
+    for service in desired.services:
+        actions += _settle(service, desired.wish, observed, now)
+    return actions
+
+
+def backoff_s(count: int) -> float:
+    """Return how long to wait after the `count`-th try to start a replica, in seconds."""
+    # Past this the doubling is above the cap anyway, and no float overflows.
+    return min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** min(count - 1, 16))
+
+
+def _stops_from_the_top(desired: Desired, observed: Observed) -> list[StopReplica]:
+    """Stop every replica whose callers are gone; the next call goes on below them."""
+    present = {replica.path for replica in observed.replicas if replica.state not in _GONE}
+    waiting = {
+        service.path
+        for service in desired.services
+        if any(parent in present for parent in service.parents)
+    }
+    return [
+        _stop(replica)
+        for replica in observed.replicas
+        if replica.state not in _GONE and replica.path not in waiting
+    ]
+
+
+def _settle(service: ServiceWish, wish: Wish, observed: Observed, now: float) -> list[Action]:
+    counted = [
+        replica
+        for replica in observed.replicas
+        if replica.path == service.path and replica.state in _COUNTED
+    ]
+    wanted = 0 if service.gives_way else service.wanted
+    surplus = len(counted) - wanted
+    if surplus > 0:
+        # A replica that is prepared for a deploy yet to come is no surplus.
+        if wish is Wish.GROW and service.path not in observed.deployed:
+            return []
+        return [_stop(replica) for replica in sorted(counted, key=_worth)[:surplus]]
+    may_start = wish is Wish.KEEP or (wish is Wish.GROW and service.path in observed.deployed)
+    missing = -surplus - observed.open_starts.get(service.path, 0)
+    if missing <= 0 or not may_start:
+        return []
+    trial = observed.trials.get(service.path)
+    if trial is not None and now < trial.last_at + backoff_s(trial.count):
+        return []
+    return [StartReplica(path=service.path)] * missing
+
+
+def _worth(replica: SeenReplica) -> tuple[int, float, str]:
+    """Order replicas by how little is lost with them: not ready ones, then the youngest."""
+    return (("unready", "starting", "ready").index(replica.state), -replica.since, replica.id)
+
+
+def _stop(replica: SeenReplica) -> StopReplica:
+    return StopReplica(replica=replica.id, path=replica.path, agent_id=replica.agent_id)
