@@ -1,0 +1,128 @@
+"""Who signed what: the keys derived from the one secret, and the seals made with them.
+
+Redis is not trusted with code: jobs, plans, trees, states and endpoints are signed when they are
+written and checked before they are used.  Each purpose has a key of its own, and every signature
+binds the place it was made for (deployment, generation, task), so that a signed thing copied
+elsewhere is worth nothing.  Only agents, clients and the command line hold a Signer; the processes
+that run user code get the call key of their own deployment and nothing more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from modules import codec
+from modules.errors import SignatureError
+
+JOB_FUNCTION: Final = "worker.jobs.run_task"
+
+
+class Signer:
+    """Signs and checks everything that a deployment keeps in Redis.
+
+    `secret` signs; `previous` are older secrets that are still accepted, so that a secret can be
+    rotated without stopping anything.
+    """
+
+    def __init__(self, secret: bytes, *, previous: Iterable[bytes] = ()) -> None:
+        """Derive nothing yet; keys are derived on first use and kept."""
+        self._secrets = (secret, *previous)
+        self._derived: dict[str, tuple[bytes, ...]] = {}
+
+    def sign_job(self, name: str, generation: int, task: str, job_id: str) -> bytes:
+        """Sign the right to run `task` as the job `job_id` (32 bytes)."""
+        return _mac(self._keys("job")[0], (name, str(generation), task, job_id))
+
+    def verify_job(
+        self, name: str, generation: int, task: str, job_id: str, signature: bytes
+    ) -> None:
+        """Raise SignatureError unless `sign_job` of a holder of the secret made `signature`."""
+        self._verify("job", (name, str(generation), task, job_id), signature)
+
+    def seal_tree(self, definition: bytes, name: str, generation: int) -> bytes:
+        """Sign the packed tree of one generation."""
+        return self._seal("tree", definition, name, generation)
+
+    def open_tree(self, sealed: bytes, name: str, generation: int) -> bytes:
+        """Return the packed tree; raises SignatureError."""
+        return self._open("tree", sealed, name, generation)
+
+    def seal_plan(self, plan: bytes, name: str, generation: int) -> bytes:
+        """Sign the stored plan of one generation."""
+        return self._seal("plan", plan, name, generation)
+
+    def open_plan(self, sealed: bytes, name: str, generation: int) -> bytes:
+        """Return the stored plan; raises SignatureError."""
+        return self._open("plan", sealed, name, generation)
+
+    def seal_state(self, entry: bytes, name: str, generation: int) -> bytes:
+        """Sign one entry of a generation's state log."""
+        return self._seal("state", entry, name, generation)
+
+    def open_state(self, sealed: bytes, name: str, generation: int) -> bytes:
+        """Return the entry of a state log; raises SignatureError."""
+        return self._open("state", sealed, name, generation)
+
+    def call_key(self, name: str) -> bytes:
+        """Key that signs the calls between the processes of one deployment (32 bytes)."""
+        return _mac(self._keys("call")[0], (name,))
+
+    def call_token(self, name: str) -> str:
+        """Token (64 hex digits) that opens a deployment's replicas to callers off loopback."""
+        return _mac(self._keys("token")[0], (name,)).hex()
+
+    def sign_endpoint(self, name: str, generation: int, path: str, replica: str, at: str) -> bytes:
+        """Sign that `replica` of `path` answers at `at` (its URL and token, joined by a space)."""
+        return _mac(self._keys("endpoint")[0], (name, str(generation), path, replica, at))
+
+    def verify_endpoint(
+        self, place: tuple[str, int, str, str], at: str, signature: bytes
+    ) -> None:
+        """Check the endpoint record of `place` (name, generation, path, replica).
+
+        Raises SignatureError: such a record is to be left out, never called.
+        """
+        name, generation, path, replica = place
+        self._verify("endpoint", (name, str(generation), path, replica, at), signature)
+
+    def _keys(self, purpose: str) -> tuple[bytes, ...]:
+        keys = self._derived.get(purpose)
+        if keys is None:
+            keys = tuple(
+                hmac.digest(secret, b"rootward 1 " + purpose.encode(), hashlib.sha256)
+                for secret in self._secrets
+            )
+            self._derived[purpose] = keys
+        return keys
+
+    def _verify(self, purpose: str, parts: Sequence[str], signature: bytes) -> None:
+        if not any(
+            hmac.compare_digest(_mac(key, parts), signature) for key in self._keys(purpose)
+        ):
+            raise SignatureError(
+                f"{purpose} of {'/'.join(parts[:3])}: not signed with this secret; set the same "
+                "ROOTWARD_SECRET here as where it was made"
+            )
+
+    def _seal(self, purpose: str, body: bytes, name: str, generation: int) -> bytes:
+        return codec.seal(body, self._keys(purpose)[0], f"{purpose}|{name}@{generation}")
+
+    def _open(self, purpose: str, sealed: bytes, name: str, generation: int) -> bytes:
+        return codec.unseal(sealed, self._keys(purpose), f"{purpose}|{name}@{generation}")
+
+
+def payload(signer: Signer, name: str, generation: int, task: str, job_id: str) -> bytes:
+    """Make the RQ job data of a task: the one function, its arguments and their signature."""
+    from .queue import Serializer
+
+    signature = signer.sign_job(name, generation, task, job_id)
+    return Serializer.dumps((JOB_FUNCTION, None, (name, generation, task, job_id, signature), {}))
+
+
+def _mac(key: bytes, parts: Sequence[str]) -> bytes:
+    # Length-prefixed parts: ("a", "bc") and ("ab", "c") must not sign alike.
+    message = b"".join(b"%d:%s" % (len(raw := part.encode()), raw) for part in parts)
+    return hmac.digest(key, message, hashlib.sha256)

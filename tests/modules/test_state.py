@@ -1,0 +1,160 @@
+"""What a task changes arrives in another copy of the tree, and nothing else does."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from modules import ModuleBase, portable, state
+from modules.errors import NotPortable, StateTooLarge
+from modules.tree import Tree
+
+LIMIT = 1 << 20
+
+
+class Member(ModuleBase):
+    def __init__(self, name: str) -> None:
+        super().__init__(name=name)
+        self.weights: list[int] = []
+        self.score = 0.0
+
+
+class Ensemble(ModuleBase):
+    def __init__(self) -> None:
+        super().__init__(name="ensemble")
+        self.members = [Member("a"), Member("b")]
+        self.best: Member | None = None
+        self.notes: dict[str, int] = {"kept": 1}
+
+
+def twins() -> tuple[Tree, Tree]:
+    tree = Tree(Ensemble(), "ensemble")
+    return tree, portable.unpack(portable.pack(tree))
+
+
+def carry(source: Tree, path: str, change: Any, target: Tree) -> list[bytes]:
+    with state.Recorder(source, path, LIMIT) as recorder:
+        change(source.module_at(path))
+    for entry in recorder.changes():
+        state.apply(target, entry)
+    return recorder.changes()
+
+
+def test_set_replaced_mutated_and_deleted_attributes_of_the_own_module_arrive() -> None:
+    source, target = twins()
+
+    def change(member: Any) -> None:
+        member.weights.append(3)
+        member.score = 0.5
+        member.extra = (1, 2)
+
+    carry(source, "ensemble/a", change, target)
+    member: Any = target.module_at("ensemble/a")
+    assert (member.weights, member.score, member.extra) == ([3], 0.5, (1, 2))
+
+    carry(source, "ensemble/a", lambda member: delattr(member, "extra"), target)
+    assert not hasattr(member, "extra")
+
+
+def test_an_alias_stays_the_same_object() -> None:
+    source, target = twins()
+    carry(source, "ensemble", lambda root: setattr(root, "best", root.members[1]), target)
+    root: Any = target.root
+    assert root.best is root.members[1]
+    assert root.best is target.module_at("ensemble/b")
+
+
+def test_what_is_set_on_another_module_arrives() -> None:
+    source, target = twins()
+    carry(source, "ensemble/a", lambda _: setattr(source.root, "notes", {"from": 1}), target)
+    root: Any = target.root
+    assert root.notes == {"from": 1}
+
+
+def test_a_task_that_changes_nothing_makes_no_entry() -> None:
+    source, target = twins()
+    assert carry(source, "ensemble", lambda root: list(root.members), target) == []
+
+
+def test_the_same_value_set_again_on_the_own_module_makes_no_entry() -> None:
+    source, target = twins()
+    assert carry(source, "ensemble/a", lambda m: setattr(m, "weights", []), target) == []
+
+
+def test_a_failed_task_records_nothing_and_stops_watching() -> None:
+    source, _ = twins()
+    recorder = state.Recorder(source, "ensemble", LIMIT)
+    with pytest.raises(ZeroDivisionError), recorder:
+        source.root.broken = 1
+        raise ZeroDivisionError
+    source.root.later = 1
+    assert recorder.changes() == []
+
+
+def test_what_cannot_travel_is_named() -> None:
+    source, _ = twins()
+    with (
+        pytest.raises(NotPortable, match=r"ensemble/a.*lock|lock.*ensemble/a"),
+        state.Recorder(source, "ensemble/a", LIMIT),
+    ):
+        source.module_at("ensemble/a").lock = threading.Lock()
+
+
+def test_local_attributes_stay_where_they_are() -> None:
+    class Held(ModuleBase):
+        local_attributes = ("lock",)
+
+    root = Held(name="held")
+    tree = Tree(root, "held")
+    with state.Recorder(tree, "held", LIMIT) as recorder:
+        root.lock = threading.Lock()
+    assert recorder.changes() == []
+    assert "lock" not in vars(portable.unpack(portable.pack(tree)).root)
+
+
+def test_an_untouched_attribute_that_cannot_travel_is_no_error() -> None:
+    source, _ = twins()
+    source.root.lock = threading.Lock()
+    with state.Recorder(source, "ensemble", LIMIT) as recorder:
+        source.root.other = 1
+    assert len(recorder.changes()) == 1
+
+
+def test_a_state_over_the_limit_says_what_to_do() -> None:
+    source, _ = twins()
+    with (
+        pytest.raises(StateTooLarge, match="shared storage"),
+        state.Recorder(source, "ensemble/a", 1_000),
+    ):
+        source.module_at("ensemble/a").blob = b"x" * 2_000
+
+
+def test_a_local_run_records_names_without_needing_portable_values() -> None:
+    source, _ = twins()
+    with state.Recorder(source, "ensemble/a", None):
+        source.module_at("ensemble/a").lock = threading.Lock()
+    assert list(source.root.state_dict()) == ["a.lock"]
+
+
+def test_state_dict_holds_what_tasks_changed_and_loads_into_a_fresh_tree() -> None:
+    source, target = twins()
+    with state.Recorder(source, "ensemble/a", LIMIT):
+        source.module_at("ensemble/a").score = 0.75
+    with state.Recorder(source, "ensemble", LIMIT):
+        source.root.notes = {"x": 1}
+    states = source.root.state_dict()
+    assert states == {"notes": {"x": 1}, "a.score": 0.75}
+    target.root.load_state_dict(states)
+    fresh: Any = target.root
+    assert (fresh.notes, fresh.members[0].score) == ({"x": 1}, 0.75)
+    assert target.root.state_dict() == states
+
+
+def test_loading_a_state_of_another_shape_changes_nothing() -> None:
+    source, _ = twins()
+    with pytest.raises(KeyError, match="nobody"):
+        source.root.load_state_dict({"notes": {}, "nobody.score": 1})
+    root: Any = source.root
+    assert root.notes == {"kept": 1}

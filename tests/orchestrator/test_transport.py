@@ -1,0 +1,63 @@
+"""Signatures bind what was signed to the place it was made for, and to one secret."""
+
+from __future__ import annotations
+
+import pytest
+
+from modules.errors import SignatureError
+from orchestrator.queue import Serializer
+from orchestrator.transport import JOB_FUNCTION, Signer, payload
+
+SIGNER = Signer(b"secret")
+
+
+def test_a_job_runs_under_its_own_signature_only() -> None:
+    signature = SIGNER.sign_job("a", 1, "train:a", "j-1")
+    SIGNER.verify_job("a", 1, "train:a", "j-1", signature)
+    for other in (("b", 1, "train:a", "j-1"), ("a", 2, "train:a", "j-1"),
+                  ("a", 1, "train:b", "j-1"), ("a", 1, "train:a", "j-2")):  # fmt: skip
+        with pytest.raises(SignatureError):
+            SIGNER.verify_job(*other, signature)
+    with pytest.raises(SignatureError):
+        Signer(b"another").verify_job("a", 1, "train:a", "j-1", signature)
+
+
+def test_parts_cannot_be_shifted_into_each_other() -> None:
+    assert SIGNER.sign_job("a", 1, "bc", "d") != SIGNER.sign_job("a", 1, "b", "cd")
+
+
+def test_seals_open_for_the_same_generation_and_purpose_only() -> None:
+    sealed = SIGNER.seal_tree(b"tree", "a", 1)
+    assert SIGNER.open_tree(sealed, "a", 1) == b"tree"
+    with pytest.raises(SignatureError):
+        SIGNER.open_tree(sealed, "a", 2)
+    with pytest.raises(SignatureError):
+        SIGNER.open_state(sealed, "a", 1)
+
+
+def test_a_previous_secret_is_accepted_during_a_rotation() -> None:
+    old, new = Signer(b"old"), Signer(b"new", previous=[b"old"])
+    assert new.open_tree(old.seal_tree(b"t", "a", 1), "a", 1) == b"t"
+    new.verify_job("a", 1, "t", "j", old.sign_job("a", 1, "t", "j"))
+    with pytest.raises(SignatureError):
+        old.open_tree(new.seal_tree(b"t", "a", 1), "a", 1)
+
+
+def test_an_endpoint_record_is_good_for_its_place_and_address() -> None:
+    at = "http://127.0.0.1:1 token"
+    signature = SIGNER.sign_endpoint("a", 1, "a/b", "r1", at)
+    SIGNER.verify_endpoint(("a", 1, "a/b", "r1"), at, signature)
+    with pytest.raises(SignatureError):
+        SIGNER.verify_endpoint(("a", 1, "a/b", "r1"), "http://evil:1 token", signature)
+
+
+def test_call_keys_and_tokens_differ_by_deployment_and_do_not_show_the_secret() -> None:
+    assert SIGNER.call_key("a") != SIGNER.call_key("b")
+    assert SIGNER.call_token("a") != SIGNER.call_key("a").hex()
+
+
+def test_a_payload_names_the_one_function_and_carries_its_signature() -> None:
+    function, instance, args, kwargs = Serializer.loads(payload(SIGNER, "a", 1, "train:a", "j"))
+    assert (function, instance, kwargs) == (JOB_FUNCTION, None, {})
+    name, generation, task, job_id, signature = args
+    SIGNER.verify_job(name, generation, task, job_id, signature)
