@@ -1,0 +1,249 @@
+"""A handle on one generation of a deployment: watch it, wait for it, end it.
+
+A Deployment holds no state of its own; every answer is read from the store when it is asked for.
+Waiting blocks on the generation's event stream and reads the state after each event, so that it
+returns within milliseconds of the change and never depends on an event that was missed.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from .errors import DeploymentCancelled, DeploymentFailed, UnknownDeployment
+from .failure import explain
+from .snapshot import read_failures, read_status
+
+if TYPE_CHECKING:
+    from .events import Event
+    from .records import GenerationRecord, LogLine
+    from .status import Status
+    from .store import Store
+    from .transport import Signer
+
+BLOCK_MS = 1000
+NOTICE_AFTER_S = 2.0
+_FINAL = frozenset({"failed", "cancelled", "stopped"})
+
+
+class Deployment:
+    """One generation of a deployment: `id` is NAME@GENERATION."""
+
+    def __init__(
+        self, store: Store, name: str, generation: int, *, signer: Signer | None = None
+    ) -> None:
+        self.name = name
+        self.generation = generation
+        self._store = store
+        self._signer = signer
+
+    def __repr__(self) -> str:
+        return f"<Deployment {self.id}>"
+
+    @property
+    def id(self) -> str:
+        """`NAME@GENERATION`."""
+        return f"{self.name}@{self.generation}"
+
+    def wait(self, timeout: float | None = None) -> Deployment:
+        """Return the deployment when it is ready.
+
+        `timeout` is in seconds. Raises DeploymentFailed, which names each failed task;
+        DeploymentCancelled; TimeoutError, after which the deployment goes on. While no live worker
+        could run what is next, standard error says why.
+        """
+        for _ in self.progress(timeout=timeout):
+            pass
+        return self
+
+    def progress(
+        self, *, timeout: float | None = None, after: str = "0"
+    ) -> Iterator[Event | None]:
+        """Yield the events until the deployment is ready, and None when nothing happened for a while.
+
+        Raises what `wait` raises.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        notice = Notice(self._why_waiting)
+        while True:
+            record = self._record()
+            events = self._store.events(self.name, after, block_ms=0)
+            while events:
+                for event in events:
+                    after = event.id
+                    if event.generation == self.generation:
+                        yield event
+                events = self._store.events(self.name, after, block_ms=0)
+            if self._is_settled(record):
+                return
+            left = BLOCK_MS if deadline is None else (deadline - time.monotonic()) * 1000
+            if left <= 0:
+                raise TimeoutError(
+                    f"{self.id} isn't ready after {timeout:g} s and goes on: "
+                    f"see `rootward status {self.name}`"
+                )
+            waited = self._store.events(self.name, after, block_ms=max(1, int(min(left, BLOCK_MS))))
+            if waited:
+                notice.moved()
+            else:
+                notice.tick()
+                yield None
+            for event in waited:
+                after = event.id
+                if event.generation == self.generation:
+                    yield event
+
+    def status(self) -> Status:
+        """Return how the generation is at this moment."""
+        return read_status(self._store, self._record(), self._signer)
+
+    def events(self, follow: bool = True, *, after: str = "0") -> Iterator[Event]:
+        """Yield the generation's events from the first (or from the one `after` that id) on.
+
+        With `follow` it goes on until the generation has ended; without, until what is known now.
+        """
+        while True:
+            ended = not follow or self._has_ended(self._record())
+            events = self._store.events(self.name, after, block_ms=0 if ended else BLOCK_MS)
+            for event in events:
+                after = event.id
+                if event.generation == self.generation:
+                    yield event
+            if ended and not events:
+                return
+
+    def logs(
+        self, task: str | None = None, follow: bool = False, *, module: str | None = None
+    ) -> Iterator[LogLine]:
+        """Yield the output of one task (`KIND:PATH`), of one module, or of all.
+
+        With `follow` it goes on until the generation has ended. A `task` without a kind is taken
+        for a module's path.
+        """
+        if task is not None and ":" not in task:
+            task, module = None, task
+        after = "0"
+        while True:
+            ended = not follow or self._has_ended(self._record())
+            lines = self._store.logs(
+                self.name, self.generation, after, path=module, block_ms=0 if ended else BLOCK_MS
+            )
+            for line in lines:
+                after = line.id
+                if task is None or line.task == task:
+                    yield line
+            if ended and not lines:
+                return
+
+    def cancel(self, reason: str = "cancelled by hand") -> Deployment:
+        """Start nothing more of it and end what runs; its task outcomes stay."""
+        self._store.cancel(self.name, self.generation, reason)
+        return self
+
+    def resume(self) -> Deployment:
+        """Run what has not succeeded again, and bring back replicas that are gone."""
+        self._store.resume(self.name, self.generation)
+        return self
+
+    def stop(self) -> Deployment:
+        """Stop what it serves, parents before children; `wait_stopped` returns when all is gone."""
+        self._store.stop(self.name, self.generation)
+        return self
+
+    def wait_stopped(self, timeout: float | None = None) -> Deployment:
+        """Return when nothing of the generation runs any more; TimeoutError after `timeout` seconds."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        after = "0"
+        while not self._has_ended(record := self._record()):
+            left = BLOCK_MS if deadline is None else (deadline - time.monotonic()) * 1000
+            if left <= 0:
+                raise TimeoutError(f"{self.id} is still {record.state} after {timeout:g} s")
+            events = self._store.events(
+                self.name, after, block_ms=max(1, int(min(left, BLOCK_MS)))
+            )
+            after = events[-1].id if events else after
+        return self
+
+    def _record(self) -> GenerationRecord:
+        record = self._store.generation(self.name, self.generation)
+        if record is None:
+            raise UnknownDeployment(
+                f"{self.id} isn't known any more: its history has been removed",
+                name=self.name,
+            )
+        return record
+
+    def _is_settled(self, record: GenerationRecord) -> bool:
+        """Return whether it is ready; raise when it can't become so any more."""
+        match str(record.state):
+            case "ready":
+                return True
+            case "failed":
+                raise self._failed(record)
+            case "cancelled":
+                raise self._cancelled(record, "was cancelled")
+            case "stopping" | "stopped":
+                raise self._cancelled(record, "has been stopped")
+            case _:
+                return False
+
+    def _has_ended(self, record: GenerationRecord) -> bool:
+        state = str(record.state)
+        if state in _FINAL:
+            # A failed first generation keeps the replicas that are ready.
+            return not self._live_replicas()
+        return state == "ready" and not record.services
+
+    def _live_replicas(self) -> int:
+        replicas = self._store.replicas(self.name, self.generation)
+        return sum(str(replica.state) not in {"stopped", "lost"} for replica, _ in replicas)
+
+    def _failed(self, record: GenerationRecord) -> DeploymentFailed:
+        failures = read_failures(self._store, self.name, self.generation)
+        skipped = [
+            task.id
+            for task in self._store.tasks(self.name, self.generation)
+            if task.state == "skipped" and task.kind != "join"
+        ]
+        return DeploymentFailed(
+            explain(self.name, self.generation, record.reason, failures, skipped),
+            deployment=self.name,
+            generation=self.generation,
+            failures=failures,
+        )
+
+    def _cancelled(self, record: GenerationRecord, what: str) -> DeploymentCancelled:
+        reason = f": {record.reason}" if record.reason else ""
+        return DeploymentCancelled(
+            f"{self.id} {what}{reason}; submit again, or `rootward resume {self.name}`",
+            deployment=self.name,
+            generation=self.generation,
+        )
+
+    def _why_waiting(self) -> str | None:
+        return self.status().reason
+
+
+class Notice:
+    """Tells whoever waits, once for each reason, why nothing happens."""
+
+    def __init__(self, reason: Callable[[], str | None]) -> None:
+        self._reason = reason
+        self._told: str | None = None
+        self._since = time.monotonic()
+
+    def moved(self) -> None:
+        """Something happened: begin to count anew."""
+        self._since = time.monotonic()
+        self._told = None
+
+    def tick(self) -> None:
+        """Nothing happened: after a while, look for the reason and print it."""
+        if time.monotonic() - self._since < NOTICE_AFTER_S:
+            return
+        reason = self._reason()
+        if reason is not None and reason != self._told:
+            print(f"waiting: {reason}", file=sys.stderr, flush=True)
+        self._told = reason

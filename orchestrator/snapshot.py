@@ -1,0 +1,142 @@
+"""Reading the state of things from the store into the frozen pictures that callers get.
+
+Everything here only reads. What is returned is `status`'s and `failure`'s records; how they are
+shown is left to the command line, and how to wait for a change to `deployment`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .failure import TAIL_LINES, Failure
+from .plan import Plan
+from .status import EndpointStatus, Offer, ServiceStatus, Status, TaskStatus, why_waiting
+
+if TYPE_CHECKING:
+    from .records import AgentRecord, GenerationRecord, ReplicaRecord, TaskRecord
+    from .store import Store
+    from .transport import Signer
+
+_GONE = frozenset({"stopped", "lost"})
+_UNFINISHED = frozenset({"pending", "progressing"})
+
+
+def read_status(store: Store, record: GenerationRecord, signer: Signer | None = None) -> Status:
+    """Return the picture of one generation.
+
+    With a `signer` the resources that its services need are known too, so that the reason why it
+    waits can name them.
+    """
+    name, generation = record.name, record.generation
+    tasks = tuple(_task(each) for each in store.tasks(name, generation))
+    reason = record.reason or None
+    if reason is None and record.state in _UNFINISHED:
+        needs = {} if signer is None else _needs(read_plan(store, signer, name, generation))
+        reason = why_waiting(tasks, needs, [_offer(agent) for agent in store.agents()])
+    return Status(
+        deployment=name,
+        generation=generation,
+        state=str(record.state),
+        reason=reason,
+        created_at=record.created_at,
+        ended_at=record.ended_at,
+        tasks=tasks,
+        services=read_services(store, record),
+    )
+
+
+def read_plan(store: Store, signer: Signer, name: str, generation: int) -> Plan | None:
+    """Return the stored plan of a generation, or None when it is gone; raises SignatureError."""
+    sealed = store.plan(name, generation)
+    return None if sealed is None else Plan.from_bytes(signer.open_plan(sealed, name, generation))
+
+
+def read_services(store: Store, record: GenerationRecord) -> tuple[ServiceStatus, ...]:
+    """Return the services of a generation, each with its live replicas."""
+    if not record.services:
+        return ()
+    found: dict[str, list[EndpointStatus]] = defaultdict(list)
+    for replica, lease_ms in store.replicas(record.name, record.generation):
+        if replica.state not in _GONE:
+            found[replica.path].append(_endpoint(replica, lease_ms))
+    return tuple(
+        ServiceStatus(
+            service=path,
+            deployment=record.name,
+            generation=record.generation,
+            wanted=wanted,
+            endpoints=tuple(found[path]),
+        )
+        for path, wanted in record.services.items()
+    )
+
+
+def read_failures(store: Store, name: str, generation: int) -> tuple[Failure, ...]:
+    """Return the failed tasks of a generation in order of finish, each with the tail of its log."""
+    failed = [task for task in store.tasks(name, generation) if task.state == "failed"]
+    if not failed:
+        return ()
+    tails = _tails(store, name, generation, {task.id for task in failed})
+    failed.sort(key=lambda task: task.ended_at or 0.0)
+    return tuple(_failure(task, tails[task.id]) for task in failed)
+
+
+def _tails(store: Store, name: str, generation: int, tasks: set[str]) -> dict[str, list[str]]:
+    written: dict[str, str] = defaultdict(str)
+    for line in store.logs(name, generation):
+        if line.task in tasks:
+            written[line.task] = (written[line.task] + line.text)[-65536:]
+    return defaultdict(list, {t: text.splitlines()[-TAIL_LINES:] for t, text in written.items()})
+
+
+def _failure(task: TaskRecord, tail: Sequence[str]) -> Failure:
+    error = task.error or {}
+    return Failure(
+        task=task.id,
+        module=task.path,
+        worker=task.worker or None,
+        attempt=task.attempt,
+        error_type=error.get("type", ""),
+        message=error.get("message", "") or task.reason or "",
+        traceback=error.get("traceback", ""),
+        log_tail=tuple(tail),
+    )
+
+
+def _task(record: TaskRecord) -> TaskStatus:
+    return TaskStatus(
+        id=record.id,
+        kind=str(record.kind),
+        module=record.path,
+        state=str(record.state),
+        attempt=record.attempt,
+        worker=record.worker or None,
+        queued_at=record.queued_at,
+        started_at=record.started_at,
+        ended_at=record.ended_at,
+        error=record.error,
+        reason=record.reason or None,
+    )
+
+
+def _endpoint(replica: ReplicaRecord, lease_ms: int) -> EndpointStatus:
+    return EndpointStatus(
+        url=replica.url,
+        replica=replica.replica,
+        worker=replica.worker,
+        state=str(replica.state),
+        lease_ms=lease_ms,
+    )
+
+
+def _needs(plan: Plan | None) -> dict[str, dict[str, float]]:
+    services = () if plan is None else plan.services
+    return {each.path: dict(each.resources) for each in services if each.resources}
+
+
+def _offer(agent: AgentRecord) -> Offer:
+    return Offer(
+        worker=agent.worker, resources=agent.resources, takes_work=agent.state != "quiet"
+    )
