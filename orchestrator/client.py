@@ -14,7 +14,7 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from .collect import plan_tree
+from .collect import is_whole, plan_tree
 from .connection import Clients, check
 from .definition import Definition, Subject
 from .deployment import Deployment
@@ -163,10 +163,9 @@ class Client:
 
         asked = parse_kinds(kinds)
         definition = Definition.of(tree_or_target, name=name, by_value=by_value)
-        whole = recursive or not definition.tree.nodes[-1].children
         order = Order(
             kinds=tuple(str(kind) for kind in ALL_KINDS if kind in asked),
-            makes_current=Kind.DEPLOY in asked and whole,
+            makes_current=Kind.DEPLOY in asked and is_whole(definition.tree, recursive=recursive),
             retries=retries,
             timeout=timeout,
             history_s=self.settings.history_days * 86400,

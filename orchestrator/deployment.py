@@ -9,23 +9,23 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, assert_never
 
 from .errors import DeploymentCancelled, DeploymentFailed, UnknownDeployment
 from .failure import explain
-from .snapshot import read_failures, read_status
+from .snapshot import GONE, read_failures, read_status
+from .states import DeploymentState, TaskState
 
 if TYPE_CHECKING:
     from .events import Event
-    from .records import GenerationRecord, LogLine
+    from .records import GenerationRecord, LogEntry
     from .status import Status
     from .store import Store
     from .transport import Signer
 
 BLOCK_MS = 1000
 NOTICE_AFTER_S = 2.0
-_FINAL = frozenset({"failed", "cancelled", "stopped"})
 
 
 class Deployment:
@@ -58,42 +58,32 @@ class Deployment:
             pass
         return self
 
-    def progress(
-        self, *, timeout: float | None = None, after: str = "0"
-    ) -> Iterator[Event | None]:
-        """Yield the events until the deployment is ready, and None when nothing happened for a while.
+    def progress(self, *, timeout: float | None = None) -> Iterator[Event | None]:
+        """Yield each event until the deployment is ready, and None when nothing comes for a second.
 
-        Raises what `wait` raises.
+        Raises what `wait` raises, after the events that led to it.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         notice = Notice(self._why_waiting)
+        after, block_ms = "0", 0
         while True:
+            # The state first: all events that led to it are then there to be read.
             record = self._record()
-            events = self._store.events(self.name, after, block_ms=0)
-            while events:
-                for event in events:
-                    after = event.id
-                    if event.generation == self.generation:
-                        yield event
-                events = self._store.events(self.name, after, block_ms=0)
-            if self._is_settled(record):
-                return
-            left = BLOCK_MS if deadline is None else (deadline - time.monotonic()) * 1000
-            if left <= 0:
-                raise TimeoutError(
-                    f"{self.id} isn't ready after {timeout:g} s and goes on: "
-                    f"see `rootward status {self.name}`"
-                )
-            waited = self._store.events(self.name, after, block_ms=max(1, int(min(left, BLOCK_MS))))
-            if waited:
-                notice.moved()
-            else:
-                notice.tick()
-                yield None
-            for event in waited:
+            events = self._store.events(self.name, after, block_ms=block_ms)
+            for event in events:
                 after = event.id
                 if event.generation == self.generation:
                     yield event
+            if events:
+                notice.moved()
+                block_ms = 0
+                continue
+            if self._is_settled(record):
+                return
+            if block_ms:
+                notice.tick()
+                yield None
+            block_ms = self._block_ms(deadline)
 
     def status(self) -> Status:
         """Return how the generation is at this moment."""
@@ -116,7 +106,7 @@ class Deployment:
 
     def logs(
         self, task: str | None = None, follow: bool = False, *, module: str | None = None
-    ) -> Iterator[LogLine]:
+    ) -> Iterator[LogEntry]:
         """Yield the output of one task (`KIND:PATH`), of one module, or of all.
 
         With `follow` it goes on until the generation has ended. A `task` without a kind is taken
@@ -153,16 +143,22 @@ class Deployment:
         return self
 
     def wait_stopped(self, timeout: float | None = None) -> Deployment:
-        """Return when nothing of the generation runs any more; TimeoutError after `timeout` seconds."""
+        """Return when nothing of it runs any more; TimeoutError after `timeout` seconds."""
         deadline = None if timeout is None else time.monotonic() + timeout
         after = "0"
-        while not self._has_ended(record := self._record()):
-            left = BLOCK_MS if deadline is None else (deadline - time.monotonic()) * 1000
-            if left <= 0:
-                raise TimeoutError(f"{self.id} is still {record.state} after {timeout:g} s")
-            events = self._store.events(
-                self.name, after, block_ms=max(1, int(min(left, BLOCK_MS)))
-            )
+        while not self._has_ended(self._record()):
+            block_ms = self._block_ms(deadline)
+            events = self._store.events(self.name, after, block_ms=block_ms)
+            after = events[-1].id if events else after
+        return self
+
+    def wait_unserved(self, paths: Sequence[str], timeout: float | None = None) -> Deployment:
+        """Return when no replica of the services at `paths` runs; TimeoutError after `timeout` s."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        after = "0"
+        while self._live_replicas(paths):
+            block_ms = self._block_ms(deadline)
+            events = self._store.events(self.name, after, block_ms=block_ms)
             after = events[-1].id if events else after
         return self
 
@@ -175,37 +171,53 @@ class Deployment:
             )
         return record
 
+    def _block_ms(self, deadline: float | None) -> int:
+        """Return how long to block next; TimeoutError when the deadline has passed."""
+        left_s = BLOCK_MS / 1000 if deadline is None else deadline - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError(
+                f"the wait for {self.id} has ended and it is {self._record().state} and goes on: "
+                f"see `rootward status {self.name}`"
+            )
+        return max(1, min(int(left_s * 1000), BLOCK_MS))
+
     def _is_settled(self, record: GenerationRecord) -> bool:
         """Return whether it is ready; raise when it can't become so any more."""
-        match str(record.state):
-            case "ready":
+        match record.state:
+            case DeploymentState.READY:
                 return True
-            case "failed":
+            case DeploymentState.PENDING | DeploymentState.PROGRESSING | DeploymentState.DEGRADED:
+                return False
+            case DeploymentState.FAILED:
                 raise self._failed(record)
-            case "cancelled":
+            case DeploymentState.CANCELLED:
                 raise self._cancelled(record, "was cancelled")
-            case "stopping" | "stopped":
+            case DeploymentState.STOPPING | DeploymentState.STOPPED:
                 raise self._cancelled(record, "has been stopped")
             case _:
-                return False
+                assert_never(record.state)
 
     def _has_ended(self, record: GenerationRecord) -> bool:
-        state = str(record.state)
-        if state in _FINAL:
-            # A failed first generation keeps the replicas that are ready.
-            return not self._live_replicas()
-        return state == "ready" and not record.services
+        if record.is_over:
+            return True
+        ending = record.state.is_final or record.state is DeploymentState.STOPPING
+        return ending and not self._live_replicas()
 
-    def _live_replicas(self) -> int:
-        replicas = self._store.replicas(self.name, self.generation)
-        return sum(str(replica.state) not in {"stopped", "lost"} for replica, _ in replicas)
+    def _live_replicas(self, paths: Sequence[str] | None = None) -> list[str]:
+        # With its workers gone nobody may be left to say so: what has no lease runs no more.
+        return [
+            replica.replica
+            for replica, lease_ms in self._store.replicas(self.name, self.generation)
+            if lease_ms > 0 and replica.state not in GONE
+            if paths is None or replica.path in paths
+        ]
 
     def _failed(self, record: GenerationRecord) -> DeploymentFailed:
         failures = read_failures(self._store, self.name, self.generation)
         skipped = [
             task.id
             for task in self._store.tasks(self.name, self.generation)
-            if task.state == "skipped" and task.kind != "join"
+            if task.state is TaskState.SKIPPED and task.kind != "join"
         ]
         return DeploymentFailed(
             explain(self.name, self.generation, record.reason, failures, skipped),
@@ -215,7 +227,7 @@ class Deployment:
         )
 
     def _cancelled(self, record: GenerationRecord, what: str) -> DeploymentCancelled:
-        reason = f": {record.reason}" if record.reason else ""
+        reason = f" ({record.reason})" if record.reason else ""
         return DeploymentCancelled(
             f"{self.id} {what}{reason}; submit again, or `rootward resume {self.name}`",
             deployment=self.name,

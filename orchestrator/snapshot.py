@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from .failure import TAIL_LINES, Failure
 from .plan import Plan
+from .states import ReplicaState, TaskState
 from .status import EndpointStatus, Offer, ServiceStatus, Status, TaskStatus, why_waiting
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from .store import Store
     from .transport import Signer
 
-_GONE = frozenset({"stopped", "lost"})
-_UNFINISHED = frozenset({"pending", "progressing"})
+GONE = frozenset({ReplicaState.STOPPED, ReplicaState.LOST})
+"""The states of replicas that run no more."""
 
 
 def read_status(store: Store, record: GenerationRecord, signer: Signer | None = None) -> Status:
@@ -31,8 +32,8 @@ def read_status(store: Store, record: GenerationRecord, signer: Signer | None = 
     """
     name, generation = record.name, record.generation
     tasks = tuple(_task(each) for each in store.tasks(name, generation))
-    reason = record.reason or None
-    if reason is None and record.state in _UNFINISHED:
+    reason = record.reason
+    if reason is None and record.state.is_progressing:
         needs = {} if signer is None else _needs(read_plan(store, signer, name, generation))
         reason = why_waiting(tasks, needs, [_offer(agent) for agent in store.agents()])
     return Status(
@@ -59,7 +60,7 @@ def read_services(store: Store, record: GenerationRecord) -> tuple[ServiceStatus
         return ()
     found: dict[str, list[EndpointStatus]] = defaultdict(list)
     for replica, lease_ms in store.replicas(record.name, record.generation):
-        if replica.state not in _GONE:
+        if replica.state not in GONE:
             found[replica.path].append(_endpoint(replica, lease_ms))
     return tuple(
         ServiceStatus(
@@ -75,7 +76,7 @@ def read_services(store: Store, record: GenerationRecord) -> tuple[ServiceStatus
 
 def read_failures(store: Store, name: str, generation: int) -> tuple[Failure, ...]:
     """Return the failed tasks of a generation in order of finish, each with the tail of its log."""
-    failed = [task for task in store.tasks(name, generation) if task.state == "failed"]
+    failed = [task for task in store.tasks(name, generation) if task.state is TaskState.FAILED]
     if not failed:
         return ()
     tails = _tails(store, name, generation, {task.id for task in failed})
@@ -96,7 +97,7 @@ def _failure(task: TaskRecord, tail: Sequence[str]) -> Failure:
     return Failure(
         task=task.id,
         module=task.path,
-        worker=task.worker or None,
+        worker=task.worker,
         attempt=task.attempt,
         error_type=error.get("type", ""),
         message=error.get("message", "") or task.reason or "",
@@ -112,12 +113,12 @@ def _task(record: TaskRecord) -> TaskStatus:
         module=record.path,
         state=str(record.state),
         attempt=record.attempt,
-        worker=record.worker or None,
+        worker=record.worker,
         queued_at=record.queued_at,
         started_at=record.started_at,
         ended_at=record.ended_at,
         error=record.error,
-        reason=record.reason or None,
+        reason=record.reason,
     )
 
 
@@ -138,5 +139,7 @@ def _needs(plan: Plan | None) -> dict[str, dict[str, float]]:
 
 def _offer(agent: AgentRecord) -> Offer:
     return Offer(
-        worker=agent.worker, resources=agent.resources, takes_work=agent.state != "quiet"
+        worker=agent.info.worker,
+        resources=agent.info.resources,
+        takes_work=agent.info.state == "running",
     )

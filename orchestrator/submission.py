@@ -7,15 +7,14 @@ leaves no trace. All signatures are made here, because no script can sign. Writi
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .keys import Keys
 from .plan import Kind, Plan, Task
-from .queue import queue_name
+from .queue import job_id, resource_queue
 from .records import Submission, TaskSpec
 from .transport import Signer, payload
-
-NO_TIMEOUT = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +80,6 @@ class Writer:
                 data=self._data(plan.deployment, generation, index[task.id], task),
                 queue=self._queue(task, resources),
                 description=f"{plan.deployment}@{generation} {task.id}",
-                timeout=NO_TIMEOUT,
             )
             for task in plan.tasks
         )
@@ -90,9 +88,9 @@ class Writer:
         # A join never reaches a worker: the scripts settle it.
         if task.kind is Kind.JOIN:
             return b""
-        job_id = self.keys.job_id(name, generation, index)
-        return payload(self.signer, name, generation, task.id, job_id)
+        job = job_id(self.keys.prefix, name, generation, index)
+        return payload(self.signer, name, generation, task.id, job)
 
-    def _queue(self, task: Task, resources: dict[str, dict[str, float]]) -> str:
+    def _queue(self, task: Task, resources: Mapping[str, Mapping[str, float]]) -> str:
         holds = task.kind in {Kind.PREPARE, Kind.DEPLOY}
-        return queue_name(self.keys.prefix, resources.get(task.path or "", {}) if holds else {})
+        return resource_queue(self.keys.prefix, resources.get(task.path or "", {}) if holds else {})

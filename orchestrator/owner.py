@@ -1,0 +1,78 @@
+"""What a program owns: deployments that end with it, at exit or by lease when it was killed.
+
+One Owner stands for one program. Its lease is renewed by a thread of its own for as long as it owns
+anything; a program that dies without a word loses the lease, and the controller stops what it
+owned. A forked child never renews and never stops what its parent owns.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import socket
+import threading
+import uuid
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .store import Store
+
+log = logging.getLogger(__name__)
+
+
+class Owner:
+    """The lease of a program over the deployments that it made; `lease_s` in seconds."""
+
+    def __init__(self, store: Store, lease_s: float) -> None:
+        host = socket.gethostname().split(".")[0]
+        self.id = f"{host}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
+        self._store = store
+        self._lease_s = lease_s
+        self._pid = os.getpid()
+        self._names: dict[str, None] = {}
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The deployments that end with this program, in the order in which they were made."""
+        return tuple(self._names)
+
+    def take(self, name: str) -> None:
+        """Own the deployment `name`; to be called before it is submitted, so that no gap is left."""
+        self._renew()
+        self._names[name] = None
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=self._keep, name="rootward-owner", daemon=True
+            )
+            self._thread.start()
+            atexit.register(self.close)
+
+    def close(self) -> None:
+        """Stop everything that is owned and give up the lease; twice is harmless."""
+        if self._closing.is_set() or os.getpid() != self._pid:
+            return
+        self._closing.set()
+        atexit.unregister(self.close)
+        if self._thread is None:
+            return
+        self._thread.join(timeout=self._lease_s)
+        try:
+            for name in reversed(self._names):
+                self._store.stop(name)
+            self._store.disown(self.id)
+        except OSError as error:
+            # Redis is gone: when it is back the lease has run out, and the controller stops them.
+            log.warning("owner.unreached", extra={"reason": str(error)})
+
+    def _keep(self) -> None:
+        while not self._closing.wait(self._lease_s / 3):
+            try:
+                self._renew()
+            except OSError as error:
+                log.warning("owner.unreached", extra={"reason": str(error)})
+
+    def _renew(self) -> None:
+        self._store.own(self.id, int(self._lease_s * 1000))

@@ -1,0 +1,164 @@
+"""The local copy of the registry: who serves what, looked up without a round trip.
+
+One thread reads the stream of registry changes and reads anew what they touch, so a change is here
+within milliseconds. Endpoints whose signature doesn't hold are left out. While Redis is away the
+last table stays in use and everything is read again afterwards: an outage of Redis withdraws
+nobody. Who calls, and which replica gets the call, is left to `modules.calling`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from redis.exceptions import RedisError
+
+from modules.calling import PushedRoutes
+from modules.errors import SignatureError
+
+from .states import ReplicaState
+
+if TYPE_CHECKING:
+    from .records import ReplicaRecord
+    from .store import Store
+    from .transport import Signer
+
+log = logging.getLogger(__name__)
+
+BLOCK_MS = 1000
+RETRY_S = 0.5
+REFRESH_S = 15.0
+
+Table = dict[str, list[list[str]]]
+"""Endpoints by the path of their service: URL, token and replica id of each ready replica."""
+Place = tuple[str, int | None]
+"""A deployment's name and a generation, None for the one that is current."""
+
+
+class RegistryMirror:
+    """Follows the services of the deployments that somebody asked for."""
+
+    def __init__(self, store: Store, signer: Signer) -> None:
+        self._store = store
+        self._signer = signer
+        self._lock = threading.Lock()
+        self._routes: dict[Place, PushedRoutes] = {}
+        self._tables: dict[Place, Table] = {}
+        self._current: dict[str, int | None] = {}
+        self._callbacks: list[Callable[[str, int | None], None]] = []
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def routes(self, name: str, generation: int | None = None) -> PushedRoutes:
+        """Return the routes of a generation, or of whichever is current; they follow the registry."""
+        place = (name, generation)
+        with self._lock:
+            known = self._routes.get(place)
+            if known is not None:
+                return known
+            routes = PushedRoutes(self._signer.call_key(name))
+            self._routes[place] = routes
+            # The thread is there before the first read: what changes in between is read again.
+            self._start()
+        self._refresh([place])
+        return routes
+
+    def table(self, name: str, generation: int | None = None) -> Table:
+        """Return the endpoints of a generation, or of the current one, to be pushed elsewhere."""
+        self.routes(name, generation)
+        with self._lock:
+            return dict(self._tables.get((name, generation), {}))
+
+    def current(self, name: str) -> int | None:
+        """Return the current generation of a deployment whose current routes are followed."""
+        with self._lock:
+            return self._current.get(name)
+
+    def forget(self, name: str, generation: int | None = None) -> None:
+        """Follow a generation no longer."""
+        with self._lock:
+            self._routes.pop((name, generation), None)
+            self._tables.pop((name, generation), None)
+
+    def on_change(self, callback: Callable[[str, int | None], None]) -> None:
+        """Call back with name and generation (None: the current) when its table has changed.
+
+        The call comes from the mirror's own thread, or from the one that asked first.
+        """
+        self._callbacks.append(callback)
+
+    def close(self) -> None:
+        """Stop to follow; the last tables stay. Twice is harmless."""
+        self._closing.set()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout=2 * BLOCK_MS / 1000)
+
+    def _start(self) -> None:
+        if self._thread is None:
+            after = self._store.last_change()
+            self._thread = threading.Thread(
+                target=self._follow, args=(after,), name="rootward-registry", daemon=True
+            )
+            self._thread.start()
+
+    def _follow(self, after: str) -> None:
+        quiet_s = 0.0
+        while not self._closing.is_set():
+            try:
+                changes = self._store.changes(after, block_ms=BLOCK_MS)
+                touched = {change.name for change in changes}
+                quiet_s = 0.0 if touched else quiet_s + BLOCK_MS / 1000
+                # A stream that was cut short, or a store that came back older, tells nothing.
+                if quiet_s >= REFRESH_S:
+                    touched, quiet_s = {name for name, _ in self._places()}, 0.0
+                self._refresh(place for place in self._places() if place[0] in touched)
+                after = changes[-1].id if changes else after
+            except (RedisError, OSError) as error:
+                log.warning("registry.unreached", extra={"reason": str(error)})
+                self._closing.wait(RETRY_S)
+                # Whatever was missed meanwhile is read with the next round.
+                quiet_s = REFRESH_S
+
+    def _places(self) -> list[Place]:
+        with self._lock:
+            return list(self._routes)
+
+    def _refresh(self, places: Iterable[Place]) -> None:
+        for name, generation in list(places):
+            table = self._read(name, generation)
+            with self._lock:
+                routes = self._routes.get((name, generation))
+                changed = routes is not None and self._tables.get((name, generation)) != table
+                if routes is not None:
+                    self._tables[name, generation] = table
+            if routes is not None and changed:
+                routes.update(table)
+                for callback in self._callbacks:
+                    callback(name, generation)
+
+    def _read(self, name: str, generation: int | None) -> Table:
+        if generation is None:
+            record = self._store.deployment(name)
+            generation = record.current if record is not None else None
+            with self._lock:
+                self._current[name] = generation
+        if generation is None:
+            return {}
+        table: Table = defaultdict(list)
+        for replica, _ in self._store.replicas(name, generation):
+            if replica.state is ReplicaState.READY and self._is_signed(replica):
+                table[replica.path].append([replica.url, replica.token, replica.replica])
+        return dict(table)
+
+    def _is_signed(self, replica: ReplicaRecord) -> bool:
+        place = (replica.name, replica.generation, replica.path, replica.replica)
+        try:
+            self._signer.verify_endpoint(place, f"{replica.url} {replica.token}", replica.signature)
+        except SignatureError as error:
+            log.warning("registry.refused", extra={"reason": str(error)})
+            return False
+        return True
