@@ -1,0 +1,47 @@
+"""Fixtures of all tests: a server, a prefix of one's own, and settings that are nobody else's.
+
+A test asks for `redis_url` when it needs a server, and for `prefix` to have keys of its own there;
+nothing is ever flushed, so that tests can share the server and run side by side.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SECRET = "a secret that only these tests know, long enough for anyone"
+
+
+@pytest.fixture(autouse=True)
+def own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the settings of whoever runs the tests out of them."""
+    for name in os.environ:
+        if name == "REDIS_URL" or name.startswith("ROOTWARD_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """URL of a private server that lives as long as the test run."""
+    from orchestrator.embedded import EmbeddedServer
+
+    with EmbeddedServer() as server:
+        yield server.url
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A key prefix that no other test has."""
+    return f"test-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def secret() -> str:
+    """A secret that is good enough for a networked worker."""
+    return SECRET
