@@ -1,0 +1,183 @@
+"""Messages between an owner and its processes: msgpack frames over a unix socket.
+
+A frame is the length of its body (4 bytes), the number of file descriptors that travel with it (1
+byte) and the body.  A Channel is used in one of two ways: blocking, by templates, slots and replicas,
+or attached to an event loop, by owners, where a write never blocks.  End-of-file means that the
+other side is gone.  Both sides are our own processes: nothing here is checked against malice.
+"""
+
+from __future__ import annotations
+
+import array
+import os
+import socket
+import struct
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import asyncio
+
+Message = dict[str, Any]
+
+_HEADER: Final = struct.Struct(">IB")
+_READ_BYTES: Final = 1 << 18
+_MAX_FDS: Final = 8
+_FDS_SPACE: Final = socket.CMSG_SPACE(_MAX_FDS * array.array("i").itemsize)
+
+
+class Channel:
+    """One end of a socketpair; closing it is what the other side hears as the end."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        """Take over `sock`."""
+        self._sock = sock
+        self._received = bytearray()
+        self._received_fds: list[int] = []
+        self._send_lock = threading.Lock()
+        self._unsent: deque[tuple[memoryview, list[int]]] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._on_message: Callable[[Message, list[int]], None] | None = None
+        self._on_eof: Callable[[], None] | None = None
+
+    def fileno(self) -> int:
+        """Return the descriptor, -1 once it is closed."""
+        return self._sock.fileno()
+
+    def send(self, message: Message, fds: Sequence[int] = ()) -> None:
+        """Send a message, and duplicates of `fds` with it.
+
+        An attached channel never blocks and never raises: a dead peer is reported as the end. A
+        blocking one raises OSError.
+        """
+        frame = memoryview(_frame(message, len(fds)))
+        if self._loop is None:
+            with self._send_lock:
+                _send_all(self._sock, frame, fds)
+            return
+        # The caller may close its descriptors at once; the frame may have to wait.
+        self._unsent.append((frame, [os.dup(fd) for fd in fds]))
+        if len(self._unsent) == 1:
+            self._write()
+
+    def recv(self) -> tuple[Message, list[int]] | None:
+        """Wait for the next message and its descriptors; None is the end."""
+        while (item := self._next()) is None:
+            if not self._read():
+                return None
+        return item
+
+    def attach(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        on_message: Callable[[Message, list[int]], None],
+        on_eof: Callable[[], None],
+    ) -> None:
+        """Call back from `loop`, whose thread alone uses the channel from now on."""
+        self._sock.setblocking(False)
+        self._loop, self._on_message, self._on_eof = loop, on_message, on_eof
+        loop.add_reader(self._sock.fileno(), self._readable)
+
+    def close(self) -> None:
+        """Close this end; a second call does nothing, and no callback comes any more."""
+        if self._sock.fileno() < 0:
+            return
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.remove_reader(self._sock.fileno())
+            self._loop.remove_writer(self._sock.fileno())
+        while self._unsent:
+            _close_all(self._unsent.popleft()[1])
+        _close_all(self._received_fds)
+        self._sock.close()
+
+    def _next(self) -> tuple[Message, list[int]] | None:
+        import msgpack
+
+        if len(self._received) < _HEADER.size:
+            return None
+        length, count = _HEADER.unpack_from(self._received)
+        end = _HEADER.size + length
+        if len(self._received) < end:
+            return None
+        body = bytes(memoryview(self._received)[_HEADER.size : end])
+        del self._received[:end]
+        fds, self._received_fds = self._received_fds[:count], self._received_fds[count:]
+        return msgpack.unpackb(body, strict_map_key=False), fds
+
+    def _read(self) -> bool:
+        """Read once; False is the end. Raises BlockingIOError when nothing is there."""
+        try:
+            data, ancillary, _, _ = self._sock.recvmsg(_READ_BYTES, _FDS_SPACE)
+        except ConnectionError:
+            return False
+        for level, kind, fds in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                numbers = array.array("i")
+                numbers.frombytes(fds[: len(fds) - len(fds) % numbers.itemsize])
+                for fd in numbers:
+                    os.set_inheritable(fd, False)
+                self._received_fds.extend(numbers)
+        self._received += data
+        return bool(data)
+
+    def _readable(self) -> None:
+        assert self._on_message is not None
+        assert self._on_eof is not None
+        try:
+            is_open = self._read()
+        except (BlockingIOError, InterruptedError):
+            return
+        while self._sock.fileno() >= 0 and (item := self._next()) is not None:
+            self._on_message(*item)
+        if not is_open and self._sock.fileno() >= 0:
+            self.close()
+            self._on_eof()
+
+    def _write(self) -> None:
+        assert self._loop is not None
+        while self._unsent and self._sock.fileno() >= 0:
+            frame, fds = self._unsent[0]
+            try:
+                sent = socket.send_fds(self._sock, [frame], fds) if fds else self._sock.send(frame)
+            except (BlockingIOError, InterruptedError):
+                self._loop.add_writer(self._sock.fileno(), self._write)
+                return
+            except OSError:
+                # The reader reports the end, after what the peer had still said.
+                break
+            _close_all(fds)
+            if sent < len(frame):
+                self._unsent[0] = (frame[sent:], [])
+            else:
+                self._unsent.popleft()
+        while self._unsent:
+            _close_all(self._unsent.popleft()[1])
+        if self._sock.fileno() >= 0:
+            self._loop.remove_writer(self._sock.fileno())
+
+
+def pair() -> tuple[Channel, socket.socket]:
+    """Return an owner's end and the socket for the other process."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    return Channel(ours), theirs
+
+
+def _frame(message: Message, count: int) -> bytes:
+    import msgpack
+
+    body = msgpack.packb(message)
+    return _HEADER.pack(len(body), count) + bytes(body)
+
+
+def _send_all(sock: socket.socket, frame: memoryview, fds: Sequence[int]) -> None:
+    if fds:
+        frame = frame[socket.send_fds(sock, [frame], list(fds)) :]
+    sock.sendall(frame)
+
+
+def _close_all(fds: list[int]) -> None:
+    for fd in fds:
+        os.close(fd)
+    fds.clear()
