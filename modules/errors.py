@@ -1,0 +1,122 @@
+"""The errors of the module layer, and the one root that every error of rootward has.
+
+Each message says what happened, where, and what to do next; ids are attributes, so that a program
+need not read them out of the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class RootwardError(Exception):
+    """The root of every error that rootward raises."""
+
+
+class NestedDeployment(RootwardError):
+    """Something deploys a tree from inside an import of a TARGET or from inside a worker."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"update(), start() and eval() can't run here: {reason}; move the call under "
+            "if __name__ == '__main__':"
+        )
+        self.reason = reason
+
+
+class CycleError(RootwardError):
+    """A module holds itself, directly or through others; `modules` names the circle."""
+
+    def __init__(self, modules: Sequence[str]) -> None:
+        super().__init__(
+            f"these modules hold each other in a circle: {' -> '.join(modules)}; "
+            "take one of them out of its parent's attributes"
+        )
+        self.modules = tuple(modules)
+
+
+class TaskGetterError(RootwardError):
+    """A task getter returned something that can't be run."""
+
+
+class NotServed(RootwardError):
+    """A served module was called before it was started, or after it was stopped."""
+
+
+class ServeFailed(RootwardError):
+    """A served module's process did not get ready; `log_tail` are its last lines."""
+
+    def __init__(self, path: str, reason: str, log_tail: str = "") -> None:
+        tail = f"\nits last lines:\n{log_tail.rstrip()}" if log_tail.strip() else ""
+        super().__init__(f"{path} could not be served: {reason}{tail}")
+        self.path = path
+        self.reason = reason
+        self.log_tail = log_tail
+
+
+class TaskFailed(RootwardError):
+    """A task of a module raised; the cause is chained."""
+
+
+class CallError(RootwardError):
+    """A call of a served module failed on its way or there."""
+
+
+class Unavailable(CallError):
+    """No replica answered within the time that a call is held."""
+
+
+class RemoteError(CallError):
+    """A served module raised something whose class can't be imported here."""
+
+    def __init__(self, type_name: str, message: str, remote_traceback: str = "") -> None:
+        super().__init__(f"{type_name}: {message}")
+        self.type_name = type_name
+        self.message = message
+        self.remote_traceback = remote_traceback
+
+    def __reduce__(self) -> tuple[type[RemoteError], tuple[str, str, str]]:
+        """Travel with all three parts: the default would keep the joined message alone."""
+        return type(self), (self.type_name, self.message, self.remote_traceback)
+
+
+class CodecError(RootwardError):
+    """A value can't be encoded, or bytes can't be decoded."""
+
+
+class SignatureError(RootwardError):
+    """Data isn't signed, was changed, or was signed with another secret: nothing of it was used."""
+
+
+class CodeMismatch(RootwardError):
+    """The code, Python or format here differs from the submitter's."""
+
+
+class NotPortable(RootwardError):
+    """A module has an attribute that can't travel by value."""
+
+    def __init__(self, path: str, attribute: str) -> None:
+        super().__init__(
+            f"{path}: its attribute {attribute} can't travel to another process; make it in setup() "
+            "or in the call, name it in the class's local_attributes, or submit the tree by "
+            "reference (package.module:attribute)"
+        )
+        self.path = path
+        self.attribute = attribute
+
+
+class StateTooLarge(RootwardError):
+    """What a task changed on one module is above the limit (ROOTWARD_STATE_LIMIT, bytes)."""
+
+    def __init__(self, path: str, size: int, limit: int) -> None:
+        super().__init__(
+            f"{path}: a task changed {size:,} bytes of its state, the limit is {limit:,}; write it "
+            "to shared storage and keep the path, or raise ROOTWARD_STATE_LIMIT"
+        )
+        self.path = path
+        self.size = size
+        self.limit = limit
+
+
+class TargetError(RootwardError):
+    """A TARGET can't be imported, or is no module."""
