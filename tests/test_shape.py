@@ -12,8 +12,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -39,13 +37,13 @@ def files(*folders: str, suffix: str = ".py") -> list[Path]:
     return [path for path in found if "seed" not in path.parts]
 
 
-def identify(path: Path) -> str:
+def shown(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
 OURS = files(*PACKAGES)
 ALL = OURS + files(*PROGRAMS)
-TESTS = files("tests")
+LUA = files("orchestrator", suffix=".lua")
 
 
 def functions(path: Path) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
@@ -61,56 +59,57 @@ def functions(path: Path) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunc
     yield from visit(ast.parse(path.read_text()), "")
 
 
-@pytest.mark.parametrize("path", ALL + files("orchestrator", suffix=".lua"), ids=identify)
-def test_file_is_short_enough_to_be_read_at_once(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= MAX_FILE_LINES
+def test_every_file_is_short_enough_to_be_read_at_once() -> None:
+    lengths = {shown(path): len(path.read_text().splitlines()) for path in ALL + LUA}
+    assert {path: n for path, n in lengths.items() if n > MAX_FILE_LINES} == {}
 
 
-@pytest.mark.parametrize("path", ALL, ids=identify)
-def test_function_fits_on_a_screen(path: Path) -> None:
+def test_every_function_fits_on_a_screen() -> None:
     long = [
-        f"{function.name}: {length} lines"
+        f"{shown(path)}:{function.lineno} {function.name}: {length} lines"
+        for path in ALL
         for _, function in functions(path)
         if (length := (function.end_lineno or 0) - function.lineno + 1) > MAX_FUNCTION_LINES
     ]
     assert long == []
 
 
-@pytest.mark.parametrize("path", ALL, ids=identify)
-def test_constructor_takes_few_parameters(path: Path) -> None:
-    crowded = []
-    for owner, function in functions(path):
-        given = function.args
-        count = len(given.posonlyargs) + len(given.args) + len(given.kwonlyargs) - 1
-        if function.name == "__init__" and count > MAX_CONSTRUCTOR_PARAMETERS:
-            crowded.append(owner)
-    assert set(crowded) <= MANY_PARAMETERS
+def test_every_constructor_takes_few_parameters() -> None:
+    crowded = set()
+    for path in ALL:
+        for owner, function in functions(path):
+            given = function.args
+            count = len(given.posonlyargs) + len(given.args) + len(given.kwonlyargs) - 1
+            if function.name == "__init__" and count > MAX_CONSTRUCTOR_PARAMETERS:
+                crowded.add(owner)
+    assert crowded - MANY_PARAMETERS == set()
 
 
-@pytest.mark.parametrize("path", ALL, ids=identify)
-def test_file_opens_by_saying_what_it_owns(path: Path) -> None:
-    assert ast.get_docstring(ast.parse(path.read_text()))
+def test_every_file_opens_by_saying_what_it_owns() -> None:
+    silent = [shown(path) for path in ALL if not ast.get_docstring(ast.parse(path.read_text()))]
+    assert silent == []
 
 
-@pytest.mark.parametrize("path", OURS, ids=identify)
-def test_names_say_what_a_thing_is(path: Path) -> None:
-    assert not BANNED_FILE_NAMES.fullmatch(path.name)
-    vague = [f.name for _, f in functions(path) if BANNED_FUNCTION_NAMES.fullmatch(f.name)]
+def test_names_say_what_a_thing_is() -> None:
+    vague = [shown(path) for path in OURS if BANNED_FILE_NAMES.fullmatch(path.name)]
+    vague += [
+        f"{shown(path)}:{function.lineno} {function.name}"
+        for path in OURS
+        for _, function in functions(path)
+        if BANNED_FUNCTION_NAMES.fullmatch(function.name)
+    ]
     assert vague == []
 
 
-@pytest.mark.parametrize(
-    "path", ALL + files("orchestrator", suffix=".lua") + files("docs", suffix=".md"), ids=identify
-)
-def test_nothing_is_left_for_later(path: Path) -> None:
-    if path != Path(__file__):
-        assert not MARKERS.search(path.read_text())
+def test_nothing_is_left_for_later() -> None:
+    texts = [path for path in ALL + LUA + files("docs", suffix=".md") if path != Path(__file__)]
+    assert [shown(path) for path in texts if MARKERS.search(path.read_text())] == []
 
 
-@pytest.mark.parametrize("path", TESTS, ids=identify)
-def test_tests_wait_for_something_and_never_sleep(path: Path) -> None:
+def test_tests_wait_for_something_and_never_sleep() -> None:
     sleeps = [
-        node.lineno
+        f"{shown(path)}:{node.lineno}"
+        for path in files("tests")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call) and ast.unparse(node.func) in {"time.sleep", "sleep"}
     ]
