@@ -1,0 +1,268 @@
+"""ModuleBase: what a user's module inherits from.
+
+A module may train, deploy, infer and evaluate; it overrides what it can do.  Its submodules are the
+modules found in its attributes, in the order in which those were set, so that nothing has to be
+registered and nothing stale is kept.  How tasks are run is the executor's, how the tree is drawn is
+`display`'s, what tasks change is `state`'s.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .errors import TaskGetterError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from .calling import Routes
+    from .tree import Tree
+
+KINDS = ("train", "deploy", "eval")
+"""The kinds of work in the order in which `update` does them."""
+
+# Set by the Recorder of a running task: called with (module, attribute name) at every change.
+_recorder: Callable[[ModuleBase, str], None] | None = None
+
+
+class Runtime:
+    """Where a module of a deployed or loaded tree stands: its path, the tree, the way to endpoints."""
+
+    __slots__ = ("path", "routes", "tree")
+
+    def __init__(self, path: str, routes: Routes | None, tree: Tree | None = None) -> None:
+        self.path = path
+        self.routes = routes
+        self.tree = tree
+
+
+class Submodules(list["ModuleBase"]):
+    """The children of a module; its repr shows each one's own line only."""
+
+    def __repr__(self) -> str:
+        from .display import own_line
+
+        return f"[{', '.join(own_line(module) for module in self)}]"
+
+
+class ModuleBase:
+    """A node of a tree: overrides `forward` and any of the three task getters.
+
+    A getter returns None, a callable (such as a flow) or a list of callables.  `name` becomes the
+    module's part of its path.  `return_trace` is kept for users of the interface and shown in reprs.
+    `local_attributes` names attributes that stay in their process and never travel.
+    """
+
+    __slots__ = ("__dict__", "__weakref__", "_changed", "_runtime")
+
+    serves: ClassVar[bool] = False
+    local_attributes: ClassVar[tuple[str, ...]] = ()
+
+    _runtime: Runtime | None
+    _changed: frozenset[str]
+
+    # A class that forgets super().__init__() still works, and none of this is an attribute of the
+    # user's: slots are neither state nor searched for submodules.
+    name: str | None = None
+    eval_result: Any = None
+    _return_trace: bool = False
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Make the module with its slots set, whatever its __init__ does."""
+        self = super().__new__(cls)
+        object.__setattr__(self, "_runtime", None)
+        object.__setattr__(self, "_changed", frozenset())
+        return self
+
+    def __init__(self, *, name: str | None = None, return_trace: bool = False) -> None:
+        """Name the module; both arguments are optional."""
+        if name is not None:
+            self.name = name
+        if return_trace:
+            self._return_trace = return_trace
+
+    # What users override.
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute; may be `async def`, and may be a generator, which is a stream."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward()")
+
+    def setup(self) -> None:
+        """Load what calls need; runs once in each replica, children first, before the first call."""
+
+    def _get_train_tasks(self) -> Any:
+        return None
+
+    def _get_deploy_tasks(self) -> Any:
+        return None
+
+    def _get_eval_tasks(self) -> Any:
+        return None
+
+    # What users call.
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call `forward`."""
+        return self.forward(*args, **kwargs)
+
+    @property
+    def return_trace(self) -> bool:
+        """Whether calls of this module are to be traced."""
+        return self._return_trace
+
+    @property
+    def submodules(self) -> Submodules:
+        """The modules in this one's attributes, each once, in the order of assignment."""
+        seen: dict[int, ModuleBase] = {}
+        for _, child in self._children():
+            seen.setdefault(id(child), child)
+        return Submodules(seen.values())
+
+    def update(self, recursive: bool = True) -> Any:
+        """Run all train tasks, then all deploy tasks, then all eval tasks; children first."""
+        return self._run(KINDS, recursive)
+
+    def start(self, recursive: bool = True) -> Any:
+        """Run the deploy tasks: bring up what isn't up."""
+        return self._run(("deploy",), recursive)
+
+    def update_server(self, recursive: bool = True) -> Any:
+        """Do what `start` does."""
+        return self.start(recursive)
+
+    def restart(self, recursive: bool = True) -> Any:
+        """Stop what is served here and below, then start it."""
+        return self._run(("deploy",), recursive, restart=True)
+
+    def eval(self, recursive: bool = True) -> Any:
+        """Run the eval tasks; `eval_result` holds what came out."""
+        return self._run(("eval",), recursive)
+
+    def evalset(
+        self,
+        items: Any,
+        load_f: Callable[[Any], Iterable[Any]] | None = None,
+        collect_f: Callable[[list[Any]], Any] | None = None,
+    ) -> None:
+        """Set what the module is evaluated on.
+
+        `items` is a list, in which a dict is keyword arguments and anything else one argument; or a
+        file that `load_f` reads.  `collect_f` turns the list of results into `eval_result`.
+        """
+        from .evaluation import EvalSet
+
+        self._evalset = EvalSet.of(items, load_f, collect_f)
+
+    def wait(self) -> None:
+        """Return when what this module serves has ended."""
+        from . import executor
+
+        executor.resolve_for(self).wait(self)
+
+    def stop(self) -> None:
+        """Stop what this module and everything below it serves, parents first."""
+        from . import executor
+
+        executor.resolve_for(self).stop(self)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what tasks have changed here and below: `{"path.attribute": value}`."""
+        from .state import state_dict
+
+        return state_dict(self)
+
+    def load_state_dict(self, states: Mapping[str, Any]) -> None:
+        """Set what `state_dict` of a tree of the same shape returned."""
+        from .state import load_state_dict
+
+        load_state_dict(self, states)
+
+    def __repr__(self) -> str:
+        from .display import draw
+
+        return draw(self)
+
+    # How the rest of rootward sees a module.
+
+    def _repr_parts(self) -> dict[str, Any]:
+        """Return the arguments of `make_repr` for this module's own line."""
+        return {"category": "Module", "type": type(self), "name": self.name}
+
+    def _children(self) -> Iterator[tuple[str | None, ModuleBase]]:
+        """Yield (hint, module) for each module in the attributes; the hint says where it is."""
+        for attribute, value in list(vars(self).items()):
+            yield from modules_in(value, attribute)
+
+    def _run(self, kinds: tuple[str, ...], recursive: bool, restart: bool = False) -> ModuleBase:
+        from . import executor
+
+        executor.resolve().run(self, kinds=kinds, recursive=recursive, restart=restart)
+        return self
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        if _recorder is not None and name != "_runtime":
+            _recorder(self, name)
+
+    def __delattr__(self, name: str) -> None:
+        object.__delattr__(self, name)
+        if _recorder is not None:
+            _recorder(self, name)
+
+
+def modules_in(value: Any, hint: str | None) -> Iterator[tuple[str | None, ModuleBase]]:
+    """Yield the modules in a value: itself, in lists, tuples, dicts and flows, at any depth."""
+    kind = type(value)
+    if kind in _LEAVES:
+        return
+    if isinstance(value, ModuleBase):
+        yield hint, value
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            yield from modules_in(item, f"{hint}.{index}")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from modules_in(item, f"{hint}.{key}")
+    elif (inside := getattr(kind, "_modules_inside", None)) is not None:
+        yield from inside(value)
+
+
+_LEAVES = frozenset({str, int, float, bool, bytes, type(None)})
+
+
+def tasks_of(module: ModuleBase, kind: str) -> list[Callable[..., Any]] | None:
+    """Call the module's getter for `kind` (train, deploy, eval) and return its callables.
+
+    None means that there is no such work.  A getter that isn't overridden costs nothing.  Raises
+    TaskGetterError for anything else than None, a callable or a list of callables.
+    """
+    getter = f"_get_{kind}_tasks"
+    tasks: Any = None
+    if getattr(type(module), getter) is not getattr(ModuleBase, getter):
+        tasks = getattr(module, getter)()
+    callables = _callables(tasks)
+    if callables is None:
+        where = f"{type(module).__name__}{f' {module.name!r}' if module.name else ''}"
+        raise TaskGetterError(
+            f"{where}: {getter}() returned {tasks!r:.200}; return None, a callable such as a flow, "
+            "or a list of callables"
+        )
+    if kind == "eval" and "_evalset" in vars(module):
+        callables = [*callables, module._evalset.run_for(module)]
+    return callables or None
+
+
+def _callables(tasks: Any) -> list[Callable[..., Any]] | None:
+    if tasks is None:
+        return []
+    if isinstance(tasks, (list, tuple)):
+        return list(tasks) if all(callable(task) for task in tasks) else None
+    return [tasks] if callable(tasks) else None
+
+
+def has_work(module: ModuleBase, kind: str) -> bool:
+    """Tell whether the module has a task of `kind`; a served module always has deploy work."""
+    if kind == "deploy" and module.serves:
+        tasks_of(module, kind)
+        return True
+    return tasks_of(module, kind) is not None
