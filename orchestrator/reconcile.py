@@ -15,6 +15,7 @@ from enum import Enum, auto
 FIRST_BACKOFF_S = 0.2
 LONGEST_BACKOFF_S = 30.0
 DRAIN_GRACE_S = 10.0
+STALE_AFTER_S = 30.0
 
 
 class Wish(Enum):
@@ -34,12 +35,14 @@ class Wish(Enum):
 class ServiceWish:
     """One service: how many replicas, and the services that call it.
 
-    `gives_way` says that a newer generation can't start its replica beside ours.
+    `startup_timeout` is in seconds; `gives_way` says that a newer generation can't start its
+    replica beside ours.
     """
 
     path: str
     wanted: int
     parents: tuple[str, ...] = ()
+    startup_timeout: float = 60.0
     gives_way: bool = False
 
 
@@ -50,12 +53,11 @@ class Desired:
     wish: Wish
     services: tuple[ServiceWish, ...] = ()
     deadline_at: float | None = None
-    owner_gone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenReplica:
-    """One replica as registered: `state` is one of the replica states."""
+    """One replica as registered: `state` is one of the replica states, `since` when it began."""
 
     id: str
     path: str
@@ -74,7 +76,11 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """What one generation looks like: `open_starts` counts start jobs that haven't ended, by path."""
+    """What one generation looks like.
+
+    `deployed` are the services whose deploy task has succeeded; `open_starts` counts the start jobs
+    that haven't ended, by path.
+    """
 
     replicas: tuple[SeenReplica, ...] = ()
     deployed: frozenset[str] = frozenset()
@@ -100,20 +106,13 @@ class StopReplica:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StopGeneration:
-    """Mark the generation as stopping."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FailGeneration:
     """Mark the generation as failed."""
 
     reason: str
 
 
-Action = StartReplica | StopReplica | StopGeneration | FailGeneration
+Action = StartReplica | StopReplica | FailGeneration
 
 _GONE = frozenset({"stopped", "lost"})
 _COUNTED = frozenset({"starting", "ready", "unready"})
@@ -121,13 +120,11 @@ _COUNTED = frozenset({"starting", "ready", "unready"})
 
 def reconcile(desired: Desired, observed: Observed, now: float) -> list[Action]:
     """Return what to do about one generation at the time `now` (Unix seconds)."""
-    if desired.owner_gone and desired.wish is not Wish.END:
-        return [StopGeneration(reason="the program that owns it has ended")]
-    if desired.deadline_at is not None and desired.wish is Wish.GROW:
-        if now >= desired.deadline_at:
-            return [FailGeneration(reason="its deadline has passed")]
     if desired.wish is Wish.END:
         return list(_stops_from_the_top(desired, observed))
+    deadline = desired.deadline_at
+    if desired.wish is Wish.GROW and deadline is not None and now >= deadline:
+        return [FailGeneration(reason="its deadline has passed before it was ready")]
     actions: list[Action] = []
     for service in desired.services:
         actions += _settle(service, desired.wish, observed, now)
@@ -141,7 +138,7 @@ def backoff_s(count: int) -> float:
 
 
 def _stops_from_the_top(desired: Desired, observed: Observed) -> list[StopReplica]:
-    """Stop every replica whose callers are gone; the next call goes on below them."""
+    """Stop every replica whose callers are gone; the next look goes on below them."""
     present = {replica.path for replica in observed.replicas if replica.state not in _GONE}
     waiting = {
         service.path
@@ -151,31 +148,39 @@ def _stops_from_the_top(desired: Desired, observed: Observed) -> list[StopReplic
     return [
         _stop(replica)
         for replica in observed.replicas
-        if replica.state not in _GONE and replica.path not in waiting
+        if replica.state in _COUNTED and replica.path not in waiting
     ]
 
 
 def _settle(service: ServiceWish, wish: Wish, observed: Observed, now: float) -> list[Action]:
-    counted = [
-        replica
-        for replica in observed.replicas
-        if replica.path == service.path and replica.state in _COUNTED
-    ]
+    own = [replica for replica in observed.replicas if replica.path == service.path]
+    counted = [replica for replica in own if replica.state in _COUNTED]
     wanted = 0 if service.gives_way else service.wanted
+    is_deployed = service.path in observed.deployed
+    if wish is Wish.GROW and not is_deployed:
+        # Whatever runs is prepared for the deploy task, or is the deploy task's.
+        return []
+    if wish is Wish.LEAVE and not is_deployed:
+        # Prepared for a deploy task that never came.
+        return [_stop(replica) for replica in counted if replica.state == "starting"]
+    stale = [replica for replica in counted if _is_stale(replica, service, observed, now)]
+    counted = [replica for replica in counted if replica not in stale]
     surplus = len(counted) - wanted
-    if surplus > 0:
-        # A replica that is prepared for a deploy yet to come is no surplus.
-        if wish is Wish.GROW and service.path not in observed.deployed:
-            return []
-        return [_stop(replica) for replica in sorted(counted, key=_worth)[:surplus]]
-    may_start = wish is Wish.KEEP or (wish is Wish.GROW and service.path in observed.deployed)
+    stops = [*stale, *sorted(counted, key=_worth)[: max(0, surplus)]]
     missing = -surplus - observed.open_starts.get(service.path, 0)
-    if missing <= 0 or not may_start:
-        return []
     trial = observed.trials.get(service.path)
-    if trial is not None and now < trial.last_at + backoff_s(trial.count):
-        return []
-    return [StartReplica(path=service.path)] * missing
+    too_soon = trial is not None and now < trial.last_at + backoff_s(trial.count)
+    if wish is Wish.LEAVE or too_soon:
+        missing = 0
+    return [*map(_stop, stops), *[StartReplica(path=service.path)] * max(0, missing)]
+
+
+def _is_stale(
+    replica: SeenReplica, service: ServiceWish, observed: Observed, now: float
+) -> bool:
+    """Whether nobody will ever make this replica ready: prepared, but deployed elsewhere."""
+    waits = replica.state == "starting" and not observed.open_starts.get(service.path)
+    return waits and now > replica.since + service.startup_timeout + STALE_AFTER_S
 
 
 def _worth(replica: SeenReplica) -> tuple[int, float, str]:

@@ -15,7 +15,6 @@ from orchestrator.reconcile import (
     SeenReplica,
     ServiceWish,
     StartReplica,
-    StopGeneration,
     StopReplica,
     Trial,
     Wish,
@@ -90,15 +89,9 @@ def test_services_end_parents_before_children() -> None:
     both = Observed(replicas=(replica("child"), replica("parent", "r")))
     assert stopped(reconcile(desired, both, 0.0)) == ["parent"]
     draining = Observed(replicas=(replica("child"), replica("parent", "r", "draining")))
-    assert stopped(reconcile(desired, draining, 0.0)) == ["parent"]
+    assert stopped(reconcile(desired, draining, 0.0)) == []
     alone = Observed(replicas=(replica("child"),))
     assert stopped(reconcile(desired, alone, 0.0)) == ["child"]
-
-
-def test_an_owner_that_is_gone_takes_the_deployment_along() -> None:
-    """What a program made ends with it."""
-    desired = Desired(wish=Wish.KEEP, owner_gone=True)
-    assert isinstance(reconcile(desired, Observed(), 0.0)[0], StopGeneration)
 
 
 def test_a_deadline_fails_only_what_still_progresses() -> None:
@@ -115,10 +108,22 @@ def test_a_service_gives_way_when_both_cannot_run() -> None:
     assert stopped(actions) == ["1"]
 
 
-def test_a_failed_first_generation_is_left_as_it_is() -> None:
-    """Its ready replicas stay; nothing is started."""
+def test_a_failed_first_generation_keeps_what_was_deployed() -> None:
+    """Its replicas stay and nothing is started; what was only prepared ends."""
     desired = Desired(wish=Wish.LEAVE, services=kept(2).services)
-    assert reconcile(desired, Observed(replicas=(replica("1"),)), 0.0) == []
+    seen = (replica("1"), replica("2", state="starting"))
+    deployed = frozenset({"r/s"})
+    assert reconcile(desired, Observed(replicas=seen, deployed=deployed), 0.0) == []
+    assert stopped(reconcile(desired, Observed(replicas=seen), 0.0)) == ["2"]
+
+
+def test_a_prepared_replica_that_nobody_adopted_is_replaced() -> None:
+    """It would count for ever and never be ready."""
+    seen = Observed(replicas=(replica("1", state="starting"),))
+    assert reconcile(kept(1), seen, 90.0) == []
+    actions = reconcile(kept(1), seen, 90.1)
+    assert stopped(actions) == ["1"]
+    assert StartReplica(path="r/s") in actions
 
 
 PATHS = ("r", "r/a", "r/a/b", "r/c")
