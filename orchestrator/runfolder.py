@@ -1,11 +1,13 @@
 """The folder of one running `rootward up`, and how other commands of the same user find it.
 
-All runs of a user live below one folder that only this user can enter. A run's folder is held by a lock as long as
-its owner or its server lives; one without a holder is stale, is never believed, and is swept away by the next run.
+All runs of a user live below one folder that only this user can enter. A run's folder is held by
+a lock as long as its owner or its server lives; one without a holder is stale, is never believed,
+and is swept away by the next run.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -13,9 +15,12 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 STATE_FILE = "up.json"
 LOCK_FILE = "lock"
@@ -61,7 +66,7 @@ class RunFolder:
 
     @classmethod
     def at(cls, path: Path) -> RunFolder:
-        """Lock the folder `path`, made if missing. Raises BlockingIOError while another holds it."""
+        """Lock the folder `path`, made if missing; BlockingIOError while another holds it."""
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return cls(path, _lock(path / LOCK_FILE))
 
@@ -91,14 +96,14 @@ class RunFolder:
 
 
 def running() -> list[UpState]:
-    """Return the states of this user's live runs, the newest first; stale or foreign ones are left out."""
+    """Return the states of this user's live runs, the newest first, without stale or foreign ones."""
     found = [state for path in _folders(_base()) if (state := _read(path)) is not None]
     return sorted(found, key=lambda state: state.started_at, reverse=True)
 
 
 def _base() -> Path:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if runtime and os.path.isdir(runtime) and os.access(runtime, os.W_OK):
+    if runtime and Path(runtime).is_dir() and os.access(runtime, os.W_OK):
         return Path(runtime) / "rootward"
     return Path(tempfile.gettempdir()) / f"rootward-{os.getuid()}"
 
@@ -161,7 +166,5 @@ def _sweep(base: Path) -> None:
 
 
 def _remove_empty(folder: Path) -> None:
-    try:
+    with contextlib.suppress(OSError):
         folder.rmdir()
-    except OSError:
-        pass

@@ -1,8 +1,8 @@
 """The settings of every process: one frozen object, read once, checked once and passed down.
 
-It owns the names, the defaults and the checks of `REDIS_URL` and of the `ROOTWARD_*` variables. How an address is
-opened is left to `connection.py`. Nothing is read at import, a secret never shows in a repr, and a misspelt
-variable never passes unnoticed.
+It owns the names, the defaults and the checks of `REDIS_URL` and of the `ROOTWARD_*` variables.
+How an address is opened is left to `connection.py`. Nothing is read at import, a secret never
+shows in a repr, and a misspelt variable never passes unnoticed.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from modules.errors import RootwardError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 SCHEMES = ("redis", "rediss", "unix", "sentinel", "redis+sentinel", "rediss+sentinel")
 LOG_FORMATS = ("text", "json")
@@ -23,7 +25,7 @@ MIB = 1024 * 1024
 
 
 class SettingsError(RootwardError):
-    """A setting has a value that can't be meant; the message names the variable and what it takes."""
+    """A setting has a value that can't be meant; the message names the variable."""
 
 
 class SettingsWarning(UserWarning):
@@ -57,7 +59,7 @@ class Secret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a process was told: `lease_seconds` in seconds, `state_limit` in bytes, `history_days` in days."""
+    """What a process was told; `state_limit` is in bytes, the others in what their names say."""
 
     redis_url: str | None = None
     secret: Secret | None = None
@@ -124,6 +126,7 @@ def _url(variable: str, raw: Any) -> str:
 
 
 def _secret(variable: str, raw: Any) -> Secret:
+    del variable
     return raw if isinstance(raw, Secret) else Secret(raw)
 
 

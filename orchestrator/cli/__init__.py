@@ -1,0 +1,49 @@
+"""The command line `rootward`: from words to calls, and from outcomes to exit codes.
+
+Each command lives in a file of its own that is imported when it is used, so `--help` stays instant.
+Data go to standard output and nothing else does; an error is told in a few lines on standard error.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main", "run"]
+
+
+def main() -> None:
+    """Run the command line of this process and exit with its code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; return its exit code (0, 1, 2, 3 or 130)."""
+    import warnings
+
+    import click
+
+    from .output import StdoutClosed, forget_stdout, prepare_streams, warn
+    from .root import cli
+
+    prepare_streams()
+    warnings.showwarning = warn
+    # Our own settings warnings are for everybody; the rest keeps Python's own filters.
+    warnings.filterwarnings("always", message="unknown setting", category=UserWarning)
+    try:
+        code = cli.main(list(arguments), prog_name="rootward", standalone_mode=False)
+        sys.stdout.flush()
+    except (StdoutClosed, BrokenPipeError):
+        # The reader has what it wanted (`rootward events NAME | head`).
+        forget_stdout()
+        return 0
+    except (KeyboardInterrupt, click.Abort):
+        return 130
+    except Exception as error:
+        from .failures import present
+
+        return present(error)
+    return code if isinstance(code, int) else 0

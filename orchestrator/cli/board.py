@@ -1,0 +1,224 @@
+"""The picture of a deployment while it moves: one row a module, in the shape of the tree.
+
+A board is filled from a Status and kept up to date by events; time is an argument. It knows neither
+terminal nor Redis: the views draw its rows, whoever follows the deployment feeds it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from orchestrator.events import Event
+    from orchestrator.status import Status
+
+KIND_ORDER = ("train", "prepare", "deploy", "eval")
+# What a row shows of several tasks: the first of these that one of them is in.
+_WEIGHT = ("failed", "running", "queued", "cancelled", "skipped", "waiting", "succeeded")
+_AFTER_EVENT = {
+    "task.started": "running",
+    "task.succeeded": "succeeded",
+    "task.failed": "failed",
+    "task.retried": "queued",
+    "task.lost": "queued",
+    "task.skipped": "skipped",
+    "task.cancelled": "cancelled",
+}
+_DEPLOYMENT_STATES = {
+    "progressing": "progressing",
+    "deployment.ready": "ready",
+    "deployment.degraded": "degraded",
+    "deployment.failed": "failed",
+    "deployment.cancelled": "cancelled",
+    "deployment.stopping": "stopping",
+    "deployment.stopped": "stopped",
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class TaskCell:
+    """One task of a module: its state, and Unix seconds of its last start and of its end."""
+
+    kind: str
+    state: str = "waiting"
+    worker: str | None = None
+    attempt: int = 0
+    started_at: float | None = None
+    ended_at: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class ModuleCell:
+    """One module: its tasks by kind and, when it is served, its replicas that are ready."""
+
+    path: str
+    tasks: dict[str, TaskCell] = field(default_factory=dict)
+    wanted: int | None = None
+    ready: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of the view: `label` is drawn as a tree, `seconds` is the time its work took."""
+
+    label: str
+    path: str
+    state: str
+    detail: str
+    seconds: float | None
+    worker: str
+    url: str
+
+
+class Board:
+    """The modules of one generation and what is known of each."""
+
+    def __init__(self, status: Status) -> None:
+        self.state = ""
+        self.modules: dict[str, ModuleCell] = {}
+        self.load(status)
+
+    def load(self, status: Status) -> None:
+        """Take over a whole picture."""
+        self.state = status.state
+        modules: dict[str, ModuleCell] = {}
+        for task in status.tasks:
+            if task.module is None:
+                continue
+            cell = modules.setdefault(task.module, ModuleCell(path=task.module))
+            cell.tasks[task.kind] = TaskCell(
+                kind=task.kind,
+                state=task.state,
+                worker=task.worker,
+                attempt=task.attempt,
+                started_at=task.started_at,
+                ended_at=task.ended_at,
+            )
+        for service in status.services:
+            cell = modules.setdefault(service.service, ModuleCell(path=service.service))
+            cell.wanted = service.wanted
+            cell.ready = {
+                each.replica: (each.worker, each.url)
+                for each in service.endpoints
+                if each.state == "ready"
+            }
+        self.modules = modules
+
+    def see(self, event: Event) -> None:
+        """Take over what one event tells."""
+        self.state = _DEPLOYMENT_STATES.get(event.event, self.state)
+        if event.event in _AFTER_EVENT and event.task is not None:
+            self._see_task(event)
+        elif event.path in self.modules and event.event.startswith("replica."):
+            ready = self.modules[event.path].ready
+            key = event.replica or event.path
+            if event.event == "replica.ready":
+                ready.setdefault(key, (event.worker or "", ""))
+            elif event.event != "replica.starting":
+                ready.pop(key, None)
+
+    def _see_task(self, event: Event) -> None:
+        kind, _, path = (event.task or "").partition(":")
+        module = self.modules.get(path)
+        task = module.tasks.get(kind) if module is not None else None
+        if task is None:
+            return
+        task.state = _AFTER_EVENT[event.event]
+        task.worker = event.worker or task.worker
+        task.attempt = event.attempt or task.attempt
+        if task.state == "running":
+            task.started_at, task.ended_at = event.at, None
+        elif task.state != "queued":
+            task.ended_at = event.at
+
+    def rows(self, now: float) -> list[Row]:
+        """Return a row for each module, the root first; `now` in Unix seconds."""
+        children, roots = _shape(self.modules)
+        rows: list[Row] = []
+        stack = [(path, "", "") for path in reversed(roots)]
+        while stack:
+            path, branch, below = stack.pop()
+            part = path if not branch else path.rpartition("/")[2]
+            rows.append(self._row(path, branch + part, now))
+            own = children.get(path, [])
+            for index in range(len(own) - 1, -1, -1):
+                last = index == len(own) - 1
+                stack.append(
+                    (
+                        own[index],
+                        below + ("└- " if last else "|- "),
+                        below + ("   " if last else "|  "),
+                    )
+                )
+        return rows
+
+    def _row(self, path: str, label: str, now: float) -> Row:
+        module = self.modules.get(path)
+        if module is None:
+            return Row(label=label, path=path, state="", detail="", seconds=None, worker="", url="")
+        state, detail = _state_of(module)
+        workers = [worker for worker, _ in module.ready.values() if worker]
+        urls = [url for _, url in module.ready.values() if url]
+        last = max(
+            (task for task in module.tasks.values() if task.worker),
+            key=lambda task: task.started_at or 0.0,
+            default=None,
+        )
+        return Row(
+            label=label,
+            path=path,
+            state=state,
+            detail=detail,
+            seconds=_seconds(module.tasks.values(), now),
+            worker=", ".join(dict.fromkeys(workers)) or (last.worker or "" if last else ""),
+            url=" ".join(urls),
+        )
+
+
+def _shape(paths: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:
+    """Return the children of each path, and the paths that stand at the top.
+
+    A module without any task has no cell of its own; its line is there for those below it.
+    """
+    children: dict[str, list[str]] = defaultdict(list)
+    roots: list[str] = []
+    known: set[str] = set()
+    for path in paths:
+        each = path
+        while each and each not in known:
+            known.add(each)
+            above = each.rpartition("/")[0]
+            (children[above] if above else roots).append(each)
+            each = above
+    return children, roots
+
+
+def _state_of(module: ModuleCell) -> tuple[str, str]:
+    """Return one word for the module, and what it is doing or missing."""
+    tasks = [module.tasks[kind] for kind in KIND_ORDER if kind in module.tasks]
+    # A lost warm-up fails nothing and is not waited for: it shows only while it runs.
+    telling = [task for task in tasks if task.kind != "prepare" or task.state == "running"]
+    for state in _WEIGHT[:-1]:
+        if state in {"waiting", "skipped"} and module.ready:
+            continue
+        found = [task for task in telling if task.state == state]
+        if found:
+            again = f" (attempt {found[0].attempt})" if found[0].attempt > 1 else ""
+            return state, found[0].kind + again
+    if module.wanted is None:
+        return ("succeeded", "") if telling else ("", "")
+    detail = f"{len(module.ready)}/{module.wanted}" if module.wanted != 1 else ""
+    return ("ready" if module.ready else "unready"), detail
+
+
+def _seconds(tasks: Iterable[TaskCell], now: float) -> float | None:
+    spans = [
+        max(0.0, (task.ended_at or now) - task.started_at)
+        for task in tasks
+        if task.started_at is not None and task.kind != "prepare"
+    ]
+    return sum(spans) if spans else None

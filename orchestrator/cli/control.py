@@ -1,0 +1,114 @@
+"""The commands that change what is deployed: `cancel`, `resume`, `stop` and `scale`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from .failures import FAILED, INTERRUPTED
+from .output import emit_json, json_option, message, verbose_option, write
+from .session import connected, connection_options
+
+if TYPE_CHECKING:
+    from orchestrator.deployment import Deployment
+
+
+@click.command()
+@click.argument("name", metavar="NAME[@GENERATION]")
+@json_option
+@connection_options
+def cancel(name: str, as_json: bool, redis_url: str | None, prefix: str | None) -> None:
+    """Start nothing more of a deployment that progresses, and end what runs."""
+    with connected(redis_url, prefix) as client:
+        _print(client.deployment(name).cancel(), as_json=as_json)
+
+
+@click.command()
+@click.argument("name", metavar="NAME[@GENERATION]")
+@click.option("--detach", "-d", is_flag=True, help="Don't follow it.")
+@json_option
+@verbose_option
+@connection_options
+def resume(
+    name: str,
+    detach: bool,
+    as_json: bool,
+    verbose: bool,
+    redis_url: str | None,
+    prefix: str | None,
+) -> int:
+    """Run what has not succeeded again, bring back replicas that are gone, and follow it."""
+    from .follow import follow
+
+    with connected(redis_url, prefix) as client:
+        deployment = client.deployment(name).resume()
+        if not detach:
+            return follow(deployment, as_json=as_json, verbose=verbose)
+        _print(deployment, as_json=as_json)
+    return 0
+
+
+@click.command()
+@click.argument("name", metavar="NAME[@GENERATION]")
+@click.option("--detach", "-d", is_flag=True, help="Don't wait until all is gone.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0),
+    default=60.0,
+    metavar="SECONDS",
+    help="How long to wait (default: 60).",
+)
+@json_option
+@connection_options
+def stop(
+    name: str,
+    detach: bool,
+    timeout: float,
+    as_json: bool,
+    redis_url: str | None,
+    prefix: str | None,
+) -> int:
+    """Stop all that a deployment serves, parents before children, and wait until it is gone."""
+    with connected(redis_url, prefix) as client:
+        deployment = client.deployment(name).stop()
+        code = 0
+        if not detach:
+            try:
+                deployment.wait_stopped(timeout)
+            except TimeoutError as error:
+                message(f"{error}; it goes on stopping")
+                code = FAILED
+            except KeyboardInterrupt:
+                message(f"{deployment.id} goes on stopping without this terminal")
+                return INTERRUPTED
+        _print(deployment, as_json=as_json)
+    return code
+
+
+@click.command()
+@click.argument("service", metavar="NAME/MODULE")
+@click.argument("replicas", type=click.IntRange(0), metavar="N")
+@json_option
+@connection_options
+def scale(
+    service: str, replicas: int, as_json: bool, redis_url: str | None, prefix: str | None
+) -> None:
+    """Set how many replicas the served module NAME/MODULE has."""
+    # A root that is served itself has no more than the deployment's name.
+    name = service.partition("/")[0]
+    with connected(redis_url, prefix) as client:
+        client.scale(name, service, replicas)
+        deployment = client.deployment(name)
+        if as_json:
+            emit_json(deployment.status().to_json())
+        else:
+            write(f"{service} is to have {replicas} replica{'' if replicas == 1 else 's'}")
+
+
+def _print(deployment: Deployment, *, as_json: bool) -> None:
+    status = deployment.status()
+    if as_json:
+        emit_json(status.to_json())
+    else:
+        write(f"{status.id} {status.state}")

@@ -1,0 +1,56 @@
+"""The command `deploy`: submit TARGET to the workers of a Redis, and follow it."""
+
+from __future__ import annotations
+
+import click
+
+from .output import emit_json, json_option, message, verbose_option, write
+from .session import connected, connection_options
+from .target import load, plan_options, submit_options
+
+
+@click.command()
+@plan_options
+@submit_options
+@click.option("--detach", "-d", is_flag=True, help="Return when the plan is stored.")
+@json_option
+@verbose_option
+@connection_options
+def deploy(
+    target: str,
+    name: str | None,
+    kinds: tuple[str, ...],
+    no_recursive: bool,
+    by_value: bool | None,
+    timeout: float | None,
+    retries: int,
+    detach: bool,
+    as_json: bool,
+    verbose: bool,
+    redis_url: str | None,
+    prefix: str | None,
+) -> int:
+    """Submit TARGET as the next generation of its deployment, and follow it until it is ready.
+
+    It outlives this command: end it with `rootward stop NAME`.
+    """
+    from .follow import follow
+
+    with connected(redis_url, prefix) as client:
+        deployment = client.submit(
+            load(target),
+            name=name,
+            kinds=kinds,
+            recursive=not no_recursive,
+            timeout=timeout,
+            retries=retries,
+            by_value=by_value,
+        )
+        if not detach:
+            return follow(deployment, as_json=as_json, verbose=verbose)
+        if as_json:
+            emit_json(deployment.status().to_json())
+        else:
+            write(deployment.id)
+            message(f"follow it with `rootward status {deployment.name} --watch`")
+    return 0

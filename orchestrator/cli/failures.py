@@ -1,0 +1,173 @@
+"""Errors as a person reads them, and the exit code of each.
+
+An error is one sentence on standard error; a failed deployment is told module by module, in at most
+15 lines for each. A traceback is shown only when it was asked for, or when the fault is our own.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .output import message, paint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from orchestrator.failure import Failure
+    from orchestrator.status import Status
+
+FAILED, USAGE, NO_REDIS, INTERRUPTED = 1, 2, 3, 130
+SHOWN_FAILURES = 5
+MESSAGE_LINES = 4
+OUTPUT_LINES = 5
+_FRAME = re.compile(r'^\s*File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<where>.+)$')
+_OURS = tuple(
+    str(Path(__file__).resolve().parents[2] / package) + os.sep
+    for package in ("modules", "orchestrator", "worker")
+)
+
+
+def present(error: BaseException) -> int:
+    """Tell an error on standard error; return the exit code that it stands for."""
+    if isinstance(error, click.ClickException):
+        error.show(sys.stderr)
+        return USAGE
+    code = exit_code(error)
+    if code is None:
+        import traceback
+
+        message("".join(traceback.format_exception(error)).rstrip())
+        message(_headed("this is a fault of rootward itself; please report it with the above"))
+        return FAILED
+    message(_headed(str(error) or type(error).__name__))
+    return code
+
+
+def exit_code(error: BaseException) -> int | None:
+    """Return 1, 2 or 3, or None for an error that no user can have caused."""
+    from modules import errors as tree_errors
+    from orchestrator import errors
+    from orchestrator.settings import SettingsError
+
+    if isinstance(error, errors.NoRedis) or _is_lost_connection(error):
+        return NO_REDIS
+    usage = (
+        SettingsError,
+        errors.PlanError,
+        errors.BadName,
+        errors.MissingSecret,
+        errors.UnknownDeployment,
+        errors.UnknownService,
+        tree_errors.TargetError,
+        tree_errors.CycleError,
+        tree_errors.TaskGetterError,
+        tree_errors.NestedDeployment,
+        tree_errors.NotPortable,
+        tree_errors.StateTooLarge,
+    )
+    if isinstance(error, usage):
+        return USAGE
+    if isinstance(error, (errors.OrchestratorError, TimeoutError)):
+        return FAILED
+    return None
+
+
+def tell_failures(status: Status, failures: Sequence[Failure], *, verbose: bool = False) -> None:
+    """Explain a failed deployment on standard error: each failed module, then how to go on."""
+    shown = failures if verbose else failures[:SHOWN_FAILURES]
+    for failure in shown:
+        for line in explain(failure, status, verbose=verbose):
+            message(line)
+    if len(failures) > len(shown):
+        more = len(failures) - len(shown)
+        message(f"... and {more} more: rootward status {status.deployment}")
+    running = [each.service for each in status.services if each.state == "ready"]
+    if running:
+        message(f"still running: {_some(running)}")
+
+
+def explain(failure: Failure, status: Status, *, verbose: bool = False) -> list[str]:
+    """Return the lines that tell one failed task, 15 at most unless `verbose`."""
+    where = f" on {failure.worker}" if failure.worker else ""
+    again = f" (attempt {failure.attempt})" if failure.attempt > 1 else ""
+    lines = [paint(f"x {failure.task} failed{where}{again}", "red", sys.stderr)]
+    error = failure.message
+    if failure.error_type:
+        error = f"{failure.error_type}: {error}" if error else failure.error_type
+    lines += _indented(error.splitlines(), MESSAGE_LINES, verbose=verbose)
+    if verbose and failure.traceback:
+        lines += [f"  {line}" for line in failure.traceback.rstrip().splitlines()]
+    elif place := users_line(failure.traceback):
+        lines.append(f"  at {place}")
+    if failure.log_tail:
+        tail = failure.log_tail if verbose else failure.log_tail[-OUTPUT_LINES:]
+        lines.append("  the last of its output:")
+        lines += [f"  | {line}" for line in tail]
+    stopped = [
+        task.id
+        for task in status.tasks
+        if task.state == "skipped" and task.kind != "join" and failure.task in (task.reason or "")
+    ]
+    if stopped:
+        lines.append(f"  not started because of it: {_some(stopped)}")
+    if not verbose and failure.module is not None:
+        lines.append(f"  all of it: rootward logs {status.deployment} {failure.module}")
+    return lines
+
+
+def users_line(traceback: str) -> str | None:
+    """Return the last place in the user's own code that a traceback went through, or None."""
+    found: str | None = None
+    lines = traceback.splitlines()
+    for number, line in enumerate(lines):
+        frame = _FRAME.match(line)
+        if frame is None or _is_foreign(frame["file"]):
+            continue
+        code = lines[number + 1].strip() if number + 1 < len(lines) else ""
+        found = f"{frame['file']}:{frame['line']} in {frame['where']}"
+        if code and not code.startswith(("File ", "^")):
+            found += f": {code}"
+    return found
+
+
+def hint_lines(status: Status) -> Iterator[str]:
+    """Return the commands to go on with after a failure."""
+    yield f"when the cause is mended: rootward resume {status.deployment}"
+    if any(each.state == "ready" for each in status.services):
+        yield f"to stop what runs: rootward stop {status.deployment}"
+
+
+def _headed(text: str) -> str:
+    return f"{paint('error:', 'red', sys.stderr)} {text}"
+
+
+def _indented(lines: Sequence[str], limit: int, *, verbose: bool) -> list[str]:
+    if not verbose and len(lines) > limit:
+        lines = [*lines[: limit - 1], f"... ({len(lines) - limit + 1} more lines: --verbose)"]
+    return [f"  {line}" for line in lines]
+
+
+def _some(names: Sequence[str], limit: int = 4) -> str:
+    text = ", ".join(names[:limit])
+    return text if len(names) <= limit else f"{text} and {len(names) - limit} more"
+
+
+def _is_foreign(file: str) -> bool:
+    # A worker on another machine may have us elsewhere: site-packages tells it there.
+    library = ("site-packages" in file) or ("dist-packages" in file) or "/lib/python3" in file
+    return library or file.startswith(("<frozen", *_OURS))
+
+
+def _is_lost_connection(error: BaseException) -> bool:
+    # Redis is imported already if it is where the error comes from.
+    redis_errors = sys.modules.get("redis.exceptions")
+    if redis_errors is None:
+        return False
+    kinds = (redis_errors.ConnectionError, redis_errors.TimeoutError)
+    return isinstance(error, kinds)

@@ -1,0 +1,83 @@
+"""Following a deployment to its end, for every command that waits for one.
+
+It feeds the view with events, tells a failure when there is one, and prints what is there in the
+end. Ctrl-C ends the following only: the deployment goes on, and the user is told how to reach it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .failures import FAILED, INTERRUPTED, hint_lines, present, tell_failures
+from .output import emit_json, message, table, write
+from .view import view_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from orchestrator.deployment import Deployment
+    from orchestrator.status import ServiceStatus
+
+
+def follow(deployment: Deployment, *, as_json: bool = False, verbose: bool = False) -> int:
+    """Show the deployment until it is ready or has failed; return the exit code."""
+    try:
+        code = watch(deployment, verbose=verbose)
+    except KeyboardInterrupt:
+        tell_detached(deployment)
+        return INTERRUPTED
+    print_outcome(deployment, as_json=as_json)
+    return code
+
+
+def watch(deployment: Deployment, *, verbose: bool = False, can_resume: bool = True) -> int:
+    """Feed the view until the deployment is settled, and explain a failure; return 0 or 1."""
+    from orchestrator.errors import DeploymentCancelled, DeploymentFailed
+
+    try:
+        with view_of(deployment, verbose=verbose) as view:
+            for event in deployment.progress():
+                view.see(event)
+    except DeploymentFailed as error:
+        status = deployment.status()
+        if not error.failures:
+            return present(error)
+        tell_failures(status, error.failures, verbose=verbose)  # type: ignore[arg-type]
+        if can_resume:
+            for line in hint_lines(status):
+                message(line)
+        return FAILED
+    except DeploymentCancelled as error:
+        return present(error)
+    return 0
+
+
+def tell_detached(deployment: Deployment) -> None:
+    """Say that a deployment goes on without its watcher."""
+    message(
+        f"{deployment.id} goes on without this terminal."
+        f" Follow it with `rootward status {deployment.name} --watch`,"
+        f" end it with `rootward cancel {deployment.name}`."
+    )
+
+
+def print_outcome(deployment: Deployment, *, as_json: bool) -> None:
+    """Print how the deployment is now: its status as JSON, or its state and its services."""
+    status = deployment.status()
+    if as_json:
+        emit_json(status.to_json())
+        return
+    write(f"{status.id} {status.state}")
+    print_services(status.services)
+
+
+def print_services(services: Iterable[ServiceStatus]) -> None:
+    """Print services as a table, a line for each replica."""
+    rows: list[Sequence[str]] = []
+    for service in services:
+        if not service.endpoints:
+            rows.append((service.service, service.state, "-", "-"))
+        for number, endpoint in enumerate(service.endpoints):
+            label = service.service if number == 0 else ""
+            rows.append((label, endpoint.state, endpoint.url or "-", endpoint.worker or "-"))
+    table(("SERVICE", "STATE", "URL", "WORKER"), rows)

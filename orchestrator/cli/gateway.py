@@ -1,0 +1,189 @@
+"""The commands below `gateway`: the registry of services, and calls through it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .failures import FAILED
+from .group import Entry, LazyGroup
+from .output import emit_json, emit_line, json_option, message, paint, verbose_option, write
+from .session import connected, connection_options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orchestrator.records import Change
+
+COMMANDS = {
+    "list": Entry("gateway:list_services", "List the services of the current generations."),
+    "get": Entry("gateway:get", "Show one service with its replicas."),
+    "call": Entry("gateway:call", "Call a service and print the result as JSON."),
+    "watch": Entry("gateway:watch", "Print each change of the registry as it comes."),
+}
+NOTHING = object()
+
+
+@click.group(cls=LazyGroup, entries=COMMANDS, aliases={"ls": "list"})
+def gateway() -> None:
+    """Look into the registry of services, and call them.
+
+    A SERVICE is a module's path, for example search/embedder.
+    """
+
+
+@click.command("list")
+@json_option
+@connection_options
+def list_services(as_json: bool, redis_url: str | None, prefix: str | None) -> None:
+    """List the services of the current generations, with all their live replicas."""
+    from .follow import print_services
+
+    with connected(redis_url, prefix) as client:
+        services = client.gateway.services()
+        if as_json:
+            emit_json([service.to_json() for service in services])
+            return
+        if not services:
+            message("nothing is served at the moment")
+        print_services(services)
+
+
+@click.command()
+@click.argument("service")
+@json_option
+@connection_options
+def get(service: str, as_json: bool, redis_url: str | None, prefix: str | None) -> None:
+    """Show one service with its live replicas."""
+    from .follow import print_services
+
+    with connected(redis_url, prefix) as client:
+        found = client.gateway.service(service)
+        if as_json:
+            emit_json(found.to_json())
+        else:
+            print_services([found])
+
+
+@click.command()
+@click.argument("service")
+@click.argument("value", metavar="[JSON]", required=False)
+@click.option("--stream", is_flag=True, help="Print each item of a stream on a line of its own.")
+@click.option(
+    "--hold",
+    type=click.FloatRange(0),
+    default=10.0,
+    metavar="SECONDS",
+    help="How long to wait for a replica that is on its way (default: 10).",
+)
+@verbose_option
+@click.option("--json", "as_json", is_flag=True, hidden=True, help="Results are always JSON.")
+@connection_options
+def call(
+    service: str,
+    value: str | None,
+    stream: bool,
+    hold: float,
+    verbose: bool,
+    as_json: bool,
+    redis_url: str | None,
+    prefix: str | None,
+) -> int:
+    """Call SERVICE with one JSON value (`-`: read it from standard input), and print the result.
+
+    Without JSON its `forward` is called without arguments.
+    """
+    del as_json
+    given = _value_of(value)
+    arguments = () if given is NOTHING else (given,)
+    with connected(redis_url, prefix) as client:
+        # An unknown service is told before anything is sent.
+        client.gateway.service(service)
+        if stream:
+            items = client.gateway.stream(service, *arguments, hold=hold)
+            return _told(lambda: [emit_line(item) for item in items], service, verbose=verbose)
+        result = client.gateway.call
+        return _told(
+            lambda: emit_line(result(service, *arguments, hold=hold)), service, verbose=verbose
+        )
+
+
+@click.command()
+@json_option
+@connection_options
+def watch(as_json: bool, redis_url: str | None, prefix: str | None) -> None:
+    """Print each change of the registry as it comes, until Ctrl-C."""
+    with connected(redis_url, prefix) as client:
+        for change in client.gateway.watch():
+            if as_json:
+                emit_line(change_json(change))
+            else:
+                write(_change_line(change))
+
+
+def change_json(change: Change) -> dict[str, Any]:
+    """Return a change as `gateway watch --json` prints it."""
+    record = change.record
+    return {
+        "change": change.op,
+        "deployment": change.name,
+        "generation": change.generation,
+        "service": change.path,
+        "replica": change.replica,
+        "state": None if record is None else str(record.state),
+        "url": None if record is None else record.url or None,
+        "worker": None if record is None else record.worker or None,
+    }
+
+
+def _change_line(change: Change) -> str:
+    of = f"{change.name}@{change.generation}"
+    record = change.record
+    if record is None:
+        what = f"{change.path or of} {change.op}"
+    else:
+        what = f"{change.path} {record.state} {record.url or '-'} on {record.worker}"
+    return f"{of}  {what}  {change.replica or ''}".rstrip()
+
+
+def _value_of(text: str | None) -> Any:
+    if text is None:
+        return NOTHING
+    if text == "-":
+        text = sys.stdin.read()
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise click.UsageError(
+            f"{_short(text)} is no JSON ({error}); a text needs its quotes: '\"{_short(text)}\"'"
+        ) from error
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def _told(action: Callable[[], Any], service: str, *, verbose: bool) -> int:
+    """Run the call; tell what the module raised as the module's own failure."""
+    from orchestrator.errors import OrchestratorError
+
+    from .output import StdoutClosed
+
+    try:
+        action()
+    except (OrchestratorError, StdoutClosed):
+        raise
+    except Exception as error:
+        name = type(error).__name__
+        message(f"{paint('error:', 'red', sys.stderr)} {service} raised {name}: {error}")
+        notes = getattr(error, "__notes__", [])
+        if verbose:
+            for note in notes:
+                message(str(note))
+        elif notes:
+            message("its traceback: --verbose")
+        return FAILED
+    return 0

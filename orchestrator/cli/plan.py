@@ -1,0 +1,40 @@
+"""The command `plan`: what a deployment of TARGET would do, without any Redis."""
+
+from __future__ import annotations
+
+import click
+
+from .output import emit_json, json_option, write
+from .target import load, plan_options
+
+
+@click.command()
+@plan_options
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["tree", "json", "mermaid"]),
+    default="tree",
+    help="How to show it.",
+)
+@json_option
+def plan(
+    target: str,
+    name: str | None,
+    kinds: tuple[str, ...],
+    no_recursive: bool,
+    form: str,
+    as_json: bool,
+) -> None:
+    """Show the tasks that a deployment of TARGET would run, and what waits for what."""
+    from orchestrator.collect import plan_tree
+    from orchestrator.definition import Definition
+
+    tree = Definition.of(load(target), name=name).tree
+    made = plan_tree(tree, kinds, recursive=not no_recursive)
+    if as_json or form == "json":
+        emit_json(made.to_json())
+    elif form == "mermaid":
+        write(made.to_mermaid())
+    else:
+        write(str(made))

@@ -1,0 +1,111 @@
+"""The argument TARGET and the options of all commands that take one.
+
+It loads the tree with the user's own output sent to standard error, down to the descriptor, so
+that no import can spoil the data on standard output. What is done with the tree is the command's
+business.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from modules.target import LoadedTarget
+
+Command = TypeVar("Command", bound="Callable[..., Any]")
+KINDS = ("train", "deploy", "eval")
+
+
+class Kinds(click.ParamType):
+    """Kinds of tasks, separated by commas; a near name is told for a misspelt one."""
+
+    name = "kinds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a tuple of kinds."""
+        if isinstance(value, tuple):
+            return value
+        words = [word.strip().lower() for word in str(value).split(",") if word.strip()]
+        for word in words:
+            if word not in KINDS:
+                from orchestrator.settings import near
+
+                nearest = near(word, KINDS)
+                hint = f"did you mean {nearest!r}?" if nearest else f"known: {', '.join(KINDS)}"
+                self.fail(f"there is no kind {word!r}; {hint}", param, ctx)
+        if not words:
+            self.fail(f"name at least one of {', '.join(KINDS)}", param, ctx)
+        return tuple(kind for kind in KINDS if kind in words)
+
+
+def plan_options(command: Command) -> Command:
+    """Give a command TARGET, `--name`, `--kinds` and `--no-recursive`."""
+    for option in (
+        click.option("--no-recursive", is_flag=True, help="The root module only."),
+        click.option(
+            "--kinds",
+            type=Kinds(),
+            default=KINDS,
+            metavar="KIND,...",
+            help="Which of train,deploy,eval (default: all).",
+        ),
+        click.option("--name", metavar="NAME", help="The deployment's name."),
+        click.argument("target", metavar="TARGET"),
+    ):
+        command = option(command)
+    return command
+
+
+def submit_options(command: Command) -> Command:
+    """Give a command the options that only matter when a tree is submitted."""
+    for option in (
+        click.option(
+            "--retries",
+            type=click.IntRange(0),
+            default=0,
+            metavar="N",
+            help="How often a task that raises is tried again.",
+        ),
+        click.option(
+            "--timeout",
+            type=click.FloatRange(0, min_open=True),
+            metavar="SECONDS",
+            help="The deployment fails unless it is ready by then.",
+        ),
+        click.option(
+            "--by-value/--by-reference",
+            "by_value",
+            default=None,
+            help="Send the code along, or let workers import it (default: a file is sent).",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def load(text: str) -> LoadedTarget:
+    """Import TARGET and return its tree. Raises TargetError."""
+    from modules.target import load_target
+
+    with _stdout_to_stderr():
+        return load_target(text)
+
+
+@contextmanager
+def _stdout_to_stderr() -> Iterator[None]:
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)

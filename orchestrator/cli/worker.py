@@ -1,0 +1,102 @@
+"""The command `worker`: become a worker process.
+
+The options are put into the environment and the process is replaced, so that signals, exit code and
+process id are the worker's own. `-P` keeps the current folder out of the way of our own packages.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from .session import connection_options, settings_of
+
+
+class Resource(click.ParamType):
+    """NAME=AMOUNT, as in `gpu=2`."""
+
+    name = "resource"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check the form; the worker reads it again."""
+        name, equals, amount = value.partition("=")
+        try:
+            fits = bool(name.strip()) and bool(equals) and float(amount) >= 0
+        except ValueError:
+            fits = False
+        if not fits:
+            self.fail(f"{value!r} must be NAME=AMOUNT, for example gpu=2", param, ctx)
+        return value
+
+
+@click.command()
+@click.option("--slots", type=click.IntRange(1), metavar="N", help="Jobs at once (default: 4).")
+@click.option("--name", metavar="NAME", help="The worker's name (default: host and number).")
+@click.option(
+    "--host",
+    metavar="ADDR",
+    help="Where its replicas listen and are found (default: ROOTWARD_HOST, else 127.0.0.1).",
+)
+@click.option(
+    "--resource",
+    "resources",
+    type=Resource(),
+    multiple=True,
+    metavar="NAME=AMOUNT",
+    help="What it offers, for example gpu=2; may be given again.",
+)
+@click.option("--burst", is_flag=True, help="End when there is nothing left to do.")
+@connection_options
+def worker(
+    slots: int | None,
+    name: str | None,
+    host: str | None,
+    resources: tuple[str, ...],
+    burst: bool,
+    redis_url: str | None,
+    prefix: str | None,
+) -> None:
+    """Run tasks and keep replicas alive until SIGTERM, which drains first."""
+    from orchestrator.errors import MissingSecret, NoRedis
+
+    settings = settings_of(redis_url, prefix, host=host)
+    if settings.redis_url is None:
+        raise NoRedis("no Redis is given: set REDIS_URL or pass --redis-url")
+    if settings.secret is None:
+        raise MissingSecret(
+            "a worker runs nothing unsigned, and no secret is given: set ROOTWARD_SECRET, the same"
+            " for workers and clients (make one with"
+            " `python -c 'import secrets; print(secrets.token_hex(32))'`)"
+        )
+    os.environ.update(
+        REDIS_URL=settings.redis_url,
+        ROOTWARD_SECRET=settings.secret.reveal().decode(errors="surrogateescape"),
+        ROOTWARD_PREFIX=settings.prefix,
+        ROOTWARD_HOST=settings.host,
+    )
+    sys.stdout.flush()
+    sys.stderr.flush()
+    command = worker_command(slots=slots, name=name, resources=resources, burst=burst)
+    os.execv(command[0], command)  # noqa: S606  # a list made here, no shell
+
+
+def worker_command(
+    *,
+    slots: int | None = None,
+    name: str | None = None,
+    resources: tuple[str, ...] = (),
+    burst: bool = False,
+) -> list[str]:
+    """Return the command line of a worker; address, secret and host are in its environment."""
+    command = [sys.executable, "-P", "-m", "worker"]
+    if slots is not None:
+        command += ["--slots", str(slots)]
+    if name is not None:
+        command += ["--name", name]
+    for resource in resources:
+        command += ["--resource", resource]
+    if burst:
+        command.append("--burst")
+    return command
