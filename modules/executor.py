@@ -48,10 +48,7 @@ _forbidden: str | None = None
 def resolve() -> Executor:
     """Return who runs tasks now; raises NestedDeployment where nothing may be deployed."""
     if _forbidden is not None:
-        raise NestedDeployment(
-            f"nothing can be deployed from here: {_forbidden}. In a script put update(), start() "
-            "and eval() under `if __name__ == '__main__':`"
-        )
+        raise NestedDeployment(_forbidden)
     if _active:
         return _active[-1]
     if os.environ.get("REDIS_URL"):

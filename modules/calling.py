@@ -1,0 +1,391 @@
+"""Calls of served modules: one blocking HTTP/1.1 client, made for many small calls.
+
+It owns the kept connections and the choice of the replica: the less busy of two drawn at random.  A
+replica that refuses, or that says that it isn't the one meant, is left for another; while none is
+there the call is held.  A call that may have begun is repeated only if the caller says that it may be,
+and never once something of the answer has come.  What is inside the bodies is `envelope`'s business,
+who answers where `routes`'.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import select
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from . import envelope
+from .errors import CallError, RemoteError, Unavailable
+from .routes import Endpoint, PushedRoutes, Routes
+
+__all__ = ["Endpoint", "PushedRoutes", "Routes", "call", "stream"]
+
+CONNECT_TIMEOUT_S: Final = 3.0
+IDLE_S: Final = 30.0
+# A call that ends its replica each time must not end them all.
+MAX_BEGUN: Final = 3
+_MAX_LINE: Final = 1 << 16
+_MAX_HEADERS: Final = 100
+_JOINED_BYTES: Final = 1 << 16
+
+_outstanding: dict[Endpoint, int] = {}
+_outstanding_lock = threading.Lock()
+_idle: dict[tuple[str, int], list[_Connection]] = {}
+
+
+class _Missed(Exception):
+    """A replica did not answer; `begun` tells whether it may have begun the call."""
+
+    def __init__(self, why: str, *, begun: bool) -> None:
+        super().__init__(why)
+        self.begun = begun
+
+
+def call(
+    routes: Routes,
+    path: str,
+    args: tuple[Any, ...] = (),
+    kwargs: dict[str, Any] | None = None,
+    *,
+    hold: float = 10.0,
+    timeout: float | None = None,
+    repeatable: bool = True,
+) -> Any:
+    """Call the service at `path` and return its result; an iterator when it answers with a stream.
+
+    `hold` is how long (seconds) to wait for a replica, `timeout` how long for the answer, or for
+    each item of a stream. Raises what the service raised (RemoteError where its class can't be had
+    here), Unavailable, TimeoutError, CallError.
+    """
+    answer = _answered(routes, path, (args, kwargs or {}), hold, timeout, repeatable)
+    return answer.items() if answer.is_stream else answer.value()
+
+
+def stream(
+    routes: Routes,
+    path: str,
+    args: tuple[Any, ...] = (),
+    kwargs: dict[str, Any] | None = None,
+    *,
+    hold: float = 10.0,
+    timeout: float | None = None,
+    repeatable: bool = True,
+) -> Iterator[Any]:
+    """Call the service at `path` and yield what it yields; a plain result is the only item."""
+    answer = _answered(routes, path, (args, kwargs or {}), hold, timeout, repeatable)
+    if answer.is_stream:
+        yield from answer.items()
+    else:
+        yield answer.value()
+
+
+def _answered(
+    routes: Routes,
+    path: str,
+    arguments: tuple[tuple[Any, ...], dict[str, Any]],
+    hold: float,
+    timeout: float | None,
+    repeatable: bool,
+) -> _Answer:
+    held_until: float | None = None
+    begun, why = 0, "it has no replica"
+    while True:
+        endpoints = routes.endpoints(path)
+        if not endpoints:
+            if held_until is None:
+                held_until = time.monotonic() + hold
+            left = held_until - time.monotonic()
+            if left <= 0 or not (endpoints := routes.wait(path, (), left)):
+                raise Unavailable(
+                    f"{path}: no replica took the call within {hold:g} s; the last that was heard: "
+                    f"{why}"
+                )
+        endpoint = _less_busy(endpoints)
+        try:
+            return _ask(endpoint, path, envelope.seal_call(*arguments, routes.key, endpoint.token),
+                        routes.key, timeout)
+        except _Missed as missed:
+            routes.eject(path, endpoint)
+            why = f"{endpoint.url} {missed}"
+            if missed.begun:
+                begun += 1
+                if not repeatable or begun == MAX_BEGUN:
+                    raise CallError(_lost(path, why, begun, repeatable)) from missed
+                held_until = None
+            elif held_until is None:
+                held_until = time.monotonic() + hold
+
+
+def _lost(path: str, why: str, begun: int, repeatable: bool) -> str:
+    if not repeatable:
+        return f"{path}: {why}; the call may have begun and isn't repeatable, so it isn't sent again"
+    return f"{path}: {why}; {begun} replicas ended while they ran this call, so it isn't sent again"
+
+
+def _less_busy(endpoints: tuple[Endpoint, ...]) -> Endpoint:
+    if len(endpoints) == 1:
+        return endpoints[0]
+    one, other = random.sample(endpoints, 2)
+    return one if _outstanding.get(one, 0) <= _outstanding.get(other, 0) else other
+
+
+def _count(endpoint: Endpoint, by: int) -> None:
+    with _outstanding_lock:
+        now = _outstanding.get(endpoint, 0) + by
+        if now:
+            _outstanding[endpoint] = now
+        else:
+            _outstanding.pop(endpoint, None)
+
+
+def _ask(
+    endpoint: Endpoint, path: str, body: bytes, key: bytes, timeout: float | None
+) -> _Answer:
+    """Send one call to one replica and return its answer once the first of it is here."""
+    connection = _connect(endpoint.url)
+    _count(endpoint, 1)
+    try:
+        connection.send(_head(endpoint, len(body)), body, timeout)
+        answer = _Answer(connection, endpoint, path, body, key)
+        answer.begin()
+    except BaseException as error:
+        _count(endpoint, -1)
+        connection.close()
+        if isinstance(error, TimeoutError):
+            raise TimeoutError(f"{path}: {endpoint.url} did not answer within {timeout} s") from None
+        raise
+    return answer
+
+
+def _head(endpoint: Endpoint, length: int) -> bytes:
+    return (
+        f"POST {_place(endpoint.url)[2]}/call HTTP/1.1\r\nHost: {_place(endpoint.url)[3]}\r\n"
+        f"Content-Type: {envelope.CALL_TYPE}\r\nX-Rootward-Token: {endpoint.token}\r\n"
+        f"Content-Length: {length}\r\n\r\n"
+    ).encode()
+
+
+@lru_cache(maxsize=1024)
+def _place(url: str) -> tuple[str, int, str, str]:
+    parts = urlsplit(url)
+    if parts.scheme != "http" or parts.hostname is None:
+        raise CallError(f"{url!r} is no endpoint: it must begin with http://")
+    return parts.hostname, parts.port or 80, parts.path.rstrip("/"), parts.netloc
+
+
+def _connect(url: str) -> _Connection:
+    host, port, _, _ = _place(url)
+    kept = _idle.get((host, port))
+    while kept:
+        try:
+            connection = kept.pop()
+        except IndexError:
+            break
+        if connection.is_alive():
+            return connection
+        connection.close()
+    _close_stale()
+    try:
+        return _Connection((host, port))
+    except OSError as error:
+        raise _Missed(f"can't be reached ({error})", begun=False) from error
+
+
+def _close_stale() -> None:
+    for connections in list(_idle.values()):
+        while connections:
+            try:
+                # The oldest is first; what another thread has just taken is no longer here.
+                oldest = connections.pop(0)
+            except IndexError:
+                break
+            if oldest.is_fresh():
+                connections.insert(0, oldest)
+                break
+            oldest.close()
+
+
+class _Connection:
+    """One kept connection."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self.address = address
+        self._sock = socket.create_connection(address, CONNECT_TIMEOUT_S)
+        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # A host that vanished sends nothing: the kernel asks after it.
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
+            if hasattr(socket, name):
+                self._sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+        self._file = self._sock.makefile("rb", 1 << 16)
+        self._used_at = time.monotonic()
+
+    def is_fresh(self) -> bool:
+        return time.monotonic() - self._used_at < IDLE_S
+
+    def is_alive(self) -> bool:
+        """Whether it can be used again: an idle one that has something to read has ended."""
+        if not self.is_fresh():
+            return False
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        return not poll.poll(0)
+
+    def keep(self) -> None:
+        self._used_at = time.monotonic()
+        _idle.setdefault(self.address, []).append(self)
+
+    def close(self) -> None:
+        self._file.close()
+        self._sock.close()
+
+    def send(self, head: bytes, body: bytes, timeout: float | None) -> None:
+        self._sock.settimeout(timeout)
+        try:
+            if len(body) < _JOINED_BYTES:
+                self._sock.sendall(head + body)
+            else:
+                self._sock.sendall(head)
+                self._sock.sendall(body)
+        except TimeoutError:
+            raise
+        except OSError:
+            # An answer may be there all the same: 413 comes before the body has gone. If none
+            # is, the replica never had the whole call.
+            poll = select.poll()
+            poll.register(self._sock, select.POLLIN)
+            if not poll.poll(0):
+                raise _Missed("broke off before the call was sent", begun=False) from None
+
+    def line(self) -> bytes:
+        line = self._file.readline(_MAX_LINE)
+        if not line.endswith(b"\n"):
+            raise _Missed("broke off before it answered", begun=True)
+        return line
+
+    def read(self, length: int) -> bytes:
+        data = self._file.read(length)
+        if len(data) < length:
+            raise ConnectionResetError("the answer broke off")
+        return data
+
+
+class _Answer:
+    """One answer, of which the head (and of a stream the first item) has been read."""
+
+    def __init__(
+        self, connection: _Connection, endpoint: Endpoint, path: str, call_body: bytes, key: bytes
+    ) -> None:
+        self.is_stream = False
+        self._connection, self._endpoint, self._path = connection, endpoint, path
+        self._call, self._key = call_body, key
+        self._status = 0
+        self._headers: dict[bytes, bytes] = {}
+        self._body = b""
+
+    def begin(self) -> None:
+        """Read the head and as much as tells that the call has been taken."""
+        connection = self._connection
+        try:
+            self._status = int(connection.line().split(b" ", 2)[1])
+            for _ in range(_MAX_HEADERS):
+                line = connection.line()
+                if line == b"\r\n":
+                    break
+                name, _, value = line.partition(b":")
+                self._headers[name.lower()] = value.strip()
+        except TimeoutError:
+            raise
+        except (ConnectionError, ValueError, IndexError) as error:
+            raise _Missed(f"broke off before it answered ({error})", begun=True) from error
+        content_type = self._headers.get(b"content-type", b"").decode("latin-1")
+        self.is_stream = content_type == envelope.STREAM_TYPE
+        try:
+            self._body = self._frame() if self.is_stream else self._whole()
+        except ConnectionError as error:
+            if self.is_stream:
+                raise _Missed("broke off before the first item", begun=True) from error
+            raise CallError(f"{self._path}: the answer of {self._endpoint.url} broke off") from error
+        if self._status in (421, 503) and content_type != envelope.CALL_TYPE:
+            raise _Missed(f"answered {self._status}", begun=False)
+        if content_type not in (envelope.CALL_TYPE, envelope.STREAM_TYPE):
+            raise CallError(f"{self._path}: {self._endpoint.url} {self._refusal()}")
+
+    def value(self) -> Any:
+        """Return the result, or raise what the service raised."""
+        self._release(keep=True)
+        return envelope.open_answer(self._body, self._key, envelope.answer_context(self._call))
+
+    def items(self) -> Iterator[Any]:
+        """Yield the items of a stream as they come; closing the iterator ends the stream."""
+        whole, index = False, 0
+        try:
+            while True:
+                context = envelope.answer_context(self._call, index)
+                try:
+                    item = envelope.open_answer(self._body, self._key, context)
+                except envelope.EndOfStream:
+                    whole = self._connection.line() == b"0\r\n" and self._connection.line() == b"\r\n"
+                    return
+                yield item
+                try:
+                    self._body = self._frame()
+                except ConnectionError as error:
+                    raise CallError(
+                        f"{self._path}: the stream from {self._endpoint.url} broke off after "
+                        f"{index + 1} items"
+                    ) from error
+                index += 1
+        finally:
+            self._release(keep=whole)
+
+    def _whole(self) -> bytes:
+        return self._connection.read(int(self._headers.get(b"content-length", b"0")))
+
+    def _frame(self) -> bytes:
+        # A replica sends each frame as one chunk; a proxy between may cut anew, so chunks are
+        # joined until the frame's own length is there.
+        data = b""
+        while len(data) < envelope.FRAME.size or len(data) < _frame_end(data):
+            size = int(self._connection.line().split(b";")[0], 16)
+            if size == 0:
+                raise ConnectionResetError("the stream ended early")
+            data += self._connection.read(size)
+            self._connection.read(2)
+        return data[envelope.FRAME.size :]
+
+    def _refusal(self) -> str:
+        import json
+
+        try:
+            error = json.loads(self._body)["error"]
+            return f"refused the call: {error['type']}: {error['message']}"
+        except (ValueError, KeyError, TypeError):
+            return f"answered {self._status}, which is no answer to a signed call"
+
+    def _release(self, *, keep: bool) -> None:
+        _count(self._endpoint, -1)
+        if keep and self._headers.get(b"connection", b"").lower() != b"close":
+            self._connection.keep()
+        else:
+            self._connection.close()
+
+
+def _frame_end(data: bytes) -> int:
+    length: int = envelope.FRAME.unpack_from(data)[0]
+    return envelope.FRAME.size + length
+
+
+def _forget() -> None:
+    # A forked child must not write into its parent's connections.
+    _idle.clear()
+    _outstanding.clear()
+
+
+os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,93 @@
+"""Where served modules answer now: a table of endpoints by path, as calls see it.
+
+Whoever knows the replicas pushes a new table; callers in other threads read it, wait for it to change,
+and leave out for a moment what just refused them.  An ejection is short and local: only the next
+table says that an endpoint is gone.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol
+
+EJECTION_S: Final = 1.0
+
+
+class Endpoint(NamedTuple):
+    """Where one replica answers: its base URL, the token that names it, its id."""
+
+    url: str
+    token: str
+    replica: str
+
+
+class Routes(Protocol):
+    """What a call needs to know of its deployment."""
+
+    @property
+    def key(self) -> bytes:
+        """Key that signs the calls of the deployment."""
+
+    def endpoints(self, path: str) -> tuple[Endpoint, ...]:
+        """Return the usable endpoints of the service at `path`."""
+
+    def wait(self, path: str, seen: tuple[Endpoint, ...], timeout: float) -> tuple[Endpoint, ...]:
+        """Return the endpoints when they differ from `seen`, or after `timeout` seconds."""
+
+    def eject(self, path: str, endpoint: Endpoint) -> None:
+        """Leave `endpoint` out for a moment: it did not take a call."""
+
+
+class PushedRoutes:
+    """Routes whose table somebody else keeps up to date; safe to use from any thread."""
+
+    def __init__(self, key: bytes) -> None:
+        """Begin with an empty table."""
+        self.key = key
+        self._table: dict[str, tuple[Endpoint, ...]] = {}
+        self._ejected: dict[Endpoint, float] = {}
+        self._changed = threading.Condition()
+
+    def update(self, table: Mapping[str, Iterable[Sequence[str]]]) -> None:
+        """Replace the table by one of `[url, token, replica]` lists by path."""
+        fresh = {
+            path: tuple(Endpoint(url, token, replica) for url, token, replica in endpoints)
+            for path, endpoints in table.items()
+        }
+        with self._changed:
+            self._table = fresh
+            known = {endpoint for endpoints in fresh.values() for endpoint in endpoints}
+            self._ejected = {e: until for e, until in self._ejected.items() if e in known}
+            self._changed.notify_all()
+
+    def endpoints(self, path: str) -> tuple[Endpoint, ...]:
+        """Return the endpoints of `path` without those that are ejected now."""
+        endpoints = self._table.get(path, ())
+        if not self._ejected:
+            return endpoints
+        with self._changed:
+            now = time.monotonic()
+            return tuple(e for e in endpoints if self._ejected.get(e, now) <= now)
+
+    def wait(self, path: str, seen: tuple[Endpoint, ...], timeout: float) -> tuple[Endpoint, ...]:
+        """Return the endpoints when they differ from `seen`, or after `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while True:
+                now = time.monotonic()
+                found = tuple(
+                    e for e in self._table.get(path, ()) if self._ejected.get(e, now) <= now
+                )
+                if found != seen or now >= deadline:
+                    return found
+                # An ejection that ends changes the answer too, and nobody tells of it.
+                ends = [until for until in self._ejected.values() if until > now]
+                self._changed.wait(min([deadline, *ends]) - now)
+
+    def eject(self, path: str, endpoint: Endpoint) -> None:
+        """Leave `endpoint` out for a second, unless the next table brings a new one sooner."""
+        del path
+        with self._changed:
+            self._ejected[endpoint] = time.monotonic() + EJECTION_S
