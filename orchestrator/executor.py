@@ -52,7 +52,7 @@ class DistributedExecutor:
     @property
     def owns_anything(self) -> bool:
         """Whether something runs that ends with this program."""
-        return bool(self._owner.names)
+        return self._owner.owns_anything
 
     def run(
         self,
@@ -112,10 +112,6 @@ class DistributedExecutor:
             else:
                 deployment.wait_unserved(_served_below(found.tree, root))
 
-    def runs(self, module: ModuleBase) -> bool:
-        """Whether this executor has submitted a tree that holds the module."""
-        return self._find(module) is not None
-
     def close(self) -> None:
         """Stop what ends with the program; twice is harmless."""
         self._owner.close()
@@ -149,7 +145,7 @@ class DistributedExecutor:
             owner=self._owner.id,
             history_s=self._client.settings.history_days * 86400,
         )
-        self._owner.take(tree.name)
+        self._owner.begin()
         return self._client.store_definition(Definition(tree=tree), plan, order)
 
     def _follow(self, deployment: Deployment) -> None:

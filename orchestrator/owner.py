@@ -30,19 +30,17 @@ class Owner:
         self._store = store
         self._lease_s = lease_s
         self._pid = os.getpid()
-        self._names: dict[str, None] = {}
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """The deployments that end with this program, in the order in which they were made."""
-        return tuple(self._names)
+    def owns_anything(self) -> bool:
+        """Whether something was made that ends with this program."""
+        return self._thread is not None and not self._closing.is_set()
 
-    def take(self, name: str) -> None:
-        """Own the deployment `name`; to be called before it is submitted, so that no gap is left."""
+    def begin(self) -> None:
+        """Hold the lease from now on; to be called before the first submission, so that no gap is left."""
         self._renew()
-        self._names[name] = None
         if self._thread is None:
             self._thread = threading.Thread(
                 target=self._keep, name="rootward-owner", daemon=True
@@ -60,8 +58,6 @@ class Owner:
             return
         self._thread.join(timeout=self._lease_s)
         try:
-            for name in reversed(self._names):
-                self._store.stop(name)
             self._store.disown(self.id)
         except OSError as error:
             # Redis is gone: when it is back the lease has run out, and the controller stops them.
