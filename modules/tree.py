@@ -20,14 +20,30 @@ _RESERVED = frozenset({"call", "docs", "healthz", "readyz", "metrics", "openapi.
 
 
 class Node:
-    """One module of a tree: its path, and its children as indexes into the tree's nodes."""
+    """One module of a tree: its path, and its children as indexes into the tree's nodes.
 
-    __slots__ = ("children", "module", "path")
+    A path is put together when it is asked for: kept for every module, the paths of a deep chain
+    would take memory that grows with the square of its length.
+    """
 
-    def __init__(self, module: ModuleBase, path: str, children: tuple[int, ...]) -> None:
+    __slots__ = ("_by_part", "children", "module", "parent", "part")
+
+    def __init__(self, module: ModuleBase, part: str, parent: Node | None) -> None:
         self.module = module
-        self.path = path
-        self.children = children
+        self.part = part
+        self.parent = parent
+        self.children: tuple[int, ...] = ()
+        self._by_part: dict[str, Node] | None = None
+
+    @property
+    def path(self) -> str:
+        """The parts from the root on, joined by `/`."""
+        parts = [self.part]
+        node = self.parent
+        while node is not None:
+            parts.append(node.part)
+            node = node.parent
+        return "/".join(reversed(parts))
 
     def __repr__(self) -> str:
         return f"<Node {self.path}>"
@@ -39,36 +55,48 @@ class Tree:
     Raises CycleError.  A change of the modules' attributes afterwards does not change the tree.
     """
 
-    __slots__ = ("_paths", "by_path", "name", "nodes", "root")
+    __slots__ = ("_index", "name", "nodes", "root")
 
     def __init__(self, root: ModuleBase, name: str) -> None:
         self.root = root
         self.name = name
         self.nodes: list[Node] = []
-        self._paths: dict[int, str] = {}
-        index: dict[int, int] = {}
-        for module, path, children in _visit(root, name):
-            key = id(module)
-            index[key] = len(self.nodes)
-            self._paths[key] = path
-            members = tuple(dict.fromkeys(index[id(child)] for child in children))
-            self.nodes.append(Node(module, path, members))
-        self.by_path = {node.path: node for node in self.nodes}
+        self._index: dict[int, int] = {}
+        for node, children in _visit(root, name):
+            self._index[id(node.module)] = len(self.nodes)
+            self.nodes.append(node)
+            node.children = tuple(dict.fromkeys(self._index[id(child)] for child in children))
 
     def path_of(self, module: ModuleBase) -> str | None:
         """Return the module's path, or None for one that isn't of this tree."""
-        return self._paths.get(id(module))
+        index = self._index.get(id(module))
+        return None if index is None else self.nodes[index].path
 
     def module_at(self, path: str) -> ModuleBase:
         """Return the module at `path`; KeyError when there is none."""
-        return self.by_path[path].module
+        return self.node_at(path).module
+
+    def node_at(self, path: str) -> Node:
+        """Return the node at `path`; KeyError when there is none."""
+        first, *rest = path.split("/")
+        node = self.nodes[-1]
+        if first != node.part:
+            raise KeyError(path)
+        for part in rest:
+            if node._by_part is None:
+                inside = (self.nodes[index] for index in node.children)
+                node._by_part = {child.part: child for child in inside if child.parent is node}
+            if part not in node._by_part:
+                raise KeyError(path)
+            node = node._by_part[part]
+        return node
 
     def loaded_by(self, path: str) -> list[str]:
         """Return the paths of the modules that a replica of the one at `path` runs in its process.
 
         That is its subtree without other served modules and what is below those; children first.
         """
-        start = self.nodes.index(self.by_path[path])
+        start = self._index[id(self.node_at(path).module)]
         inside = {start}
         stack = list(self.nodes[start].children)
         while stack:
@@ -81,7 +109,7 @@ class Tree:
 
 def walk(root: ModuleBase) -> list[ModuleBase]:
     """Return the modules of the tree in post-order, each once; raises CycleError."""
-    return [module for module, _, _ in _visit(root, "")]
+    return [node.module for node, _ in _visit(root, "")]
 
 
 def default_name(root: ModuleBase) -> str:
@@ -100,21 +128,20 @@ def _own_name(module: ModuleBase) -> str | None:
 
 
 class _Frame:
-    """A module whose children are being visited."""
+    """A module whose children are being visited; `taken` are the parts that these have."""
 
-    __slots__ = ("children", "module", "path", "rest", "taken")
+    __slots__ = ("children", "node", "rest", "taken")
 
-    def __init__(self, module: ModuleBase, path: str) -> None:
-        self.module = module
-        self.path = path
+    def __init__(self, node: Node) -> None:
+        self.node = node
         self.children: list[ModuleBase] = []
-        self.rest: Iterator[tuple[str | None, ModuleBase]] = iter(module._children())
+        self.rest: Iterator[tuple[str | None, ModuleBase]] = iter(node.module._children())
         self.taken: dict[str, int] = {}
 
 
-def _visit(root: ModuleBase, name: str) -> Iterator[tuple[ModuleBase, str, list[ModuleBase]]]:
-    """Yield (module, path, children) in post-order."""
-    stack = [_Frame(root, name)]
+def _visit(root: ModuleBase, name: str) -> Iterator[tuple[Node, list[ModuleBase]]]:
+    """Yield (node, its child modules) in post-order."""
+    stack = [_Frame(Node(root, name, None))]
     open_ = {id(root)}
     done: set[int] = set()
     while stack:
@@ -122,18 +149,18 @@ def _visit(root: ModuleBase, name: str) -> Iterator[tuple[ModuleBase, str, list[
         step = next(frame.rest, None)
         if step is None:
             stack.pop()
-            open_.discard(id(frame.module))
-            done.add(id(frame.module))
-            yield frame.module, frame.path, frame.children
+            open_.discard(id(frame.node.module))
+            done.add(id(frame.node.module))
+            yield frame.node, frame.children
             continue
         hint, child = step
         frame.children.append(child)
         if id(child) in open_:
-            raise CycleError(_circle([each.module for each in stack], child))
+            raise CycleError(_circle([each.node.module for each in stack], child))
         if id(child) not in done:
             open_.add(id(child))
             part = _unique(slug(_own_name(child) or hint or type(child).__name__), frame.taken)
-            stack.append(_Frame(child, f"{frame.path}/{part}"))
+            stack.append(_Frame(Node(child, part, frame.node)))
 
 
 def _unique(part: str, taken: dict[str, int]) -> str:

@@ -8,13 +8,16 @@ return is run elsewhere. `plan` makes tasks and edges of what is read here.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from modules.module import has_work
-from modules.tree import Node, Tree
 
 from .plan import ALL_KINDS, Kind, Plan, PlannedModule, Service, make_plan, parse_kinds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from modules.tree import Node, Tree
 
 
 def plan_tree(
@@ -68,7 +71,7 @@ def _covered(tree: Tree, part: str | None, *, recursive: bool) -> list[int]:
     """Return the indexes of the nodes that a plan covers, in the order of the walk."""
     if part is None and recursive:
         return list(range(len(tree.nodes)))
-    top = tree.nodes[-1] if part is None else tree.by_path[part]
+    top = tree.nodes[-1] if part is None else tree.node_at(part)
     above = next(index for index, node in enumerate(tree.nodes) if node is top)
     below = {above}
     stack = [above] if recursive else []
@@ -88,7 +91,7 @@ def _callers(tree: Tree) -> dict[str, list[str]]:
             continue
         seen: set[str] = set()
         for held in tree.loaded_by(node.path):
-            for index in tree.by_path[held].children:
+            for index in tree.node_at(held).children:
                 below = tree.nodes[index]
                 if below.module.serves and below.path not in seen:
                     seen.add(below.path)
@@ -97,7 +100,7 @@ def _callers(tree: Tree) -> dict[str, list[str]]:
 
 
 def _service(tree: Tree, node: Node, callers: Mapping[str, Sequence[str]]) -> Service:
-    options = cast(Any, node.module)  # a ServerModule: the tree's contract says only `serves`
+    options = cast("Any", node.module)  # a ServerModule: the tree's contract says only `serves`
     return Service(
         path=node.path,
         wanted=int(options.replicas),
