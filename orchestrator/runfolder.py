@@ -96,7 +96,7 @@ class RunFolder:
 
 
 def running() -> list[UpState]:
-    """Return the states of this user's live runs, the newest first, without stale or foreign ones."""
+    """Return the states of this user's live runs, the newest first, no stale or foreign one."""
     found = [state for path in _folders(_base()) if (state := _read(path)) is not None]
     return sorted(found, key=lambda state: state.started_at, reverse=True)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .failures import FAILED, NO_REDIS
-from .output import emit_json, json_option, message, paint, write
+from .output import emit_json, json_option, paint, tell, write
 from .session import connection_options, settings_of
 
 if TYPE_CHECKING:
@@ -52,4 +52,4 @@ def _print(findings: list[Finding]) -> None:
             write(f"{' ' * 22}{finding.advice}")
     troubles = sum(finding.level == "problem" for finding in findings)
     if troubles:
-        message(f"{troubles} problem{'' if troubles == 1 else 's'} to mend")
+        tell(f"{troubles} problem{'' if troubles == 1 else 's'} to mend")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .failures import FAILED, INTERRUPTED
-from .output import emit_json, json_option, message, verbose_option, write
+from .output import emit_json, json_option, tell, verbose_option, write
 from .session import connected, connection_options
 
 if TYPE_CHECKING:
@@ -77,10 +77,10 @@ def stop(
             try:
                 deployment.wait_stopped(timeout)
             except TimeoutError as error:
-                message(f"{error}; it goes on stopping")
+                tell(f"{error}; it goes on stopping")
                 code = FAILED
             except KeyboardInterrupt:
-                message(f"{deployment.id} goes on stopping without this terminal")
+                tell(f"{deployment.id} goes on stopping without this terminal")
                 return INTERRUPTED
         _print(deployment, as_json=as_json)
     return code

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .output import emit_json, json_option, message, verbose_option, write
+from .output import emit_json, json_option, tell, verbose_option, write
 from .session import connected, connection_options
 from .target import load, plan_options, submit_options
 
@@ -52,5 +52,5 @@ def deploy(
             emit_json(deployment.status().to_json())
         else:
             write(deployment.id)
-            message(f"follow it with `rootward status {deployment.name} --watch`")
+            tell(f"follow it with `rootward status {deployment.name} --watch`")
     return 0

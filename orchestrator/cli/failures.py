@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .output import message, paint
+from .output import paint, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,10 +42,10 @@ def present(error: BaseException) -> int:
     if code is None:
         import traceback
 
-        message("".join(traceback.format_exception(error)).rstrip())
-        message(_headed("this is a fault of rootward itself; please report it with the above"))
+        tell("".join(traceback.format_exception(error)).rstrip())
+        tell(_headed("this is a fault of rootward itself; please report it with the above"))
         return FAILED
-    message(_headed(str(error) or type(error).__name__))
+    tell(_headed(str(error) or type(error).__name__))
     return code
 
 
@@ -83,13 +83,13 @@ def tell_failures(status: Status, failures: Sequence[Failure], *, verbose: bool 
     shown = failures if verbose else failures[:SHOWN_FAILURES]
     for failure in shown:
         for line in explain(failure, status, verbose=verbose):
-            message(line)
+            tell(line)
     if len(failures) > len(shown):
         more = len(failures) - len(shown)
-        message(f"... and {more} more: rootward status {status.deployment}")
+        tell(f"... and {more} more: rootward status {status.deployment}")
     running = [each.service for each in status.services if each.state == "ready"]
     if running:
-        message(f"still running: {_some(running)}")
+        tell(f"still running: {_some(running)}")
 
 
 def explain(failure: Failure, status: Status, *, verbose: bool = False) -> list[str]:

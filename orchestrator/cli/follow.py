@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .failures import FAILED, INTERRUPTED, hint_lines, present, tell_failures
-from .output import emit_json, message, table, write
+from .output import emit_json, table, tell, write
 from .view import view_of
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def watch(deployment: Deployment, *, verbose: bool = False, can_resume: bool = T
         tell_failures(status, error.failures, verbose=verbose)  # type: ignore[arg-type]
         if can_resume:
             for line in hint_lines(status):
-                message(line)
+                tell(line)
         return FAILED
     except DeploymentCancelled as error:
         return present(error)
@@ -54,7 +54,7 @@ def watch(deployment: Deployment, *, verbose: bool = False, can_resume: bool = T
 
 def tell_detached(deployment: Deployment) -> None:
     """Say that a deployment goes on without its watcher."""
-    message(
+    tell(
         f"{deployment.id} goes on without this terminal."
         f" Follow it with `rootward status {deployment.name} --watch`,"
         f" end it with `rootward cancel {deployment.name}`."

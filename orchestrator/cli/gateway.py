@@ -10,12 +10,19 @@ import click
 
 from .failures import FAILED
 from .group import Entry, LazyGroup
-from .output import emit_json, emit_line, json_option, message, paint, verbose_option, write
+from .output import (
+    StdoutClosed,
+    emit_json,
+    emit_line,
+    json_option,
+    paint,
+    tell,
+    verbose_option,
+    write,
+)
 from .session import connected, connection_options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from orchestrator.records import Change
 
 COMMANDS = {
@@ -48,7 +55,7 @@ def list_services(as_json: bool, redis_url: str | None, prefix: str | None) -> N
             emit_json([service.to_json() for service in services])
             return
         if not services:
-            message("nothing is served at the moment")
+            tell("nothing is served at the moment")
         print_services(services)
 
 
@@ -96,19 +103,27 @@ def call(
 
     Without JSON its `forward` is called without arguments.
     """
+    from orchestrator.errors import OrchestratorError
+
     del as_json
     given = _value_of(value)
     arguments = () if given is NOTHING else (given,)
     with connected(redis_url, prefix) as client:
         # An unknown service is told before anything is sent.
         client.gateway.service(service)
-        if stream:
-            items = client.gateway.stream(service, *arguments, hold=hold)
-            return _told(lambda: [emit_line(item) for item in items], service, verbose=verbose)
-        result = client.gateway.call
-        return _told(
-            lambda: emit_line(result(service, *arguments, hold=hold)), service, verbose=verbose
-        )
+        try:
+            if stream:
+                for item in client.gateway.stream(service, *arguments, hold=hold):
+                    emit_line(item)
+            else:
+                emit_line(client.gateway.call(service, *arguments, hold=hold))
+        except (OrchestratorError, StdoutClosed):
+            raise
+        except Exception as error:
+            # What `forward` raised comes back as it was: any type at all.
+            _tell_raised(service, error, verbose=verbose)
+            return FAILED
+    return 0
 
 
 @click.command()
@@ -166,24 +181,12 @@ def _short(text: str) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
-def _told(action: Callable[[], Any], service: str, *, verbose: bool) -> int:
-    """Run the call; tell what the module raised as the module's own failure."""
-    from orchestrator.errors import OrchestratorError
-
-    from .output import StdoutClosed
-
-    try:
-        action()
-    except (OrchestratorError, StdoutClosed):
-        raise
-    except Exception as error:
-        name = type(error).__name__
-        message(f"{paint('error:', 'red', sys.stderr)} {service} raised {name}: {error}")
-        notes = getattr(error, "__notes__", [])
-        if verbose:
-            for note in notes:
-                message(str(note))
-        elif notes:
-            message("its traceback: --verbose")
-        return FAILED
-    return 0
+def _tell_raised(service: str, error: Exception, *, verbose: bool) -> None:
+    head = paint("error:", "red", sys.stderr)
+    tell(f"{head} {service} raised {type(error).__name__}: {error}")
+    notes = getattr(error, "__notes__", [])
+    if verbose:
+        for note in notes:
+            tell(str(note))
+    elif notes:
+        tell("its traceback: --verbose")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .output import emit_line, json_option, message, paint, write
+from .output import emit_line, json_option, paint, tell, write
 from .session import connected, connection_options
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def logs(
 def _known(deployment: Deployment, module: str) -> str:
     """Return the module's whole path, or the task id. Raises UsageError that tells near names."""
     status = deployment.status()
-    paths = [task.module for task in status.tasks if task.module]
+    paths: list[str] = [task.module for task in status.tasks if task.module]
     paths += [service.service for service in status.services]
     known = list(dict.fromkeys([*paths, *(task.id for task in status.tasks)]))
     # What follows the deployment's name is enough, and so is a last part that is nobody else's.
@@ -92,7 +92,7 @@ def _print(found: Iterator[LogEntry], *, labelled: bool) -> None:
         if labelled and source != last:
             if not at_line_start:
                 write("")
-            message(paint(f"== {entry.path or source} ({source})", "dim", sys.stderr))
+            tell(paint(f"== {entry.path or source} ({source})", "dim", sys.stderr))
             last = source
         write(entry.text, end="")
         at_line_start = entry.text.endswith("\n")

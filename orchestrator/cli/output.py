@@ -53,7 +53,7 @@ STATE_COLOURS = {
 }
 
 
-class StdoutClosed(Exception):  # noqa: N818  # an end, not an error
+class StdoutClosed(Exception):  # an end, not an error
     """Whoever read standard output has gone; there is nobody left to print for."""
 
 
@@ -115,7 +115,7 @@ def plain(value: Any) -> Any:
     raise TypeError(f"a {type(value).__module__}.{type(value).__qualname__} has no JSON form")
 
 
-def message(text: str) -> None:
+def tell(text: str) -> None:
     """Write a line for the person who watches, to standard error."""
     try:
         print(text, file=sys.stderr, flush=True)
@@ -125,7 +125,7 @@ def message(text: str) -> None:
 
 
 def warn(
-    text: Warning | str,
+    message: Warning | str,
     category: type[Warning],
     filename: str,
     lineno: int,
@@ -134,7 +134,7 @@ def warn(
 ) -> None:
     """Show a Python warning as one line; a stand-in for `warnings.showwarning`."""
     del category, filename, lineno, file, line
-    message(paint(f"warning: {text}", "yellow", sys.stderr))
+    tell(paint(f"warning: {message}", "yellow", sys.stderr))
 
 
 def paint(text: str, colour: str | None, stream: TextIO) -> str:

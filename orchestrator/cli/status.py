@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .output import duration, emit_json, emit_line, json_option, message, table, write
+from .output import duration, emit_json, emit_line, json_option, table, tell, write
 from .session import connected, connection_options
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def workers(as_json: bool, redis_url: str | None, prefix: str | None) -> None:
             emit_json([worker_json(record) for record in found])
             return
         if not found:
-            message("no worker is running: start one with `rootward worker`")
+            tell("no worker is running: start one with `rootward worker`")
         table(
             ("WORKER", "STATE", "HOST", "PID", "SLOTS", "HELD", "RESOURCES", "VERSION"),
             [_worker_row(record) for record in found],
@@ -111,12 +111,12 @@ def _show_all(client: Client, *, as_json: bool) -> None:
         return
     _print_deployments(records)
     alive = len(client.workers())
-    message(f"{alive or 'no'} worker{'' if alive == 1 else 's'} running")
+    tell(f"{alive or 'no'} worker{'' if alive == 1 else 's'} running")
 
 
 def _print_deployments(records: list[DeploymentRecord]) -> None:
     if not records:
-        message("nothing is deployed: begin with `rootward deploy TARGET`")
+        tell("nothing is deployed: begin with `rootward deploy TARGET`")
     rows = []
     for record in records:
         shown = deployment_json(record)
@@ -170,7 +170,7 @@ def _show(found: Status, *, as_json: bool) -> None:
     table(("MODULE", "STATE", "TIME", "WORKER", "URL"), rows)
     for task in found.tasks:
         if task.state == "failed" and task.error is not None:
-            message(f"{task.id}: {task.error.get('type')}: {task.error.get('message')}")
+            tell(f"{task.id}: {task.error.get('type')}: {task.error.get('message')}")
 
 
 def _watch(deployment: Deployment, *, as_json: bool) -> None:

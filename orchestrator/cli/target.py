@@ -23,7 +23,7 @@ Command = TypeVar("Command", bound="Callable[..., Any]")
 KINDS = ("train", "deploy", "eval")
 
 
-class Kinds(click.ParamType):
+class Kinds(click.ParamType[tuple[str, ...]]):
     """Kinds of tasks, separated by commas; a near name is told for a misspelt one."""
 
     name = "kinds"

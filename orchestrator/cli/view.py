@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from .board import Board, Row
-from .output import STATE_COLOURS, duration, message
+from .output import STATE_COLOURS, duration, tell
 
 if TYPE_CHECKING:
     from orchestrator.deployment import Deployment
@@ -77,7 +77,7 @@ class PlainView:
             return
         if self._began is None:
             self._began = event.at
-        message(line_of(event, self._id, max(0.0, event.at - self._began)))
+        tell(line_of(event, self._id, max(0.0, event.at - self._began)))
 
 
 class LiveView:

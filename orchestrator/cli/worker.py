@@ -14,7 +14,7 @@ import click
 from .session import connection_options, settings_of
 
 
-class Resource(click.ParamType):
+class Resource(click.ParamType[str]):
     """NAME=AMOUNT, as in `gpu=2`."""
 
     name = "resource"

@@ -1,0 +1,232 @@
+"""What `up` keeps running on this machine: a private server, a worker, and the deployment on them.
+
+It starts them, restarts a worker that died, and stops everything in order: the deployment, parents
+first, then the worker, then the server. Each of its processes is on a leash, so that a Machine that
+is never closed leaves nothing behind either.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+from threading import Lock, Thread, main_thread
+from typing import TYPE_CHECKING, Self
+
+from orchestrator.embedded import EmbeddedServer
+from orchestrator.owned import OwnedProcess
+from orchestrator.runfolder import RunFolder, UpState
+from orchestrator.settings import Secret, Settings
+
+from .output import tell
+from .worker import worker_command
+
+if TYPE_CHECKING:
+    from orchestrator.client import Client
+    from orchestrator.deployment import Deployment
+    from orchestrator.events import Event
+
+STOP_TIMEOUT_S = 15.0
+# A worker that dies as often as this within its window won't be helped by another start.
+MAX_RESTARTS = 3
+RESTART_WINDOW_S = 30.0
+LOG_TAIL_LINES = 10
+
+
+class Machine:
+    """Server, worker and client of one `up`; a context manager that takes them away."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        folder: RunFolder,
+        server: EmbeddedServer | None,
+        *,
+        slots: int | None = None,
+    ) -> None:
+        self.settings = settings
+        self._folder = folder
+        self._server = server
+        self._slots = slots
+        self._worker: OwnedProcess | None = None
+        self._starting = Lock()
+        self._is_closing = False
+        self.has_given_up = False
+        self._client: Client | None = None
+        self._deployment: Deployment | None = None
+
+    @classmethod
+    def prepare(
+        cls, redis_url: str | None, prefix: str | None, *, slots: int | None = None
+    ) -> Machine:
+        """Find or start a Redis. Raises NoRedis, NoServer and SettingsError."""
+        settings = Settings.from_environment(redis_url=redis_url, prefix=prefix)
+        if settings.redis_url is not None:
+            from orchestrator.connection import check
+
+            check(settings.redis_url)
+        folder = RunFolder.create()
+        server = None
+        if settings.redis_url is None:
+            server = EmbeddedServer(folder)
+            settings = replace(settings, redis_url=server.url)
+        if settings.secret is None:
+            settings = replace(settings, secret=Secret(secrets.token_hex(32)))
+        return cls(settings, folder, server, slots=slots)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        try:
+            self._stop_in_order()
+        except KeyboardInterrupt:
+            tell("stopping at once")
+        finally:
+            # Whoever is impatient from here on has to wait for milliseconds only.
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
+            self._kill()
+
+    def start_worker(self) -> None:
+        """Start the worker, and start it again whenever it dies.
+
+        When that doesn't help, `has_given_up` is set and the main thread is interrupted.
+        """
+        self._worker = self._new_worker()
+        Thread(target=self._keep_worker, daemon=True).start()
+
+    def connect(self) -> Client:
+        """Return the client of this machine; the same one each time."""
+        from orchestrator.client import Client
+
+        if self._client is None:
+            self._client = Client(self.settings)
+        return self._client
+
+    def announce(self, deployment: Deployment) -> None:
+        """Let the user's other commands find this machine."""
+        assert self.settings.redis_url is not None
+        assert self.settings.secret is not None
+        self._deployment = deployment
+        self._folder.announce(
+            UpState(
+                url=self.settings.redis_url,
+                secret=self.settings.secret.reveal().decode(errors="surrogateescape"),
+                prefix=self.settings.prefix,
+                deployment=deployment.name,
+                pid=os.getpid(),
+                started_at=time.time(),
+            )
+        )
+
+    def stay(self, deployment: Deployment) -> int:
+        """Tell what happens until the deployment is stopped by someone; return the exit code."""
+        after = "0"
+        for event in deployment.events(follow=False):
+            after = event.id
+        for event in deployment.events(follow=True, after=after):
+            if event.event.startswith(("replica.", "deployment.")):
+                tell(_news(event))
+        tell(f"{deployment.id} has been stopped")
+        return 0
+
+    def log_tail(self) -> str:
+        """Return the last lines that the worker wrote."""
+        try:
+            lines = self._log_path.read_text(errors="replace").splitlines()
+        except OSError:
+            return "(it wrote nothing)"
+        return "\n".join(lines[-LOG_TAIL_LINES:])
+
+    @property
+    def _log_path(self) -> Path:
+        return self._folder.path / "worker.log"
+
+    def _environment(self) -> dict[str, str]:
+        settings = self.settings
+        assert settings.redis_url is not None
+        assert settings.secret is not None
+        return {
+            **os.environ,
+            "REDIS_URL": settings.redis_url,
+            "ROOTWARD_SECRET": settings.secret.reveal().decode(errors="surrogateescape"),
+            "ROOTWARD_PREFIX": settings.prefix,
+        }
+
+    def _new_worker(self) -> OwnedProcess:
+        """Start a worker process; what it writes goes to a file in the folder of this run."""
+        log = os.open(self._log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            return OwnedProcess(
+                worker_command(slots=self._slots), env=self._environment(), output=log
+            )
+        finally:
+            os.close(log)
+
+    def _keep_worker(self) -> None:
+        """Start the worker again when it ends while nobody stops it; the body of a thread."""
+        deaths: list[float] = []
+        worker = self._worker
+        while worker is not None:
+            code = worker.wait()
+            now = time.monotonic()
+            deaths = [at for at in deaths if now - at < RESTART_WINDOW_S] + [now]
+            with self._starting:
+                if self._is_closing:
+                    return
+                if len(deaths) > MAX_RESTARTS:
+                    self.has_given_up = True
+                    tell(f"the worker keeps ending (exit code {code}); its last words:")
+                    tell(self.log_tail())
+                    # A signal, because the main thread may be in a blocking read.
+                    signal.pthread_kill(main_thread().ident or 0, signal.SIGINT)
+                    return
+                tell(f"the worker ended (exit code {code}) and is started again")
+                self._worker = worker = self._new_worker()
+
+    def _stop_in_order(self) -> None:
+        self._folder.withdraw()
+        with self._starting:
+            self._is_closing = True
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        if self._deployment is not None and self._worker is not None:
+            try:
+                self._end_deployment(self._deployment, deadline)
+            except Exception as error:
+                tell(f"{self._deployment.id} did not stop in order: {error}")
+        if self._worker is not None:
+            self._worker.terminate()
+            try:
+                self._worker.wait(max(0.1, deadline - time.monotonic()))
+            except TimeoutError:
+                tell("the worker did not end by itself and is killed")
+
+    def _end_deployment(self, deployment: Deployment, deadline: float) -> None:
+        worker = self._worker
+        state = deployment.status().state
+        if state in {"pending", "progressing"}:
+            deployment.cancel("the `up` that it belongs to has ended")
+        deployment.stop()
+        # Without a worker nobody is left who could stop anything.
+        if worker is not None and worker.exit_code is None:
+            deployment.wait_stopped(max(0.1, deadline - time.monotonic()))
+
+    def _kill(self) -> None:
+        if self._worker is not None:
+            self._worker.kill()
+        if self._client is not None:
+            self._client.close()
+        if self._server is not None:
+            self._server.stop()
+        self._folder.remove()
+
+
+def _news(event: Event) -> str:
+    """Return an event as a sentence of few words."""
+    what = event.path or f"{event.deployment}@{event.generation}"
+    reason = f": {event.reason}" if event.reason else ""
+    return f"{what} {event.event.replace('.', ' ')}{reason}"
