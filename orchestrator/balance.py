@@ -7,8 +7,10 @@ connection, but never more than half of them: a caller's own bad network must no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 Key = TypeVar("Key")
 

@@ -9,10 +9,8 @@ Nothing is stored before the whole plan has been made, checked and packed.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
 from functools import cached_property
-from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from .collect import is_whole, plan_tree
 from .connection import Clients, check
@@ -25,6 +23,9 @@ from .settings import Settings
 from .store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from types import TracebackType
+
     from .executor import DistributedExecutor
     from .gateway_client import Gateway
     from .records import AgentRecord, DeploymentRecord
@@ -71,7 +72,7 @@ class Client:
         self.store = Store(self._clients, self.keys)
         self._executor: DistributedExecutor | None = None
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Self:
         from modules import executor
 
         from .executor import DistributedExecutor
@@ -183,9 +184,7 @@ class Client:
         submission_id = uuid.uuid4().hex
         generation = self.store.reserve(plan.deployment, submission_id)
         self.store.create(
-            writer.build(
-                plan, packed, order, submission_id=submission_id, generation=generation
-            )
+            writer.build(plan, packed, order, submission_id=submission_id, generation=generation)
         )
         return Deployment(self.store, plan.deployment, generation, signer=self._signer_if_any())
 

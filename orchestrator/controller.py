@@ -185,9 +185,7 @@ class Controller:
                 return Wish.KEEP
             case DeploymentState.FAILED:
                 return Wish.END if record.retire or self._is_replaced(record) else Wish.LEAVE
-            case (
-                DeploymentState.CANCELLED | DeploymentState.STOPPING | DeploymentState.STOPPED
-            ):
+            case DeploymentState.CANCELLED | DeploymentState.STOPPING | DeploymentState.STOPPED:
                 return Wish.END
             case _:
                 assert_never(record.state)
@@ -227,9 +225,7 @@ class Controller:
         if not scarce:
             return []
         return [
-            Successor(
-                service=scarce[task.path], state=str(task.state), queued_at=task.queued_at
-            )
+            Successor(service=scarce[task.path], state=str(task.state), queued_at=task.queued_at)
             for task in self._store.tasks(newer.name, newer.generation)
             if task.kind == Kind.DEPLOY and task.path in scarce
         ]

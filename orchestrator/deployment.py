@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, assert_never
 
 from .errors import DeploymentCancelled, DeploymentFailed, UnknownDeployment
@@ -18,6 +17,8 @@ from .snapshot import GONE, read_failures, read_status
 from .states import DeploymentState, TaskState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     from .events import Event
     from .records import GenerationRecord, LogEntry
     from .status import Status
@@ -153,7 +154,10 @@ class Deployment:
         return self
 
     def wait_unserved(self, paths: Sequence[str], timeout: float | None = None) -> Deployment:
-        """Return when no replica of the services at `paths` runs; TimeoutError after `timeout` s."""
+        """Return when no replica of the services at `paths` runs.
+
+        Raises TimeoutError after `timeout` seconds.
+        """
         deadline = None if timeout is None else time.monotonic() + timeout
         after = "0"
         while self._live_replicas(paths):
@@ -257,5 +261,6 @@ class Notice:
             return
         reason = self._reason()
         if reason is not None and reason != self._told:
-            print(f"waiting: {reason}", file=sys.stderr, flush=True)
+            sys.stderr.write(f"waiting: {reason}\n")
+            sys.stderr.flush()
         self._told = reason

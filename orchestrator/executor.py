@@ -1,4 +1,4 @@
-"""The distributed executor: `update()`, `start()`, `eval()`, `stop()` and `wait()` of a caller's tree.
+"""The distributed executor: `update()`, `eval()`, `stop()` and their kin for a caller's tree.
 
 The tree is submitted by value under a name of its own, and what it serves ends with the program.
 While it runs, what tasks printed is repeated here; afterwards the caller's own objects are as a
@@ -9,7 +9,6 @@ to is decided by `modules.executor`.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -20,14 +19,16 @@ from modules.tree import Tree, default_name
 
 from .collect import is_whole, plan_tree
 from .definition import Definition
-from .deployment import Deployment
 from .echo import Echo
 from .owner import Owner
 from .plan import ALL_KINDS, Kind, parse_kinds
 from .submission import Order
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from .client import Client
+    from .deployment import Deployment
     from .plan import Plan
 
 STOP_TIMEOUT_S = 60.0
@@ -86,7 +87,7 @@ class DistributedExecutor:
             self._leave_as_local(tree, deployment)
 
     def stop(self, root: ModuleBase) -> None:
-        """Stop what `root` and everything below it serves, parents first; return when it is gone."""
+        """Stop what `root` and all below it serve, parents first; return when it is gone."""
         found = self._find(root)
         if found is None:
             return

@@ -6,8 +6,11 @@ DeploymentFailed from them. Reading them from the store is left to whoever has o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 TAIL_LINES = 10
 SHOWN_FAILURES = 10
@@ -15,7 +18,7 @@ SHOWN_FAILURES = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """One failed task: `traceback` is the worker's, as text; `log_tail` its last lines of output."""
+    """One failed task: `traceback` is the worker's, `log_tail` its last lines of output."""
 
     task: str
     module: str | None
@@ -48,7 +51,7 @@ def explain(
     failures: Sequence[Failure],
     skipped: Sequence[str],
 ) -> str:
-    """Return what happened, where, what was therefore not started, and the command to go on with."""
+    """Return what happened, where, what was not started for it, and how to go on."""
     head = f"{deployment}@{generation} failed"
     if reason and not failures:
         head += f": {reason}"

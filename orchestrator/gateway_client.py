@@ -7,20 +7,21 @@ path, the deployment's name being the first part.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .errors import UnknownService
 from .snapshot import read_plan, read_services
 from .states import DeploymentState
-from .status import EndpointStatus, ServiceStatus
 
 if TYPE_CHECKING:
-    from modules.calling import Routes
+    from collections.abc import Iterator
+
+    from modules.routes import Routes
 
     from .client import Client
+    from .errors import UnknownService
     from .records import Change, GenerationRecord
+    from .status import EndpointStatus, ServiceStatus
 
 HOLD_S = 10.0
 BLOCK_MS = 1000

@@ -39,12 +39,10 @@ class Owner:
         return self._thread is not None and not self._closing.is_set()
 
     def begin(self) -> None:
-        """Hold the lease from now on; to be called before the first submission, so that no gap is left."""
+        """Hold the lease from now on; to be called before anything is submitted."""
         self._renew()
         if self._thread is None:
-            self._thread = threading.Thread(
-                target=self._keep, name="rootward-owner", daemon=True
-            )
+            self._thread = threading.Thread(target=self._keep, name="rootward-owner", daemon=True)
             self._thread.start()
             atexit.register(self.close)
 

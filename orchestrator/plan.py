@@ -1,19 +1,21 @@
 """The plan of a deployment: its tasks, the edges between them, and the services that it keeps.
 
-A plan is a directed acyclic graph in an order in which it could run. It is made from planned modules
-(`collect` reads those from a tree) by a pure function: no Redis, no clock, no user code. How a plan is
-drawn is `plan_text`'s; how it is stored is the store's. Each task stands after all that it waits for,
-ids and paths are unique, and every module's edges lead only to modules below it.
+A plan is a directed acyclic graph in an order in which it could run. It is made from planned
+modules (`collect` reads those from a tree) by a pure function: no Redis, no clock, no user code.
+How a plan is drawn is `plan_text`'s; how it is stored is the store's. Each task stands after all
+that it waits for, ids and paths are unique, and every edge leads to what is below.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import PlanError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
 PLAN_VERSION = 1
 
@@ -148,7 +150,7 @@ class Plan:
         return chain[::-1]
 
     def reduced(self) -> dict[str, tuple[str, ...]]:
-        """Return, by task id, the edges that remain when those that follow from others are left out."""
+        """Return the edges, by task id, without those that follow from others."""
         from .reduction import reduce_edges
 
         return reduce_edges(self.tasks)
@@ -187,8 +189,8 @@ class Plan:
             fields = msgpack.unpackb(data)
             if fields["v"] != PLAN_VERSION:
                 raise PlanError(
-                    f"the stored plan has version {fields['v']}, this rootward reads {PLAN_VERSION}: "
-                    "submit the tree again with this version"
+                    f"the stored plan has version {fields['v']}, and this rootward reads "
+                    f"{PLAN_VERSION}: submit the tree again with this version"
                 )
             return cls(
                 deployment=fields["deployment"],

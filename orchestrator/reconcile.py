@@ -8,9 +8,12 @@ before the services that call it, and never has more starts under way than repli
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 FIRST_BACKOFF_S = 0.2
 LONGEST_BACKOFF_S = 30.0
@@ -175,9 +178,7 @@ def _settle(service: ServiceWish, wish: Wish, observed: Observed, now: float) ->
     return [*map(_stop, stops), *[StartReplica(path=service.path)] * max(0, missing)]
 
 
-def _is_stale(
-    replica: SeenReplica, service: ServiceWish, observed: Observed, now: float
-) -> bool:
+def _is_stale(replica: SeenReplica, service: ServiceWish, observed: Observed, now: float) -> bool:
     """Whether nobody will ever make this replica ready: prepared, but deployed elsewhere."""
     waits = replica.state == "starting" and not observed.open_starts.get(service.path)
     return waits and now > replica.since + service.startup_timeout + STALE_AFTER_S

@@ -11,17 +11,18 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
-from modules.calling import PushedRoutes
 from modules.errors import SignatureError
+from modules.routes import PushedRoutes
 
 from .states import ReplicaState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from .records import ReplicaRecord
     from .store import Store
     from .transport import Signer
@@ -53,7 +54,7 @@ class RegistryMirror:
         self._thread: threading.Thread | None = None
 
     def routes(self, name: str, generation: int | None = None) -> PushedRoutes:
-        """Return the routes of a generation, or of whichever is current; they follow the registry."""
+        """Return the routes of a generation, or of the current one; they follow the registry."""
         place = (name, generation)
         with self._lock:
             known = self._routes.get(place)

@@ -7,7 +7,6 @@ shown is left to the command line, and how to wait for a change to `deployment`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .failure import TAIL_LINES, Failure
@@ -16,6 +15,8 @@ from .states import ReplicaState, TaskState
 from .status import EndpointStatus, Offer, ServiceStatus, Status, TaskStatus, why_waiting
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .records import AgentRecord, GenerationRecord, ReplicaRecord, TaskRecord
     from .store import Store
     from .transport import Signer

@@ -1,20 +1,24 @@
 """From a plan to what is stored: task by task, signed, with the edges that Redis settles.
 
 The submission is built whole and in memory before the first byte is written, so that an error
-leaves no trace. All signatures are made here, because no script can sign. Writing it is the store's.
+leaves no trace. All signatures are made here, because no script can sign. The store writes it.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from .keys import Keys
 from .plan import Kind, Plan, Task
 from .queue import job_id, resource_queue
 from .records import Submission, TaskSpec
 from .transport import Signer, payload
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .keys import Keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

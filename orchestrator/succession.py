@@ -7,10 +7,13 @@ nothing gives way before the successor's deploy task is next. Pure functions of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from .plan import Service
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from .plan import Service
 
 GIVES_WAY_AFTER_S = 10.0
 """A replacement that needs resources has waited this long on its queue: nobody has them free."""
@@ -18,7 +21,7 @@ GIVES_WAY_AFTER_S = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Successor:
-    """A service of a newer generation: where its deploy task stands, and since when it is queued."""
+    """A service of a newer generation, where its deploy task stands and when it was queued."""
 
     service: Service
     state: str

@@ -35,7 +35,10 @@ def test_the_only_replica_is_never_left_out() -> None:
     assert usable(["a"], {"a": 5.0}, 4.0) == ["a"]
 
 
-@given(st.lists(st.integers(0, 9), unique=True), st.dictionaries(st.integers(0, 9), st.floats(0, 9)))
+KEYS = st.integers(0, 9)
+
+
+@given(st.lists(KEYS, unique=True), st.dictionaries(KEYS, st.floats(0, 9)))
 def test_at_least_half_stay_usable(keys: list[int], ejected: dict[int, float]) -> None:
     """And nothing that isn't ejected is left out."""
     left = usable(keys, ejected, 4.0)
