@@ -67,3 +67,11 @@ class DeploymentCancelled(OrchestratorError):
         super().__init__(message)
         self.deployment = deployment
         self.generation = generation
+
+
+class IncompleteSubmission(OrchestratorError):
+    """A submission wasn't stored in time, so nothing of it runs; submit it again."""
+
+
+class BadRecord(OrchestratorError):
+    """Something that is stored can't be read: another program, or another version, wrote it."""

@@ -1,0 +1,179 @@
+"""The part of the store that agents live by: their lease, their tasks, their commands, the sweep.
+
+All that an agent holds lives under the one lease of its incarnation, and each attempt of a task has
+a token of its own that must be equal for a write to count. `exchange` is the whole traffic of a busy
+agent: it finishes tasks and claims others in one round trip. An agent id that was swept never comes
+back.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .connection import LONGEST_BLOCK_S, Clients
+from .record_codec import pack_agent, pack_error, read_claims
+from .records import (
+    AgentInfo,
+    Bell,
+    Claim,
+    Exchange,
+    Finish,
+    FinishResult,
+    Output,
+    RenewResult,
+    Sweep,
+)
+
+if TYPE_CHECKING:
+    from .keys import Keys
+    from .scripts import Scripts, Value
+    from .states import TaskState
+
+LOST_TOO_OFTEN = {
+    "type": "WorkerLost",
+    "message": "the worker that ran this task was lost 3 times: it may end its worker, for example "
+    "by using all memory",
+}
+
+
+class Leases:
+    """Keeps agents alive and gives them tasks."""
+
+    clients: Clients
+    keys: Keys
+    scripts: Scripts
+    _unanswered: dict[str, str]
+
+    def join(self, agent: AgentInfo, lease_ms: int) -> RenewResult:
+        """Register an agent or what it says of itself anew; not known when its id is gone."""
+        known, store = self.scripts.join(
+            agent.id, lease_ms, agent.worker, pack_agent(agent), secrets.token_hex(8)
+        )
+        return RenewResult(known=known, store_id=store)
+
+    def renew(self, agent_id: str, lease_ms: int) -> RenewResult:
+        """Renew an agent's lease, on the heartbeat's own connection and without any retry."""
+        known, store = self.scripts.renew(agent_id, lease_ms, self.clients.heartbeat)
+        return RenewResult(known=known, store_id=store)
+
+    def leave(self, agent_id: str) -> bool:
+        """End an agent: tasks that it still holds go back and count no loss."""
+        return self.scripts.leave(agent_id)
+
+    def exchange(
+        self,
+        agent_id: str,
+        *,
+        finishes: Sequence[Finish] = (),
+        queues: Sequence[str] = (),
+        limit: int = 0,
+        offsets: Mapping[str, int] | None = None,
+    ) -> Exchange:
+        """Finish tasks and claim up to `limit` others from `queues`, in this order of preference.
+
+        `offsets` are the lengths of the state logs that the agent has, by `NAME@GENERATION`. After
+        an error the next exchange of this agent also returns what the failed one had claimed.
+        """
+        request = self._unanswered.setdefault(agent_id, secrets.token_hex(12))
+        known_offsets = [value for pair in (offsets or {}).items() for value in pair]
+        args: list[Value] = [request, limit, len(queues), *queues]
+        args += [len(known_offsets) // 2, *known_offsets, len(finishes)]
+        args += itertools.chain(*map(_flat_finish, finishes))
+        known, results, claims = self.scripts.exchange(agent_id, args)
+        del self._unanswered[agent_id]
+        return Exchange(
+            known=bool(known),
+            results=tuple(FinishResult(result.decode()) for result in results),
+            claims=read_claims(claims),
+        )
+
+    def claim(self, agent_id: str, job_id: str, *, offset: int = 0) -> Claim | None:
+        """Claim the one job that a stock RQ worker has taken; None when it isn't to run."""
+        token = secrets.token_hex(12)
+        claims = read_claims(self.scripts.claim(agent_id, token, job_id, offset))
+        return claims[0] if claims else None
+
+    def hand_back(self, job_id: str, token: str, *, count_attempt: bool = False) -> bool:
+        """Put a running task back on its queue; False when it isn't this attempt's any more."""
+        return self.scripts.hand_back(job_id, token, count_attempt=count_attempt)
+
+    def log(self, job_id: str, token: str, seq: int, output: Output) -> bool:
+        """Store the `seq`-th piece (from 1) of what a running attempt printed; False when stale."""
+        return self.scripts.log(job_id, token, seq, list(itertools.chain(*output)))
+
+    def wait_bell(self, agent_id: str, cursors: Mapping[str, str], block_ms: int) -> Bell:
+        """Wait until tasks are released or a command comes, at most `block_ms` (and 5 s).
+
+        With empty `cursors` it returns at once, rung, with cursors to go on from. It takes nothing
+        away: only an exchange does.
+        """
+        bell, inbox = self.keys.bell, self.keys.inbox(agent_id)
+        client = self.clients.blocking
+        if bell not in cursors:
+            last = client.xrevrange(bell, count=1)
+            return Bell(cursors={bell: _id(last), inbox: "0-0", **cursors}, rung=True)
+        block = max(1, min(block_ms, int(LONGEST_BLOCK_S * 1000)))
+        later, commands, rung = dict(cursors), [], False
+        for key, entries in client.xread(dict(cursors), block=block) or ():
+            later[key.decode()] = entries[-1][0].decode()
+            if key.decode() == inbox:
+                commands += [json.loads(fields[b"c"]) for _, fields in entries]
+            else:
+                rung = True
+        return Bell(cursors=later, rung=rung, commands=tuple(commands))
+
+    def command(self, agent_id: str, message: Mapping[str, Any]) -> bool:
+        """Send a command to an agent; False when there is no such agent."""
+        return self.scripts.command(agent_id, json.dumps(message))
+
+    def lead(self, agent_id: str, lease_ms: int) -> bool:
+        """Take or keep the controller's lead; False when another agent has it."""
+        return self.scripts.lead(agent_id, lease_ms)
+
+    def sweep(self, lease_ms: int) -> Sweep:
+        """End every agent and owner whose lease is over.
+
+        Any agent may call this, each second; calls within 0.2 s of another do nothing. Had nobody
+        swept for 3 s, all leases are given that time back first, up to a whole lease from now.
+        """
+        error, _, exc = pack_error(LOST_TOO_OFTEN)
+        lost, requeued, failed, stopped, released = self.scripts.sweep(lease_ms, error, exc)
+        return Sweep(
+            lost_agents=tuple(lost),
+            requeued=tuple(requeued),
+            failed=tuple(failed),
+            stopped=tuple(stopped),
+            released=tuple(released),
+        )
+
+
+def _flat_finish(finish: Finish) -> list[Value]:
+    error, reason, exc = ("", "", b"") if _succeeded(finish.state) else pack_error(finish.error)
+    output = list(itertools.chain(*finish.output))
+    return [
+        finish.job_id,
+        finish.token,
+        finish.state,
+        int(finish.retryable),
+        error,
+        reason,
+        exc,
+        len(finish.states),
+        *finish.states,
+        len(output) // 2,
+        *output,
+    ]
+
+
+def _succeeded(state: TaskState) -> bool:
+    if state not in {"succeeded", "failed"}:
+        raise ValueError(f"a task finishes as succeeded or failed, not as {state}")
+    return state == "succeeded"
+
+
+def _id(entries: Any) -> str:
+    return entries[0][0].decode() if entries else "0-0"

@@ -1,0 +1,87 @@
+-- What exchange.lua and claim.lua share, put between the prelude and them: how a job that was taken
+-- from its queue becomes a running task. A job that isn't to run any more is dropped here, which is
+-- what makes a doubled or outdated entry of a queue harmless.
+
+-- A failed task on a queue was put there by RQ's own requeue: that is a resume of this task.
+local function was_requeued(job)
+  if job.state ~= 'failed' or call('HGET', job.key, 'status') ~= 'queued' then return false end
+  local g = of_job(job)
+  local state = call('HGET', g.key, 'state')
+  if state == 'pending' or state == 'progressing' or (state == 'failed' and not superseded(g)) then
+    return revive(g, job.id)
+  end
+  mirror_ended(job)
+  return false
+end
+
+local function is_late_prepare(g, job)
+  return job.kind == 'prepare' and call('HEXISTS', g.key, 'begun:' .. job.path) == 1
+end
+
+local function start(g, job, agent, worker, token)
+  local execution = job.id .. ':' .. token
+  job.attempt = job.attempt + 1
+  job.state, job.agent, job.worker, job.token = 'running', agent, worker, token
+  call('HSET', job.key, 'rw_state', 'running', 'rw_token', token, 'rw_agent', agent,
+    'rw_worker', worker, 'rw_attempt', job.attempt, 'rw_started', NOW_MS, 'rw_logseq', '0',
+    'status', 'started', 'started_at', DATE, 'last_heartbeat', DATE, 'worker_name', worker)
+  call('SADD', agent_key(agent) .. ':held', job.id)
+  -- RQ's tools fail a job whose score has passed, by their own clock: a day is out of their reach.
+  call('ZADD', RQ .. ':wip:' .. job.origin, string.format('%.0f', NOW / 1000 + DAY_S), execution)
+  call('HSET', RQ .. ':execution:' .. execution, 'id', token, 'job_id', job.id,
+    'created_at', NOW_S, 'last_heartbeat', NOW_S, 'worker_name', worker)
+  call('EXPIRE', RQ .. ':execution:' .. execution, DAY_S)
+  call('ZADD', RQ .. ':executions:' .. job.id, string.format('%.0f', NOW / 1000 + DAY_S), token)
+  call('EXPIRE', RQ .. ':executions:' .. job.id, DAY_S)
+  call('SADD', RQ .. ':worker:' .. worker .. ':executions', execution)
+  call('EXPIRE', RQ .. ':worker:' .. worker .. ':executions', DAY_S)
+  if job.kind == 'prepare' then call('HSET', g.key, 'prepared:' .. job.path, agent) end
+  if not g.begun then
+    g.begun = true
+    if call('HGET', g.key, 'state') == 'pending' then change_state(g, 'progressing') end
+  end
+  task_event(g, 'task.started', job)
+  if released[job.id] then released[job.id], n_released = nil, n_released - 1 end
+  return job
+end
+
+local function claim_job(id, agent, worker, token)
+  local job = load_job(id)
+  if not job then return nil end
+  if was_requeued(job) then job = load_job(id) end
+  if job.state ~= 'queued' then return nil end
+  local g = of_job(job)
+  if is_late_prepare(g, job) then
+    end_task(g, job, 'skipped', 'its deploy began first')
+    return nil
+  end
+  return start(g, job, agent, worker, token)
+end
+
+local function claim_from(queue, agent, worker, token)
+  -- Bounded, as a step of Redis stops everyone; what remains is dropped by the next claim.
+  for _ = 1, 1000 do
+    local id = call('LPOP', RQ .. ':queue:' .. queue)
+    if not id then return nil end
+    local job = claim_job(id, agent, worker, token)
+    if job then return job end
+  end
+  return nil
+end
+
+-- Claims as they are told, and per generation the entries of its state log from the offset on.
+local function claim_answers(claims, offsets)
+  local told, logs, seen = {}, {}, {}
+  for i, job in ipairs(claims) do
+    local v = call('HMGET', job.key, 'data', 'rw_timeout')
+    told[i] = { job.id, job.name, job.gen, job.task, job.kind, job.path, tostring(job.attempt),
+      job.token, v[1] or '', job.origin, v[2] or '' }
+    local g = of_job(job)
+    if not seen[g.id] then
+      seen[g.id] = true
+      local entries = call('LRANGE', g.key .. ':states', offsets[g.id] or '0', -1)
+      logs[#logs + 1] = { g.id, call('LLEN', g.key .. ':states'), entries }
+    end
+  end
+  return { told, logs }
+end

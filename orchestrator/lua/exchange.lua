@@ -1,0 +1,78 @@
+-- KEYS: agent.  ARGV 3..: agent id, request id, limit, then counted lists: queues; pairs of
+-- NAME@GEN and offset; finishes as job, token, state, retryable, error, reason, exc, entries of the state
+-- log (counted), output as fd and text (counted).
+-- Finishes tasks and claims others in one step. A request that is repeated, because its answer was
+-- lost, gets the claims that it made the first time.
+local at = 5
+local function take()
+  at = at + 1
+  return ARGV[at]
+end
+local function take_list(width)
+  local list = {}
+  for i = 1, tonumber(take()) * (width or 1) do list[i] = take() end
+  return list
+end
+
+local me, request, limit = ARGV[3], ARGV[4], tonumber(ARGV[5])
+local queues, offsets, finishes, results = take_list(), {}, {}, {}
+local pairs_of_offsets = take_list(2)
+for i = 1, #pairs_of_offsets, 2 do offsets[pairs_of_offsets[i]] = pairs_of_offsets[i + 1] end
+for i = 1, tonumber(take()) do
+  finishes[i] = { id = take(), token = take(), state = take(), retryable = take() == '1',
+    error = take(), reason = take(), exc = take(), states = take_list(), output = take_list(2) }
+end
+
+local function finish(f)
+  local job = load_job(f.id)
+  if not job or job.token == '' or job.token ~= f.token then return 'stale' end
+  if job.state ~= 'running' then return 'repeated' end
+  local g = of_job(job)
+  for i = 1, #f.output, 2 do
+    call('XADD', g.key .. ':logs', 'MAXLEN', '~', '10000', '*', 'path', job.path, 'task', job.task,
+      'attempt', job.attempt, 'fd', f.output[i], 'text', f.output[i + 1])
+  end
+  if f.state == 'succeeded' then
+    for i = 1, #f.states, 1000 do
+      call('RPUSH', g.key .. ':states', unpack(f.states, i, math.min(i + 999, #f.states)))
+    end
+    end_task(g, job, 'succeeded', nil, f.token)
+    release_after(g, job.next)
+    return 'accepted'
+  end
+  record_failure(job, f.error, f.exc)
+  if f.retryable and job.retries > 0 then
+    call('HINCRBY', job.key, 'rw_retries', -1)
+    task_event(g, 'task.retried', job, f.reason)
+    requeue(g, job, false, f.token)
+  else
+    fail_task(g, job, f.reason, f.token)
+  end
+  return 'accepted'
+end
+
+for i, f in ipairs(finishes) do results[i] = finish(f) end
+
+local known = is_agent(me)
+local claims = {}
+if known then
+  local v = call('HMGET', KEYS[1], 'worker', 'request', 'claimed')
+  if v[2] == request then
+    for id in string.gmatch(v[3], '[^,]+') do
+      local job = load_job(id)
+      if job and job.state == 'running' and job.agent == me then claims[#claims + 1] = job end
+    end
+  elseif limit > 0 then
+    local ids = {}
+    for _, queue in ipairs(queues) do
+      while #claims < limit do
+        local job = claim_from(queue, me, v[1], request .. '-' .. #claims)
+        if not job then break end
+        claims[#claims + 1], ids[#ids + 1] = job, job.id
+      end
+    end
+    if #ids > 0 then call('HSET', KEYS[1], 'request', request, 'claimed', table.concat(ids, ',')) end
+  end
+end
+commit()
+return { known and 1 or 0, results, claim_answers(claims, offsets) }

@@ -1,0 +1,12 @@
+-- KEYS: job.  ARGV 3..: job id, token, number of this piece, then fd and text in turn.
+-- Stores output of a running attempt; a piece that is there already isn't stored twice.
+local job = load_job(ARGV[3])
+if not job or job.state ~= 'running' or job.token ~= ARGV[4] then return 0 end
+if tonumber(call('HGET', KEYS[1], 'rw_logseq') or 0) >= tonumber(ARGV[5]) then return 1 end
+local g = of_job(job)
+for i = 6, #ARGV, 2 do
+  call('XADD', g.key .. ':logs', 'MAXLEN', '~', '10000', '*', 'path', job.path, 'task', job.task,
+    'attempt', job.attempt, 'fd', ARGV[i], 'text', ARGV[i + 1])
+end
+call('HSET', KEYS[1], 'rw_logseq', ARGV[5])
+return 1

@@ -1,0 +1,27 @@
+-- KEYS: generation, job.  ARGV 3..: name, gen, job id, path, queue, data, description, timeout.
+-- Puts a deploy outside the plan on a queue, unless enough replicas are there or on their way.
+local g = stored(ARGV[3], ARGV[4])
+local state = g and call('HGET', g.key, 'state')
+if state ~= 'progressing' and state ~= 'ready' and state ~= 'degraded' then return 0 end
+if call('EXISTS', KEYS[2]) == 1 then return 1 end
+local wanted, there = tonumber(call('HGET', g.key .. ':services', ARGV[6]) or 0), 0
+for _, value in ipairs(call('HVALS', g.key .. ':replicas')) do
+  local replica = parse_replica(value)
+  if replica.path == ARGV[6] and replica.state ~= 'draining' then there = there + 1 end
+end
+for _, path in ipairs(call('HVALS', g.key .. ':repairs')) do
+  if path == ARGV[6] then there = there + 1 end
+end
+if there >= wanted then return 0 end
+local timeout = tonumber(ARGV[10])
+call('HSET', KEYS[2], 'rw_state', 'queued', 'rw_name', g.name, 'rw_gen', g.n,
+  'rw_task', 'deploy:' .. ARGV[6], 'rw_kind', 'deploy', 'rw_path', ARGV[6], 'rw_wait', '0',
+  'rw_next', '', 'rw_retries', '0', 'rw_queue', ARGV[7], 'rw_ttl', call('HGET', g.key, 'history'),
+  'rw_repair', '1', 'rw_timeout', ARGV[10], 'data', ARGV[8], 'created_at', DATE,
+  'description', ARGV[9], 'result_ttl', '-1',
+  'timeout', timeout and string.format('%.0f', math.ceil(timeout)) or '-1')
+call('HSET', g.key .. ':repairs', ARGV[5], ARGV[6])
+call('SADD', RQ .. ':queues', RQ .. ':queue:' .. ARGV[7])
+enqueue(load_job(ARGV[5]), ARGV[7], false)
+commit()
+return 1

@@ -1,0 +1,80 @@
+-- What the scripts share that change the registry of replicas, and those that end an agent.
+
+local function parse_replica(value)
+  local state, agent, path = string.match(value, '^(%S+) (%S+) ([^\n]*)\n')
+  return { state = state, agent = agent, path = path }
+end
+
+local function held_replica(g, replica) return g.id .. '/' .. replica end
+
+-- Keeps `short` right when a service's ready or wanted replicas change.
+local function count_short(g, was_enough, is_enough)
+  if was_enough == is_enough then return end
+  call('HINCRBY', g.key, 'short', is_enough and -1 or 1)
+  g.check = true
+end
+
+local function count_ready(g, path, change)
+  local wanted = tonumber(call('HGET', g.key .. ':services', path) or 0)
+  local ready = call('HINCRBY', g.key .. ':ready', path, change)
+  count_short(g, ready - change >= wanted, ready >= wanted)
+end
+
+local function replica_event(g, name, replica, path, state, worker, reason)
+  event(g, name, 'replica', replica, 'path', path, 'state', state, 'worker', worker or '',
+    'reason', reason or '')
+end
+
+local function drop_replica(g, replica, state, reason)
+  local value = call('HGET', g.key .. ':replicas', replica)
+  if not value then return false end
+  local old = parse_replica(value)
+  call('HDEL', g.key .. ':replicas', replica)
+  call('HDEL', g.key, 'logseq:' .. replica)
+  call('SREM', agent_key(old.agent) .. ':held', held_replica(g, replica))
+  if old.state == 'ready' then count_ready(g, old.path, -1) end
+  changed('drop', g, 'path', old.path, 'replica', replica)
+  replica_event(g, 'replica.' .. state, replica, old.path, state,
+    call('HGET', agent_key(old.agent), 'worker'), reason)
+  g.check = true
+  return true
+end
+
+-- An agent is gone: what it held goes back or out, and its id never comes back. `lost` tells a
+-- death, which counts against its tasks, from a leave, which doesn't.
+local function end_agent(id, lost, error, exc)
+  local requeued, failed = {}, {}
+  for _, member in ipairs(call('SMEMBERS', agent_key(id) .. ':held')) do
+    local name, n, replica = string.match(member, '^(.+)@(%d+)/(.*)$')
+    local job = not name and load_job(member)
+    if name then
+      drop_replica(generation(name, n), replica, lost and 'lost' or 'stopped',
+        lost and 'its worker was lost' or 'its worker has left')
+    elseif job and job.state == 'running' and job.agent == id then
+      local g = of_job(job)
+      local again = true
+      if lost then
+        again = lose_task(g, job, error, exc)
+      else
+        call('HINCRBY', job.key, 'rw_attempt', -1)
+        requeue(g, job, true, '')
+      end
+      local list = again and requeued or failed
+      list[#list + 1] = job.id
+    end
+  end
+  local own = agent_queue(id)
+  while true do
+    local waiting = call('LPOP', RQ .. ':queue:' .. own)
+    if not waiting then break end
+    local job = load_job(waiting)
+    if job and job.state == 'queued' then enqueue(job, job.queue, true) end
+  end
+  call('SREM', RQ .. ':queues', RQ .. ':queue:' .. own)
+  call('ZREM', P .. ':agents', id)
+  call('DEL', agent_key(id), agent_key(id) .. ':held', agent_key(id) .. ':inbox')
+  call('HSET', agent_key(id), 'gone', NOW_MS)
+  call('EXPIRE', agent_key(id), DAY_S)
+  if call('GET', P .. ':controller') == id then call('DEL', P .. ':controller') end
+  return requeued, failed
+end

@@ -1,0 +1,96 @@
+-- KEYS: sweep, agents, owners.  ARGV 3..: lease (ms), error and its RQ form for a task that was lost
+-- too often.
+-- Ends every agent and owner whose lease is over. Safe to call from anywhere at any rate.
+local lease, last = tonumber(ARGV[3]), tonumber(call('HGET', KEYS[1], 'last') or NOW)
+local gap = NOW - last
+if gap >= 0 and gap < 200 and call('HEXISTS', KEYS[1], 'last') == 1 then return { {}, {}, {}, {}, {} } end
+
+-- When nobody swept for a while, Redis or everyone was away, or its clock has jumped: no lease is
+-- judged by that time. Each gets the time back, but never more than a whole lease from now.
+if gap > 3000 or gap < 0 then
+  for _, key in ipairs({ KEYS[2], KEYS[3] }) do
+    local leases = call('ZRANGE', key, 0, -1, 'WITHSCORES')
+    for i = 1, #leases, 2 do
+      local ends = math.min(tonumber(leases[i + 1]) + gap, math.max(NOW + lease, leases[i + 1] + math.min(gap, 0)))
+      call('ZADD', key, string.format('%.0f', ends), leases[i])
+    end
+  end
+end
+call('HSET', KEYS[1], 'last', NOW_MS)
+
+local lost, requeued, failed, stopped, taken = {}, {}, {}, {}, {}
+for _, id in ipairs(call('ZRANGEBYSCORE', KEYS[2], '-inf', NOW_MS, 'LIMIT', 0, 10)) do
+  lost[#lost + 1] = id
+  local again, gone = end_agent(id, true, ARGV[4], ARGV[5])
+  for _, job in ipairs(again) do requeued[#requeued + 1] = job end
+  for _, job in ipairs(gone) do failed[#failed + 1] = job end
+end
+local owners = call('ZRANGEBYSCORE', KEYS[3], '-inf', NOW_MS, 'LIMIT', 0, 100)
+if #owners > 0 then stopped = end_owners(owners, 'the program that owns it has ended') end
+
+-- RQ's own tools and workers may take a job from our queue and fail it, for example a worker
+-- without our serializer. They write that a year ahead, which tells it from what we wrote.
+local function release_taken(queue)
+  local far = string.format('%.0f', NOW / 1000 + 60 * DAY_S)
+  for _, id in ipairs(call('ZRANGEBYSCORE', RQ .. ':failed:' .. queue, far, '+inf', 'LIMIT', 0, 100)) do
+    local job = load_job(id)
+    call('ZREM', RQ .. ':failed:' .. queue, id)
+    call('PERSIST', job_key(id))
+    if job and job.state == 'queued' then
+      enqueue(job, job.queue, true)
+      taken[#taken + 1] = id
+    elseif job and job.state == 'running' then
+      call('HSET', job.key, 'status', 'started')
+    elseif job and MIRROR[job.state] then
+      mirror_ended(job)
+    end
+  end
+  -- A worker that died right after it took a job leaves it here; a minute is RQ's own patience.
+  for _, id in ipairs(call('LRANGE', RQ .. ':queue:' .. queue .. ':intermediate', 0, 99)) do
+    local seen = tonumber(call('HGET', KEYS[1], 'seen:' .. id) or 0)
+    local job = load_job(id)
+    if seen == 0 then
+      call('HSET', KEYS[1], 'seen:' .. id, NOW_MS)
+    elseif NOW - seen > 60000 then
+      call('HDEL', KEYS[1], 'seen:' .. id)
+      call('LREM', RQ .. ':queue:' .. queue .. ':intermediate', 0, id)
+      if job and job.state == 'queued' then
+        enqueue(job, job.queue, true)
+        taken[#taken + 1] = id
+      end
+    end
+  end
+end
+
+local function tidy(queue)
+  for _, kind in ipairs({ 'finished', 'failed', 'canceled' }) do
+    call('ZREMRANGEBYSCORE', RQ .. ':' .. kind .. ':' .. queue, '-inf', NOW_S)
+  end
+  -- A task that runs for more than a day stays out of the reach of RQ's tools.
+  for _, execution in ipairs(call('ZRANGE', RQ .. ':wip:' .. queue, 0, 999)) do
+    call('ZADD', RQ .. ':wip:' .. queue, string.format('%.0f', NOW / 1000 + DAY_S), execution)
+  end
+end
+
+local checked = tonumber(call('HGET', KEYS[1], 'checked') or 0)
+local tidied = tonumber(call('HGET', KEYS[1], 'tidied') or 0)
+local is_due = math.abs(NOW - tidied) > 3600000
+if math.abs(NOW - checked) >= 1000 then
+  call('HSET', KEYS[1], 'checked', NOW_MS)
+  local ours = RQ .. ':queue:' .. P .. '-'
+  for _, key in ipairs(call('SMEMBERS', RQ .. ':queues')) do
+    if string.sub(key, 1, #ours) == ours then
+      local queue = string.sub(key, #RQ + 8)
+      release_taken(queue)
+      if is_due then tidy(queue) end
+    end
+  end
+end
+if is_due then
+  call('HSET', KEYS[1], 'tidied', NOW_MS)
+  for _, name in ipairs(call('ZRANGE', P .. ':deployments', 0, -1)) do
+    if call('EXISTS', P .. ':{' .. name .. '}') == 0 then call('ZREM', P .. ':deployments', name) end
+  end
+end
+commit()
+return { lost, requeued, failed, stopped, taken }

@@ -1,0 +1,203 @@
+"""How records are written into Redis and read back.
+
+One function a direction and record; nothing here talks to Redis. What the scripts must see of a
+value stands in front of it as text. A value that can't be read is an error that says which.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+import msgpack
+
+from .errors import BadRecord
+from .records import (
+    AgentInfo,
+    Change,
+    Claim,
+    GenerationRecord,
+    LogEntry,
+    ReplicaRecord,
+    TaskRecord,
+)
+from .states import DeploymentState, ReplicaState, TaskState
+
+Hash = Mapping[bytes, bytes]
+LONGEST_REASON = 300
+
+
+def pack_agent(info: AgentInfo) -> bytes:
+    """Pack what an agent says of itself."""
+    return _pack({**asdict(info), "resources": dict(info.resources)})
+
+
+def unpack_agent(data: bytes) -> AgentInfo:
+    """Read what `pack_agent` wrote."""
+    known = _unpack("agent", data, AgentInfo)
+    known["queues"] = tuple(known.get("queues", ()))
+    return AgentInfo(**known)
+
+
+def pack_replica(record: ReplicaRecord) -> bytes:
+    """Pack a replica: state, agent and path as text for the scripts, then the record."""
+    head = f"{record.state} {record.agent_id} {record.path}\n"
+    return head.encode() + _pack({**asdict(record), "state": str(record.state)})
+
+
+def unpack_replica(data: bytes) -> ReplicaRecord:
+    """Read what `pack_replica` wrote."""
+    known = _unpack("replica", data.partition(b"\n")[2], ReplicaRecord)
+    known["state"] = ReplicaState(known["state"])
+    return ReplicaRecord(**known)
+
+
+def pack_error(error: Mapping[str, str] | None) -> tuple[str, str, bytes]:
+    """Return an error as the record keeps it, in one line, and as RQ's result shows it."""
+    known = {key: str(value) for key, value in (error or {}).items()}
+    line = ": ".join(part for part in (known.get("type"), known.get("message")) if part)
+    reason = (line.splitlines() or ["failed"])[0][:LONGEST_REASON]
+    told = known.get("traceback") or line or "failed"
+    packed = base64.b64encode(zlib.compress(told.encode(errors="replace"), 1))
+    return json.dumps(known), reason.encode(errors="replace").decode(), packed
+
+
+def read_task(index: int, job_id: str, found: Hash) -> TaskRecord:
+    """Read a task from its job hash."""
+    text = {key: value.decode(errors="replace") for key, value in _ours(found).items()}
+    error = text.get("rw_error")
+    return TaskRecord(
+        index=index,
+        id=text["rw_task"],
+        kind=text["rw_kind"],
+        path=text.get("rw_path") or None,
+        state=TaskState(text["rw_state"]),
+        job_id=job_id,
+        attempt=int(text.get("rw_attempt") or 0),
+        worker=text.get("rw_worker") or None,
+        agent_id=text.get("rw_agent") or None,
+        queue=text.get("rw_queue", ""),
+        queued_at=_seconds(text.get("rw_queued")),
+        started_at=_seconds(text.get("rw_started")),
+        ended_at=_seconds(text.get("rw_ended")),
+        error=json.loads(error) if error else None,
+        reason=text.get("rw_reason") or None,
+    )
+
+
+def read_generation(
+    name: str, generation: int, found: Hash, parts: Sequence[Any]
+) -> GenerationRecord:
+    """Read a generation from its hash; `parts` are services, ready, repairs, number of replicas."""
+    text = {key.decode(): value.decode(errors="replace") for key, value in found.items()}
+    services, ready, repairs, replicas = parts
+    return GenerationRecord(
+        name=name,
+        generation=generation,
+        state=DeploymentState(text["state"]),
+        reason=text.get("reason") or None,
+        created_at=_seconds(text["created"]) or 0.0,
+        ended_at=_seconds(text.get("ended")),
+        kinds=tuple(kind for kind in text.get("kinds", "").split(",") if kind),
+        total=int(text["total"]),
+        left=int(text["left"]),
+        failed=int(text["failed"]),
+        makes_current=text.get("makes_current") == "1",
+        retire=text.get("retire") == "1",
+        retries=int(text.get("retries") or 0),
+        deadline_at=_seconds(text.get("deadline")),
+        owner=text.get("owner") or None,
+        services={path.decode(): int(wanted) for path, wanted in services.items()},
+        ready={path.decode(): int(count) for path, count in ready.items()},
+        replicas=int(replicas),
+        repairs={job.decode(): path.decode() for job, path in repairs.items()},
+        prepared={
+            key.removeprefix("prepared:"): agent
+            for key, agent in text.items()
+            if key.startswith("prepared:")
+        },
+    )
+
+
+def read_claims(answer: Sequence[Any]) -> tuple[Claim, ...]:
+    """Read the claims of a script's answer; those of one generation share its log entries."""
+    told, logs = answer
+    states = {bytes(id_).decode(): (entries, int(offset)) for id_, offset, entries in logs}
+    return tuple(_claim(each, states) for each in told)
+
+
+def _claim(told: Sequence[bytes], states: Mapping[str, tuple[Sequence[bytes], int]]) -> Claim:
+    job_id, name, gen, task, kind, path, attempt, token = (part.decode() for part in told[:8])
+    entries, offset = states[f"{name}@{gen}"]
+    timeout = told[10].decode()
+    return Claim(
+        job_id=job_id,
+        name=name,
+        generation=int(gen),
+        task=task,
+        kind=kind,
+        path=path or None,
+        attempt=int(attempt),
+        token=token,
+        data=told[8],
+        queue=told[9].decode(),
+        timeout=float(timeout) if timeout else None,
+        states=entries,
+        offset=offset,
+    )
+
+
+def read_log(id_: bytes, found: Hash) -> LogEntry:
+    """Read a piece of output from its stream entry."""
+    text = {key.decode(): value.decode(errors="replace") for key, value in found.items()}
+    attempt = text.get("attempt")
+    return LogEntry(
+        id=id_.decode(),
+        at=int(id_.partition(b"-")[0]) / 1000,
+        path=text.get("path") or None,
+        fd=int(text["fd"]),
+        text=text["text"],
+        task=text.get("task"),
+        attempt=int(attempt) if attempt else None,
+        replica=text.get("replica"),
+    )
+
+
+def read_change(id_: bytes, found: Hash) -> Change:
+    """Read a change of the registry from its stream entry."""
+    record = found.get(b"record")
+    text = {key: found[key].decode() for key in found if key != b"record"}
+    return Change(
+        id=id_.decode(),
+        op=text[b"op"],
+        name=text[b"name"],
+        generation=int(text[b"gen"]),
+        path=text.get(b"path"),
+        replica=text.get(b"replica"),
+        record=unpack_replica(record) if record else None,
+    )
+
+
+def _ours(found: Hash) -> dict[str, bytes]:
+    return {key.decode(): value for key, value in found.items() if key.startswith(b"rw_")}
+
+
+def _pack(value: Mapping[str, Any]) -> bytes:
+    return bytes(msgpack.packb(value))
+
+
+def _unpack(what: str, data: bytes, record: type) -> dict[str, Any]:
+    """Read the fields that this version knows; a newer one may have written more."""
+    try:
+        found = msgpack.unpackb(data)
+        return {field.name: found[field.name] for field in fields(record) if field.name in found}
+    except (ValueError, TypeError) as cause:
+        raise BadRecord(f"a stored {what} can't be read ({cause})") from cause
+
+
+def _seconds(milliseconds: str | None) -> float | None:
+    return int(milliseconds) / 1000 if milliseconds else None

@@ -1,0 +1,134 @@
+"""The part of the store that submits generations and changes what is asked of them.
+
+A submission is staged in pieces that nobody sees and that expire, then sealed by one script, which
+puts its first tasks on their queues. Cancel, stop, resume and scale are one script each. Every call
+may be repeated; what has been done is not done twice.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from . import queue
+from .keys import STAGED_S, Keys
+
+if TYPE_CHECKING:
+    from .records import Submission, TaskSpec
+    from .scripts import Scripts, Value
+
+TASKS_PER_STAGE: Final = 500
+SHORTEST_HISTORY_S: Final = 60.0
+"""Seconds that an ended generation is kept at least, so that who waits for it can see its end."""
+
+
+class Submissions:
+    """Submits generations, and cancels, stops, resumes and scales them."""
+
+    keys: Keys
+    scripts: Scripts
+
+    def reserve(self, name: str, submission_id: str) -> int:
+        """Return the generation number of a submission; the same id gets the same number."""
+        return self.scripts.reserve(name, submission_id, STAGED_S * 6)
+
+    def create(self, submission: Submission) -> None:
+        """Store a submission whole and release its first tasks; a second call changes nothing.
+
+        Cancels the generation before it if that still progresses. Raises IncompleteSubmission when
+        storing took longer than an unfinished submission is kept.
+        """
+        part = (submission.name, submission.generation)
+        jobs = queue.job_prefix(self.keys.prefix, *part)
+        history = max(SHORTEST_HISTORY_S, submission.history_s)
+        head: list[Value] = [jobs, STAGED_S, int(history), submission.retries]
+        blobs: list[Value] = [submission.plan, submission.tree]
+        for piece in _pieces(submission.tasks):
+            self.scripts.stage(part, [*head, *blobs, *itertools.chain(*map(_flat, piece))])
+            blobs = [b"", b""]
+        services = itertools.chain(*submission.services.items())
+        self.scripts.create(
+            part,
+            [
+                submission.id,
+                ",".join(submission.kinds),
+                len(submission.tasks),
+                int(submission.makes_current),
+                submission.retries,
+                "" if submission.deadline_s is None else submission.deadline_s,
+                submission.owner or "",
+                int(history),
+                jobs,
+                *services,
+            ],
+        )
+
+    def cancel(self, name: str, generation: int, reason: str = "cancelled") -> bool:
+        """Cancel a generation that progresses; False when it doesn't."""
+        return self.scripts.cancel((name, generation), reason)
+
+    def fail(self, name: str, generation: int, reason: str) -> bool:
+        """Fail a generation that progresses, with what is left of it; False when it doesn't."""
+        return self.scripts.fail((name, generation), reason)
+
+    def stop(
+        self, name: str, generation: int | None = None, reason: str = "stopped"
+    ) -> tuple[int, ...]:
+        """Have a generation, or all that are active, stop; return the numbers of those that do.
+
+        One that failed or was cancelled and serves nothing stays as it is.
+        """
+        return tuple(self.scripts.stop(name, generation, reason))
+
+    def resume(self, name: str, generation: int) -> bool:
+        """Run what has not succeeded, and have replicas that are gone brought back.
+
+        False when there is nothing to resume or a newer generation has taken its place.
+        """
+        return self.scripts.resume((name, generation))
+
+    def scale(self, name: str, generation: int, path: str, wanted: int) -> bool:
+        """Change how many replicas a service should have; False when there is no such service."""
+        return self.scripts.scale((name, generation), path, wanted)
+
+    def add_repair(
+        self, name: str, generation: int, path: str, *, spec: TaskSpec, job_id: str
+    ) -> str | None:
+        """Queue a deploy of `path` outside the plan; its id, or None when none is needed.
+
+        `job_id` comes from `queue.repair_job_id`, and `spec` holds the payload signed for it, the
+        queue, the description and the time limit; the rest of `spec` isn't looked at.
+        """
+        timeout: Value = "" if spec.timeout is None else spec.timeout
+        args: list[Value] = [path, spec.queue, spec.data, spec.description, timeout]
+        return job_id if self.scripts.repair((name, generation), job_id, args) else None
+
+    def own(self, owner: str, lease_ms: int) -> None:
+        """Take or renew the lease of a program on the deployments that it owns."""
+        self.scripts.own(owner, lease_ms)
+
+    def disown(self, owner: str) -> tuple[str, ...]:
+        """Stop all that a program owns; return the ids (`NAME@GENERATION`) of what stops."""
+        return tuple(self.scripts.disown(owner))
+
+
+def _pieces(tasks: Sequence[TaskSpec]) -> Iterator[Sequence[TaskSpec]]:
+    """Cut tasks into pieces; no tasks are one empty piece, which carries plan and tree."""
+    for start in range(0, max(1, len(tasks)), TASKS_PER_STAGE):
+        yield tasks[start : start + TASKS_PER_STAGE]
+
+
+def _flat(task: TaskSpec) -> tuple[Value, ...]:
+    return (
+        task.index,
+        task.wait,
+        ",".join(map(str, task.next)),
+        task.kind,
+        task.id,
+        task.path or "",
+        task.queue,
+        task.description or task.id,
+        "" if task.timeout is None else task.timeout,
+        task.data,
+    )
