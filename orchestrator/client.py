@@ -16,7 +16,7 @@ from .collect import is_whole, plan_tree
 from .connection import Clients, check
 from .definition import Definition, Subject
 from .deployment import Deployment
-from .errors import MissingSecret, NoRedis, UnknownDeployment, UnknownService
+from .errors import MissingSecret, NoRedis, PlanError, UnknownDeployment, UnknownService
 from .keys import Keys
 from .plan import ALL_KINDS, Kind, Plan, parse_kinds
 from .settings import Settings
@@ -223,12 +223,15 @@ class Client:
         record = self.store.deployment(name)
         if record is None:
             raise self._unknown(name)
-        current = self.store.generation(name, record.current or record.latest)
-        known = list(current.services) if current is not None else []
+        generation = record.current or record.latest
+        served = self.store.generation(name, generation)
+        known = list(served.services) if served is not None else []
         full = path if path in known else f"{name}/{path}"
         if full not in known:
             raise unknown_service(path, known)
-        self.store.scale(name, full, replicas)
+        if replicas < 0:
+            raise PlanError(f"{full} can't have {replicas} replicas: give 0 or more")
+        self.store.scale(name, generation, full, replicas)
 
     def _signer_if_any(self) -> Signer | None:
         return self.signer if self.settings.secret is not None else None

@@ -30,6 +30,7 @@ from .reconcile import (
     Wish,
     reconcile,
 )
+from .records import TaskSpec
 from .snapshot import GONE, read_plan
 from .states import DeploymentState, TaskState
 from .succession import Successor, giving_way
@@ -250,10 +251,15 @@ class Controller:
             name,
             generation,
             path,
+            spec=TaskSpec(
+                index=-1,
+                id=task,
+                kind=Kind.DEPLOY,
+                data=payload(self._signer, name, generation, task, job),
+                queue=resource_queue(prefix, service.resources if service else {}),
+                description=f"{name}@{generation} {task} (repair)",
+            ),
             job_id=job,
-            data=payload(self._signer, name, generation, task, job),
-            queue=resource_queue(prefix, service.resources if service else {}),
-            description=f"{name}@{generation} {task} (repair)",
         )
         before = memory.trials.get(path)
         # Several replicas that are started in one round are one try.

@@ -11,6 +11,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, assert_never
 
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
 from .errors import DeploymentCancelled, DeploymentFailed, UnknownDeployment
 from .failure import explain
 from .snapshot import GONE, read_failures, read_status
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 BLOCK_MS = 1000
 NOTICE_AFTER_S = 2.0
+UNREACHED = (RedisConnectionError, RedisTimeoutError)
 
 
 class Deployment:
@@ -70,7 +74,7 @@ class Deployment:
         while True:
             # The state first: all events that led to it are then there to be read.
             record = self._record()
-            events = self._store.events(self.name, after, block_ms=block_ms)
+            events = self._events_after(after, block_ms)
             for event in events:
                 after = event.id
                 if event.generation == self.generation:
@@ -97,7 +101,7 @@ class Deployment:
         """
         while True:
             ended = not follow or self._has_ended(self._record())
-            events = self._store.events(self.name, after, block_ms=0 if ended else BLOCK_MS)
+            events = self._events_after(after, 0 if ended else BLOCK_MS)
             for event in events:
                 after = event.id
                 if event.generation == self.generation:
@@ -118,12 +122,10 @@ class Deployment:
         after = "0"
         while True:
             ended = not follow or self._has_ended(self._record())
-            lines = self._store.logs(
-                self.name, self.generation, after, path=module, block_ms=0 if ended else BLOCK_MS
-            )
+            lines = self._lines_after(after, 0 if ended else BLOCK_MS)
             for line in lines:
                 after = line.id
-                if task is None or line.task == task:
+                if task in {None, line.task} and module in {None, line.path}:
                     yield line
             if ended and not lines:
                 return
@@ -149,7 +151,7 @@ class Deployment:
         after = "0"
         while not self._has_ended(self._record()):
             block_ms = self._block_ms(deadline)
-            events = self._store.events(self.name, after, block_ms=block_ms)
+            events = self._events_after(after, block_ms)
             after = events[-1].id if events else after
         return self
 
@@ -162,7 +164,7 @@ class Deployment:
         after = "0"
         while self._live_replicas(paths):
             block_ms = self._block_ms(deadline)
-            events = self._store.events(self.name, after, block_ms=block_ms)
+            events = self._events_after(after, block_ms)
             after = events[-1].id if events else after
         return self
 
@@ -174,6 +176,19 @@ class Deployment:
                 name=self.name,
             )
         return record
+
+    def _events_after(self, after: str, block_ms: int) -> list[Event]:
+        try:
+            return self._store.events(self.name, after, block_ms)
+        except UNREACHED:
+            # The wait broke off; a read that doesn't wait is repeated until Redis is back.
+            return self._store.events(self.name, after)
+
+    def _lines_after(self, after: str, block_ms: int) -> list[LogEntry]:
+        try:
+            return self._store.logs(self.name, self.generation, after, block_ms=block_ms)
+        except UNREACHED:
+            return self._store.logs(self.name, self.generation, after)
 
     def _block_ms(self, deadline: float | None) -> int:
         """Return how long to block next; TimeoutError when the deadline has passed."""

@@ -99,7 +99,7 @@ class DistributedExecutor:
         else:
             for deployment in self._serving(name):
                 for path in reversed(_served_below(found.tree, root)):
-                    store.scale(name, path, 0)
+                    store.scale(name, deployment.generation, path, 0)
                     deployment.wait_unserved([path], STOP_TIMEOUT_S)
 
     def wait(self, root: ModuleBase) -> None:

@@ -91,7 +91,7 @@ class Gateway:
     def watch(self) -> Iterator[Change]:
         """Yield every change of the registry from now on, without end."""
         store = self._client.store
-        after = store.last_change()
+        after = store.changes_end()
         while True:
             for change in store.changes(after, block_ms=BLOCK_MS):
                 after = change.id

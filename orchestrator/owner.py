@@ -15,6 +15,8 @@ import threading
 import uuid
 from typing import TYPE_CHECKING
 
+from redis.exceptions import RedisError
+
 if TYPE_CHECKING:
     from .store import Store
 
@@ -57,7 +59,7 @@ class Owner:
         self._thread.join(timeout=self._lease_s)
         try:
             self._store.disown(self.id)
-        except OSError as error:
+        except RedisError as error:
             # Redis is gone: when it is back the lease has run out, and the controller stops them.
             log.warning("owner.unreached", extra={"reason": str(error)})
 
@@ -65,7 +67,7 @@ class Owner:
         while not self._closing.wait(self._lease_s / 3):
             try:
                 self._renew()
-            except OSError as error:
+            except RedisError as error:
                 log.warning("owner.unreached", extra={"reason": str(error)})
 
     def _renew(self) -> None:

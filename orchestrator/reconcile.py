@@ -137,7 +137,7 @@ def reconcile(desired: Desired, observed: Observed, now: float) -> list[Action]:
 def backoff_s(count: int) -> float:
     """Return how long to wait after the `count`-th try to start a replica, in seconds."""
     # Past this the doubling is above the cap anyway, and no float overflows.
-    return min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** min(count - 1, 16))
+    return min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * (1 << min(count - 1, 16)))
 
 
 def _stops_from_the_top(desired: Desired, observed: Observed) -> list[StopReplica]:

@@ -100,7 +100,7 @@ class RegistryMirror:
 
     def _start(self) -> None:
         if self._thread is None:
-            after = self._store.last_change()
+            after = self._store.changes_end()
             self._thread = threading.Thread(
                 target=self._follow, args=(after,), name="rootward-registry", daemon=True
             )
