@@ -122,7 +122,7 @@ def _from_sentinel(url: str, options: Mapping[str, Any]) -> Redis:
     chosen = {**options, "db": int(db), "ssl": parts.scheme.startswith("rediss")}
     if credentials:
         chosen |= {"username": user or None, "password": password}
-    sentinel = Sentinel(nodes, socket_timeout=2.0)
+    sentinel: Any = Sentinel(nodes, socket_timeout=2.0)  # type: ignore[no-untyped-call]
     client: Redis = sentinel.master_for(service, **chosen)
     return client
 

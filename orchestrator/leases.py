@@ -1,9 +1,9 @@
 """The part of the store that agents live by: their lease, their tasks, their commands, the sweep.
 
-All that an agent holds lives under the one lease of its incarnation, and each attempt of a task has
-a token of its own that must be equal for a write to count. `exchange` is the whole traffic of a busy
-agent: it finishes tasks and claims others in one round trip. An agent id that was swept never comes
-back.
+All that an agent holds lives under the one lease of its incarnation, and each attempt of a task
+has a token of its own that must be equal for a write to count. `exchange` is the whole traffic of a
+busy agent: it finishes tasks and claims others in one round trip. An agent id that was swept never
+comes back.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .connection import LONGEST_BLOCK_S, Clients
-from .record_codec import pack_agent, pack_error, read_claims
+from .record_codec import flat_output, pack_agent, pack_error, read_claims
 from .records import (
     AgentInfo,
     Bell,
@@ -103,7 +103,7 @@ class Leases:
 
     def log(self, job_id: str, token: str, seq: int, output: Output) -> bool:
         """Store the `seq`-th piece (from 1) of what a running attempt printed; False when stale."""
-        return self.scripts.log(job_id, token, seq, list(itertools.chain(*output)))
+        return self.scripts.log(job_id, token, seq, flat_output(output))
 
     def wait_bell(self, agent_id: str, cursors: Mapping[str, str], block_ms: int) -> Bell:
         """Wait until tasks are released or a command comes, at most `block_ms` (and 5 s).
@@ -112,7 +112,7 @@ class Leases:
         away: only an exchange does.
         """
         bell, inbox = self.keys.bell, self.keys.inbox(agent_id)
-        client = self.clients.blocking
+        client: Any = self.clients.blocking
         if bell not in cursors:
             last = client.xrevrange(bell, count=1)
             return Bell(cursors={bell: _id(last), inbox: "0-0", **cursors}, rung=True)
@@ -153,7 +153,7 @@ class Leases:
 
 def _flat_finish(finish: Finish) -> list[Value]:
     error, reason, exc = ("", "", b"") if _succeeded(finish.state) else pack_error(finish.error)
-    output = list(itertools.chain(*finish.output))
+    output = flat_output(finish.output)
     return [
         finish.job_id,
         finish.token,

@@ -7,6 +7,7 @@ who follows a stream notices when it should stop.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +32,6 @@ from .records import (
 )
 
 if TYPE_CHECKING:
-    from redis import Redis
-
     from .keys import Keys
 
 PAGE = 1000
@@ -45,19 +44,24 @@ class Readings:
     clients: Clients
     keys: Keys
 
+    @property
+    def _client(self) -> Any:
+        # The types that redis-py gives its answers fit several protocols at once, and so none.
+        return self.clients.scripts
+
     def store_id(self) -> str | None:
         """Return the random id of this store; None before the first agent has joined."""
-        found = self.clients.scripts.get(self.keys.store)
+        found = self._client.get(self.keys.store)
         return found.decode() if found else None
 
     def now(self) -> float:
         """Return the time of Redis in Unix seconds."""
-        seconds, microseconds = self.clients.scripts.time()
-        return float(seconds) + microseconds / 1e6
+        seconds, microseconds = self._client.time()
+        return float(seconds + microseconds / 1e6)
 
     def deployment(self, name: str) -> DeploymentRecord | None:
         """Return a deployment with its newest generation; None when there is none of the name."""
-        found = self.clients.scripts.hgetall(self.keys.name(name))
+        found = self._client.hgetall(self.keys.name(name))
         # A number that was only reserved is no deployment yet.
         if b"latest" not in found:
             return None
@@ -72,13 +76,13 @@ class Readings:
 
     def deployments(self) -> list[DeploymentRecord]:
         """Return all deployments, the one with the newest generation first."""
-        names = self.clients.scripts.zrevrange(self.keys.deployments, 0, -1)
+        names = self._client.zrevrange(self.keys.deployments, 0, -1)
         found = (self.deployment(name.decode()) for name in names)
         return [record for record in found if record is not None]
 
     def generation(self, name: str, generation: int) -> GenerationRecord | None:
         """Return a generation; None when it never was or its history is over."""
-        pipe = self.clients.scripts.pipeline(transaction=True)
+        pipe = self._client.pipeline(transaction=True)
         pipe.hgetall(self.keys.generation(name, generation))
         for part in ("services", "ready", "repairs"):
             pipe.hgetall(self.keys.part(name, generation, part))
@@ -90,8 +94,8 @@ class Readings:
 
     def generations(self, name: str) -> list[int]:
         """Return the numbers of the generations that are stored, newest first."""
-        latest = int(self.clients.scripts.hget(self.keys.name(name), "latest") or 0)
-        pipe = self.clients.scripts.pipeline(transaction=False)
+        latest = int(self._client.hget(self.keys.name(name), "latest") or 0)
+        pipe = self._client.pipeline(transaction=False)
         numbers = range(latest, 0, -1)
         for number in numbers:
             pipe.exists(self.keys.generation(name, number))
@@ -99,18 +103,18 @@ class Readings:
 
     def active(self) -> list[tuple[str, int]]:
         """Return name and number of every generation that progresses, serves or stops."""
-        ids = (id_.decode() for id_ in self.clients.scripts.smembers(self.keys.active))
+        ids = (id_.decode() for id_ in self._client.smembers(self.keys.active))
         parts = (id_.rpartition("@") for id_ in ids)
         return sorted((name, int(number)) for name, _, number in parts)
 
     def tasks(self, name: str, generation: int) -> list[TaskRecord]:
         """Return the tasks of a generation in the order of its plan; none for an unknown one."""
         key = self.keys.generation(name, generation)
-        total, jobs = self.clients.scripts.hmget(key, "total", "jobs")
+        total, jobs = self._client.hmget(key, "total", "jobs")
         ids = [f"{jobs.decode()}{index}" for index in range(int(total))] if total else []
         tasks: list[TaskRecord] = []
         for start in range(0, len(ids), PAGE):
-            pipe = self.clients.scripts.pipeline(transaction=False)
+            pipe = self._client.pipeline(transaction=False)
             for id_ in ids[start : start + PAGE]:
                 pipe.hmget(self.keys.job(id_), _TASK_FIELDS)
             for index, values in enumerate(pipe.execute(), start):
@@ -121,14 +125,14 @@ class Readings:
 
     def job(self, job_id: str) -> TaskRecord | None:
         """Return the task of one job, also of one outside the plan (whose index is -1)."""
-        found = self.clients.scripts.hgetall(self.keys.job(job_id))
+        found = self._client.hgetall(self.keys.job(job_id))
         last = job_id.rpartition("-")[2]
         index = int(last) if last.isdigit() else -1
         return read_task(index, job_id, found) if b"rw_state" in found else None
 
     def replicas(self, name: str, generation: int) -> list[tuple[ReplicaRecord, int]]:
         """Return the replicas of a generation, each with the milliseconds left of its lease."""
-        pipe = self.clients.scripts.pipeline(transaction=True)
+        pipe = self._client.pipeline(transaction=True)
         pipe.hvals(self.keys.part(name, generation, "replicas"))
         pipe.zrange(self.keys.agents, 0, -1, withscores=True)
         pipe.time()
@@ -141,12 +145,12 @@ class Readings:
 
     def agents(self) -> list[AgentRecord]:
         """Return every agent that has a lease, newest first."""
-        pipe = self.clients.scripts.pipeline(transaction=True)
+        pipe = self._client.pipeline(transaction=True)
         pipe.zrange(self.keys.agents, 0, -1, withscores=True)
         pipe.time()
         leases, (seconds, microseconds) = pipe.execute()
         now = seconds * 1000 + microseconds // 1000
-        pipe = self.clients.scripts.pipeline(transaction=False)
+        pipe = self._client.pipeline(transaction=False)
         for agent, _ in leases:
             pipe.hget(self.keys.agent(agent.decode()), "info")
             pipe.scard(self.keys.held(agent.decode()))
@@ -160,23 +164,23 @@ class Readings:
 
     def queued(self, queues: Sequence[str]) -> dict[str, int]:
         """Return how many jobs wait on each of the queues."""
-        pipe = self.clients.scripts.pipeline(transaction=False)
+        pipe = self._client.pipeline(transaction=False)
         for queue in queues:
             pipe.llen(self.keys.queue(queue))
         return dict(zip(queues, pipe.execute(), strict=True))
 
     def plan(self, name: str, generation: int) -> bytes | None:
         """Return the sealed plan of a generation."""
-        return _bytes(self.clients.scripts.get(self.keys.part(name, generation, "plan")))
+        return _bytes(self._client.get(self.keys.part(name, generation, "plan")))
 
     def tree(self, name: str, generation: int) -> bytes | None:
         """Return the sealed tree of a generation."""
-        return _bytes(self.clients.scripts.get(self.keys.part(name, generation, "tree")))
+        return _bytes(self._client.get(self.keys.part(name, generation, "tree")))
 
     def states(self, name: str, generation: int, offset: int = 0) -> list[bytes]:
         """Return the sealed entries of a generation's state log from `offset` on."""
         key = self.keys.part(name, generation, "states")
-        entries: list[bytes] = self.clients.scripts.lrange(key, offset, -1)
+        entries: list[bytes] = self._client.lrange(key, offset, -1)
         return entries
 
     def events(self, name: str, after_id: str = "0-0", block_ms: int = 0) -> list[Event]:
@@ -193,32 +197,33 @@ class Readings:
         path: str | None = None,
         block_ms: int = 0,
     ) -> list[LogEntry]:
-        """Return output after `after_id`, of one module or of all, at most 1,000 pieces read.
+        """Return output after `after_id`, of one module or of all, at most 1,000 pieces.
 
-        With `path` the answer may be empty although more follows, so page by `log_end` then.
+        What is of other modules counts neither as an answer nor as an end of the waiting.
         """
         key = self.keys.part(name, generation, "logs")
-        entries = self._entries(key, after_id, block_ms)
-        while path is not None and entries:
-            chosen = [entry for entry in entries if entry[1].get(b"path") == path.encode()]
-            if chosen or len(entries) < PAGE:
-                entries = chosen
-                break
-            entries = self._entries(key, entries[-1][0].decode(), 0)
-        return [read_log(id_, fields) for id_, fields in entries]
+        deadline = time.monotonic() + block_ms / 1000
+        while True:
+            left_ms = int((deadline - time.monotonic()) * 1000)
+            entries = self._entries(key, after_id, max(0, left_ms))
+            lines = [read_log(id_, fields) for id_, fields in entries]
+            chosen = [line for line in lines if path is None or line.path == path]
+            if chosen or not lines:
+                return chosen
+            after_id = lines[-1].id
 
     def changes(self, after_id: str, block_ms: int = 0) -> list[Change]:
         """Return up to 1,000 changes of the registry after `after_id`."""
         entries = self._entries(self.keys.changes, after_id, block_ms)
         return [read_change(id_, fields) for id_, fields in entries]
 
-    def changes_end(self) -> str:
+    def last_change(self) -> str:
         """Return the id of the newest change: read it, then all replicas, then follow from it."""
-        last = self.clients.scripts.xrevrange(self.keys.changes, count=1)
+        last = self._client.xrevrange(self.keys.changes, count=1)
         return last[0][0].decode() if last else "0-0"
 
     def _entries(self, key: str, after_id: str, block_ms: int) -> list[tuple[bytes, Any]]:
-        client: Redis = self.clients.blocking if block_ms else self.clients.scripts
+        client: Any = self.clients.blocking if block_ms else self._client
         block = min(block_ms, int(LONGEST_BLOCK_S * 1000)) or None
         found = client.xread({key: after_id}, count=PAGE, block=block)
         return found[0][1] if found else []

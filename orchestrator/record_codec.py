@@ -22,6 +22,7 @@ from .records import (
     Claim,
     GenerationRecord,
     LogEntry,
+    Output,
     ReplicaRecord,
     TaskRecord,
 )
@@ -64,6 +65,11 @@ def pack_error(error: Mapping[str, str] | None) -> tuple[str, str, bytes]:
     told = known.get("traceback") or line or "failed"
     packed = base64.b64encode(zlib.compress(told.encode(errors="replace"), 1))
     return json.dumps(known), reason.encode(errors="replace").decode(), packed
+
+
+def flat_output(output: Output) -> list[str | int | bytes | float]:
+    """Return output as the scripts take it: file descriptor and text in turn."""
+    return [value for pair in output for value in pair]
 
 
 def read_task(index: int, job_id: str, found: Hash) -> TaskRecord:

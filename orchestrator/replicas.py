@@ -7,15 +7,16 @@ the change stream tell every mirror of the registry.
 
 from __future__ import annotations
 
-import itertools
+import secrets
 from typing import TYPE_CHECKING
 
 from .record_codec import pack_replica
+from .states import ReplicaState
 
 if TYPE_CHECKING:
     from .keys import Keys
-    from .records import Output, ReplicaRecord
-    from .scripts import Scripts
+    from .records import ReplicaRecord
+    from .scripts import Scripts, Value
 
 
 class Replicas:
@@ -31,7 +32,7 @@ class Replicas:
         replica must end. `restore` is for an agent that finds a store which has lost its data: it
         brings back the generation too.
         """
-        args = [
+        args: list[Value] = [
             agent_id,
             record.replica,
             record.path,
@@ -44,15 +45,21 @@ class Replicas:
         return self.scripts.put_replica((record.name, record.generation), args)
 
     def drop_replica(
-        self, name: str, generation: int, replica: str, reason: str = "", *, lost: bool = False
+        self,
+        name: str,
+        generation: int,
+        replica: str,
+        reason: str = "",
+        *,
+        state: ReplicaState = ReplicaState.STOPPED,
     ) -> bool:
-        """Take a replica out, as stopped or (`lost`) as ended by itself; False when it isn't in."""
-        state = "lost" if lost else "stopped"
+        """Take a replica out, as stopped or (LOST) as ended by itself; False when it isn't in."""
         return self.scripts.drop_replica((name, generation), replica, state, reason)
 
     def replica_log(
-        self, name: str, generation: int, path: str, replica: str, *, seq: int, output: Output
+        self, name: str, generation: int, path: str, replica: str, text: str, *, fd: int = 1
     ) -> bool:
-        """Store the `seq`-th piece (from 1) of a replica's output; False without its generation."""
-        flat = list(itertools.chain(*output))
-        return self.scripts.replica_log((name, generation), path, replica, seq, flat)
+        """Store what a replica printed; False when its generation is gone."""
+        # The id tells a call that redis-py repeats from one that says the same again.
+        request = secrets.token_hex(8)
+        return self.scripts.replica_log((name, generation), path, replica, request, [fd, text])

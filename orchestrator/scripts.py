@@ -94,13 +94,13 @@ class Scripts:
 
     def claim(self, agent_id: str, token: str, job_id: str, offset: int) -> list[Any]:
         """Return the claim of one job, or none."""
-        args = [agent_id, token, job_id, offset]
+        args: list[Value] = [agent_id, token, job_id, offset]
         answer: list[Any] = self.run("claim", [self._keys.agent(agent_id)], args)
         return answer
 
     def hand_back(self, job_id: str, token: str, *, count_attempt: bool) -> bool:
         """Put a running task back on its queue; False when it isn't that attempt."""
-        args = [job_id, token, int(count_attempt)]
+        args: list[Value] = [job_id, token, int(count_attempt)]
         return bool(self.run("hand_back", [self._keys.job(job_id)], args))
 
     def log(self, job_id: str, token: str, seq: int, output: Sequence[Value]) -> bool:
@@ -108,10 +108,10 @@ class Scripts:
         return bool(self.run("log", [self._keys.job(job_id)], [job_id, token, seq, *output]))
 
     def replica_log(
-        self, part: Part, path: str, replica: str, seq: int, output: Sequence[Value]
+        self, part: Part, path: str, replica: str, request: str, output: Sequence[Value]
     ) -> bool:
         """Store output of a replica; False when the generation is gone."""
-        args = [path, replica, seq, *output]
+        args: list[Value] = [path, replica, request, *output]
         return bool(self.run("replica_log", [self._generation(part)], args))
 
     def join(
@@ -152,7 +152,7 @@ class Scripts:
 
     def drop_replica(self, part: Part, replica: str, state: str, reason: str) -> bool:
         """Take a replica out; False when it wasn't there."""
-        args = [*part, replica, state, reason]
+        args: list[Value] = [*part, replica, state, reason]
         return bool(self.run("drop_replica", [self._generation(part)], args))
 
     def cancel(self, part: Part, reason: str) -> bool:
@@ -172,9 +172,9 @@ class Scripts:
         """Give what hasn't succeeded another chance."""
         return bool(self.run("resume", [self._generation(part)], list(part)))
 
-    def scale(self, part: Part, path: str, wanted: int) -> bool:
+    def scale(self, name: str, path: str, wanted: int) -> bool:
         """Change the wanted replicas of a service; False when there is no such service."""
-        return bool(self.run("scale", [self._generation(part)], [*part, path, wanted]))
+        return bool(self.run("scale", [self._keys.name(name)], [name, path, wanted]))
 
     def repair(self, part: Part, job_id: str, args: Sequence[Value]) -> bool:
         """Queue a deploy outside the plan; False when none is needed."""

@@ -11,8 +11,8 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from . import queue
 from .keys import STAGED_S, Keys
+from .queue import job_prefix
 
 if TYPE_CHECKING:
     from .records import Submission, TaskSpec
@@ -40,14 +40,14 @@ class Submissions:
         storing took longer than an unfinished submission is kept.
         """
         part = (submission.name, submission.generation)
-        jobs = queue.job_prefix(self.keys.prefix, *part)
+        jobs = job_prefix(self.keys.prefix, *part)
         history = max(SHORTEST_HISTORY_S, submission.history_s)
         head: list[Value] = [jobs, STAGED_S, int(history), submission.retries]
         blobs: list[Value] = [submission.plan, submission.tree]
         for piece in _pieces(submission.tasks):
             self.scripts.stage(part, [*head, *blobs, *itertools.chain(*map(_flat, piece))])
             blobs = [b"", b""]
-        services = itertools.chain(*submission.services.items())
+        services: list[Value] = [value for pair in submission.services.items() for value in pair]
         self.scripts.create(
             part,
             [
@@ -88,20 +88,31 @@ class Submissions:
         """
         return self.scripts.resume((name, generation))
 
-    def scale(self, name: str, generation: int, path: str, wanted: int) -> bool:
-        """Change how many replicas a service should have; False when there is no such service."""
-        return self.scripts.scale((name, generation), path, wanted)
+    def scale(self, name: str, path: str, wanted: int) -> bool:
+        """Change how many replicas a service of the current generation should have.
+
+        Without a current one the newest is meant. False when there is no such service.
+        """
+        return self.scripts.scale(name, path, wanted)
 
     def add_repair(
-        self, name: str, generation: int, path: str, *, spec: TaskSpec, job_id: str
+        self,
+        name: str,
+        generation: int,
+        path: str,
+        *,
+        job_id: str,
+        data: bytes,
+        queue: str,
+        description: str = "",
+        timeout: float | None = None,
     ) -> str | None:
         """Queue a deploy of `path` outside the plan; its id, or None when none is needed.
 
-        `job_id` comes from `queue.repair_job_id`, and `spec` holds the payload signed for it, the
-        queue, the description and the time limit; the rest of `spec` isn't looked at.
+        `job_id` comes from `queue.repair_job_id`, and `data` is the payload signed for it.
         """
-        timeout: Value = "" if spec.timeout is None else spec.timeout
-        args: list[Value] = [path, spec.queue, spec.data, spec.description, timeout]
+        limit: Value = "" if timeout is None else timeout
+        args: list[Value] = [path, queue, data, description or f"deploy:{path}", limit]
         return job_id if self.scripts.repair((name, generation), job_id, args) else None
 
     def own(self, owner: str, lease_ms: int) -> None:

@@ -30,7 +30,7 @@ local function drop_replica(g, replica, state, reason)
   if not value then return false end
   local old = parse_replica(value)
   call('HDEL', g.key .. ':replicas', replica)
-  call('HDEL', g.key, 'logseq:' .. replica)
+  call('HDEL', g.key, 'logged:' .. replica)
   call('SREM', agent_key(old.agent) .. ':held', held_replica(g, replica))
   if old.state == 'ready' then count_ready(g, old.path, -1) end
   changed('drop', g, 'path', old.path, 'replica', replica)
