@@ -172,9 +172,9 @@ class Scripts:
         """Give what hasn't succeeded another chance."""
         return bool(self.run("resume", [self._generation(part)], list(part)))
 
-    def scale(self, name: str, path: str, wanted: int) -> bool:
+    def scale(self, part: Part, path: str, wanted: int) -> bool:
         """Change the wanted replicas of a service; False when there is no such service."""
-        return bool(self.run("scale", [self._keys.name(name)], [name, path, wanted]))
+        return bool(self.run("scale", [self._generation(part)], [*part, path, wanted]))
 
     def repair(self, part: Part, job_id: str, args: Sequence[Value]) -> bool:
         """Queue a deploy outside the plan; False when none is needed."""

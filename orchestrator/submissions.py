@@ -88,31 +88,20 @@ class Submissions:
         """
         return self.scripts.resume((name, generation))
 
-    def scale(self, name: str, path: str, wanted: int) -> bool:
-        """Change how many replicas a service of the current generation should have.
-
-        Without a current one the newest is meant. False when there is no such service.
-        """
-        return self.scripts.scale(name, path, wanted)
+    def scale(self, name: str, generation: int, path: str, wanted: int) -> bool:
+        """Change how many replicas a service should have; False when there is no such service."""
+        return self.scripts.scale((name, generation), path, wanted)
 
     def add_repair(
-        self,
-        name: str,
-        generation: int,
-        path: str,
-        *,
-        job_id: str,
-        data: bytes,
-        queue: str,
-        description: str = "",
-        timeout: float | None = None,
+        self, name: str, generation: int, path: str, *, spec: TaskSpec, job_id: str
     ) -> str | None:
         """Queue a deploy of `path` outside the plan; its id, or None when none is needed.
 
-        `job_id` comes from `queue.repair_job_id`, and `data` is the payload signed for it.
+        `job_id` comes from `queue.repair_job_id`, and `spec` holds the payload signed for it, the
+        queue, the description and the time limit; the rest of `spec` isn't looked at.
         """
-        limit: Value = "" if timeout is None else timeout
-        args: list[Value] = [path, queue, data, description or f"deploy:{path}", limit]
+        timeout: Value = "" if spec.timeout is None else spec.timeout
+        args: list[Value] = [path, spec.queue, spec.data, spec.description or spec.id, timeout]
         return job_id if self.scripts.repair((name, generation), job_id, args) else None
 
     def own(self, owner: str, lease_ms: int) -> None:
