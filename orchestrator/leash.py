@@ -8,7 +8,7 @@ still there when all else has failed. It exits as the command did.
 """
 
 # pathlib, contextlib and their kin would double the time that this takes to start.
-# ruff: noqa: PTH106, PTH108, PTH114, PTH118, PTH120, PTH123, SIM105
+# ruff: noqa: SIM105
 
 from __future__ import annotations
 

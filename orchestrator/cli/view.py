@@ -154,7 +154,7 @@ def picture_lines(
     title: str, state: str, rows: list[Row], height: int
 ) -> list[list[tuple[str, str]]]:
     """Return the lines of the live tree as (text, style) pairs, at most `height` of them."""
-    shown, hidden = fit(rows, height - 2)
+    shown, hidden = fit(rows, height - 1)
     label = max([len(row.label) for row in shown], default=0)
     word = max([len(_word(row)) for row in shown], default=0)
     lines = [[(title, "bold"), (f"  {state}", STATE_COLOURS.get(state, ""))]]
