@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import pytest
 
 from orchestrator.cli.board import Board
@@ -9,24 +11,29 @@ from orchestrator.cli.view import fit, line_of, picture_lines
 from orchestrator.events import Event
 from orchestrator.status import EndpointStatus, ServiceStatus, Status, TaskStatus
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
-def task(task_id, state="waiting", **more):
+
+def task(task_id: str, state: str = "waiting", **more: Any) -> TaskStatus:
     """One task by its id."""
     kind, _, module = task_id.partition(":")
     return TaskStatus(id=task_id, kind=kind, module=module or None, state=state, **more)
 
 
-def event(name, **more):
+def event(name: str, **more: Any) -> Event:
     """One event of the test's deployment."""
     return Event(id="1-0", event=name, deployment="tree", generation=1, at=100.0, **more)
 
 
-def status(*tasks, services=(), state="progressing"):
+def status(*tasks: TaskStatus, services: Iterable[ServiceStatus] = ()) -> Status:
     """A picture of the test's deployment."""
-    return Status(deployment="tree", generation=1, state=state, tasks=tasks, services=services)
+    return Status(
+        deployment="tree", generation=1, state="progressing", tasks=tasks, services=tuple(services)
+    )
 
 
-def service(path, *ready, wanted=1):
+def service(path: str, *ready: str, wanted: int = 1) -> ServiceStatus:
     """A served module with some ready replicas."""
     endpoints = tuple(
         EndpointStatus(url=f"http://{r}", replica=r, worker="w1", state="ready", lease_ms=1)
@@ -37,7 +44,7 @@ def service(path, *ready, wanted=1):
     )
 
 
-def test_rows_have_the_shape_of_the_tree():
+def test_rows_have_the_shape_of_the_tree() -> None:
     """The root stands first, and a module without work has a line for what is below it."""
     board = Board(status(task("train:tree/a/x"), task("train:tree/a/y"), task("train:tree/b")))
     assert [row.label for row in board.rows(0.0)] == [
@@ -50,7 +57,7 @@ def test_rows_have_the_shape_of_the_tree():
     assert [row.state for row in board.rows(0.0)] == ["", "", "waiting", "waiting", "waiting"]
 
 
-def test_a_chain_of_thousands_is_no_problem():
+def test_a_chain_of_thousands_is_no_problem() -> None:
     """Depth is no limit."""
     path, tasks = "tree", []
     for _ in range(3000):
@@ -73,13 +80,15 @@ def test_a_chain_of_thousands_is_no_problem():
         ([task("prepare:tree", "failed"), task("deploy:tree")], [], "waiting", "deploy"),
     ],
 )
-def test_one_word_for_a_module(tasks, services, state, detail):
+def test_one_word_for_a_module(
+    tasks: list[TaskStatus], services: list[ServiceStatus], state: str, detail: str
+) -> None:
     """Of several tasks the one that matters most is told; a lost warm-up is none of them."""
     (row,) = Board(status(*tasks, services=services)).rows(0.0)
     assert (row.state, row.detail) == (state, detail)
 
 
-def test_events_move_the_board():
+def test_events_move_the_board() -> None:
     """Between two pictures the events alone keep the rows right."""
     board = Board(status(task("train:tree"), task("deploy:tree"), services=[service("tree")]))
     board.see(event("task.started", task="train:tree", worker="w1", attempt=1))
@@ -100,7 +109,7 @@ def test_events_move_the_board():
     assert board.rows(100.0)[0].state == "unready"
 
 
-def test_an_event_of_something_unknown_changes_nothing():
+def test_an_event_of_something_unknown_changes_nothing() -> None:
     """A repair outside the plan, or an event of a later version, is no reason to fall over."""
     board = Board(status(task("train:tree")))
     for each in (
@@ -113,7 +122,7 @@ def test_an_event_of_something_unknown_changes_nothing():
     assert board.rows(0.0)[0].state == "waiting"
 
 
-def test_a_tree_that_is_too_high_keeps_what_is_busy_in_sight():
+def test_a_tree_that_is_too_high_keeps_what_is_busy_in_sight() -> None:
     """What is running stays; the rest is counted."""
     tasks = [task(f"train:tree/m{n}", "succeeded") for n in range(50)]
     tasks[40] = task("train:tree/m40", "running")
@@ -127,7 +136,7 @@ def test_a_tree_that_is_too_high_keeps_what_is_busy_in_sight():
     assert len(shown) + len(hidden) == len(rows)
 
 
-def test_lines_of_events_are_plain_text():
+def test_lines_of_events_are_plain_text() -> None:
     """In a pipe there is one line for each event, without any control character."""
     line = line_of(
         event("task.failed", task="train:tree", worker="w1", attempt=2, reason="no luck"),

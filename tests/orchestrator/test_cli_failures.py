@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from modules.errors import TargetError, Unavailable
@@ -22,9 +24,9 @@ ValueError: bad weights
 """
 
 
-def failure(**more):
+def failure(**more: Any) -> Failure:
     """A failed training."""
-    given = {
+    given: dict[str, Any] = {
         "task": "train:tree/a",
         "module": "tree/a",
         "worker": "w1",
@@ -37,7 +39,7 @@ def failure(**more):
     return Failure(**{**given, **more})
 
 
-def status():
+def status() -> Status:
     """A deployment of which one module failed, one is skipped and one is ready."""
     endpoint = EndpointStatus(
         url="http://x", replica="r", worker="w1", state="ready", lease_ms=1000
@@ -62,13 +64,13 @@ def status():
     )
 
 
-def test_a_failed_module_takes_at_most_15_lines():
+def test_a_failed_module_takes_at_most_15_lines() -> None:
     """Whatever the module printed and raised."""
     lines = explain(failure(message="\n".join("x" * 200 for _ in range(50))), status())
     assert len(lines) <= 15
 
 
-def test_a_failed_module_is_explained():
+def test_a_failed_module_is_explained() -> None:
     """Where, what, the user's own line, the last output, what was not started, how to go on."""
     text = "\n".join(explain(failure(), status()))
     assert "x train:tree/a failed on w1" in text
@@ -79,14 +81,14 @@ def test_a_failed_module_is_explained():
     assert "rootward logs tree tree/a" in text
 
 
-def test_verbose_shows_everything():
+def test_verbose_shows_everything() -> None:
     """The whole traceback and all of the tail that is known."""
     text = "\n".join(explain(failure(), status(), verbose=True))
     assert "site-packages/worker/slot.py" in text
     assert "| line 0" in text
 
 
-def test_what_keeps_running_and_how_to_go_on_is_told(capsys):
+def test_what_keeps_running_and_how_to_go_on_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     """A failure of one module doesn't end the others."""
     tell_failures(status(), [failure()])
     assert "still running: tree/b" in capsys.readouterr().err
@@ -96,7 +98,7 @@ def test_what_keeps_running_and_how_to_go_on_is_told(capsys):
     ]
 
 
-def test_many_failures_are_not_all_told(capsys):
+def test_many_failures_are_not_all_told(capsys: pytest.CaptureFixture[str]) -> None:
     """The first few are explained, the rest is counted."""
     tell_failures(status(), [failure(task=f"train:tree/m{n}") for n in range(9)])
     told = capsys.readouterr().err
@@ -106,7 +108,7 @@ def test_many_failures_are_not_all_told(capsys):
 
 
 @pytest.mark.parametrize("traceback", ["", "nonsense", TRACEBACK.replace("/home/me", "<frozen x>")])
-def test_a_traceback_without_a_line_of_the_users_has_none(traceback):
+def test_a_traceback_without_a_line_of_the_users_has_none(traceback: str) -> None:
     """Nothing is made up."""
     assert users_line(traceback) is None
 
@@ -124,6 +126,6 @@ def test_a_traceback_without_a_line_of_the_users_has_none(traceback):
         (KeyError("ours"), None),
     ],
 )
-def test_exit_codes(error, code):
+def test_exit_codes(error: BaseException, code: int | None) -> None:
     """0 done, 1 failed, 2 wrong usage, 3 no Redis; None is a fault of our own."""
     assert exit_code(error) == code

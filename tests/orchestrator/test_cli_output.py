@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from orchestrator.cli import run
 from orchestrator.cli.output import duration, plain
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 IMPORTED = """
 import sys
@@ -23,13 +27,13 @@ sys.exit(f"imported: {heavy & set(sys.modules)}" if heavy & set(sys.modules) els
 class Array:
     """Something that turns into a list, as numpy's arrays do."""
 
-    def tolist(self):
+    def tolist(self) -> list[int]:
         """Return the list."""
         return [1, 2]
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["version"], ["gateway", "-h"]])
-def test_nothing_heavy_is_imported_for(arguments):
+def test_nothing_heavy_is_imported_for(arguments: list[str]) -> None:
     """Help and version feel instant."""
     done = subprocess.run(
         [sys.executable, "-c", IMPORTED, *arguments], capture_output=True, text=True, check=False
@@ -51,7 +55,9 @@ def test_nothing_heavy_is_imported_for(arguments):
         (["status", "--watch"], "needs the NAME"),
     ],
 )
-def test_wrong_usage_is_told_with_the_nearest_name(arguments, told, capsys):
+def test_wrong_usage_is_told_with_the_nearest_name(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Exit code 2, nothing on standard output."""
     assert run(arguments) == 2
     printed = capsys.readouterr()
@@ -59,7 +65,9 @@ def test_wrong_usage_is_told_with_the_nearest_name(arguments, told, capsys):
     assert printed.out == ""
 
 
-def test_no_redis_is_exit_code_3(capsys, monkeypatch, tmp_path):
+def test_no_redis_is_exit_code_3(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Given none, the user is told of the ways to have one; a dead one is named."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     assert run(["status"]) == 3
@@ -70,14 +78,18 @@ def test_no_redis_is_exit_code_3(capsys, monkeypatch, tmp_path):
     assert "hunter2" not in told
 
 
-def test_a_bad_setting_is_exit_code_2(capsys, monkeypatch):
+def test_a_bad_setting_is_exit_code_2(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The variable is named."""
     monkeypatch.setenv("REDIS_URL", "nonsense")
     assert run(["status"]) == 2
     assert "REDIS_URL" in capsys.readouterr().err
 
 
-def test_a_misspelt_variable_is_a_line_on_standard_error(capsys, monkeypatch, tmp_path):
+def test_a_misspelt_variable_is_a_line_on_standard_error(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """It names the nearest one, and isn't mixed with the data."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.setenv("ROOTWARD_PREFX", "x")
@@ -85,13 +97,13 @@ def test_a_misspelt_variable_is_a_line_on_standard_error(capsys, monkeypatch, tm
     assert "did you mean ROOTWARD_PREFIX" in capsys.readouterr().err
 
 
-def test_version_as_json(capsys):
+def test_version_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     """One document, and nothing else."""
     assert run(["version", "--json"]) == 0
     assert set(json.loads(capsys.readouterr().out)) == {"rootward", "python"}
 
 
-def test_a_closed_pipe_is_quiet():
+def test_a_closed_pipe_is_quiet() -> None:
     """`rootward ... | head` ends without a word."""
     command = f"{sys.executable} -c 'from orchestrator.cli import main; main()' version | true"
     done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False)
@@ -108,12 +120,12 @@ def test_a_closed_pipe_is_quiet():
         ([Array()], [[1, 2]]),
     ],
 )
-def test_values_get_jsons_types(value, expected):
+def test_values_get_jsons_types(value: Any, expected: Any) -> None:
     """What Python has and JSON has not becomes what comes nearest."""
     assert plain(value) == expected
 
 
-def test_a_value_without_a_json_form_is_named():
+def test_a_value_without_a_json_form_is_named() -> None:
     """The type says what the module returned."""
     with pytest.raises(TypeError, match="object"):
         plain(object())
@@ -131,6 +143,6 @@ def test_a_value_without_a_json_form_is_named():
         (-1, "0.00s"),
     ],
 )
-def test_durations_read_as_a_person_says_them(seconds, text):
+def test_durations_read_as_a_person_says_them(seconds: float | None, text: str) -> None:
     """Short, and precise where it matters."""
     assert duration(seconds) == text

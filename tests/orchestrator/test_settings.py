@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import pytest
 
 from orchestrator.settings import Secret, Settings, SettingsError, SettingsWarning, near
 
 
-def test_an_empty_environment_gives_the_defaults():
+def test_an_empty_environment_gives_the_defaults() -> None:
     """Nothing has to be set, and an empty variable is one that isn't set."""
     for environ in ({}, {"REDIS_URL": "", "ROOTWARD_SECRET": "", "ROOTWARD_PREFIX": ""}):
         settings = Settings.from_environment(environ)
@@ -22,7 +23,7 @@ def test_an_empty_environment_gives_the_defaults():
         assert settings.host == "127.0.0.1"
 
 
-def test_variables_are_read_and_options_win():
+def test_variables_are_read_and_options_win() -> None:
     """An option that is given wins over its variable; one that is None doesn't."""
     environ = {
         "REDIS_URL": "redis://somewhere:6380/2",
@@ -63,20 +64,20 @@ def test_variables_are_read_and_options_win():
         ("ROOTWARD_HOST", "a b"),
     ],
 )
-def test_a_bad_value_names_its_variable(variable, value):
+def test_a_bad_value_names_its_variable(variable: str, value: Any) -> None:
     """Whoever set it is told which one, and what it takes."""
     with pytest.raises(SettingsError, match=variable):
         Settings.from_environment({variable: value})
 
 
-def test_a_bad_url_does_not_show_its_password():
+def test_a_bad_url_does_not_show_its_password() -> None:
     """The address may hold a password, so no part of it is repeated."""
     with pytest.raises(SettingsError) as caught:
         Settings.from_environment({"REDIS_URL": "rdis://user:hunter2@host"})
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_misspelt_variable_is_a_warning_with_the_nearest_name():
+def test_a_misspelt_variable_is_a_warning_with_the_nearest_name() -> None:
     """A typing error must not pass for a default."""
     with pytest.warns(SettingsWarning, match="did you mean ROOTWARD_SECRET"):
         Settings.from_environment({"ROOTWARD_SECRT": "s"})
@@ -85,7 +86,7 @@ def test_a_misspelt_variable_is_a_warning_with_the_nearest_name():
         Settings.from_environment({"ROOTWARD_SECRET": "s", "OTHER_SECRT": "x"})
 
 
-def test_a_secret_shows_itself_to_nobody():
+def test_a_secret_shows_itself_to_nobody() -> None:
     """Neither its own repr nor that of the settings holds it."""
     settings = Settings(secret=Secret("hunter2"))
     assert settings.secret is not None
@@ -93,7 +94,7 @@ def test_a_secret_shows_itself_to_nobody():
     assert "hunter2" not in repr(settings) + str(settings.secret) + f"{settings.secret}"
 
 
-def test_near_finds_the_name_that_was_meant():
+def test_near_finds_the_name_that_was_meant() -> None:
     """A few wrong letters or the wrong case, and nothing far-fetched."""
     assert near("STATUS", ["status", "stop"]) == "status"
     assert near("depoy", ["deploy", "doctor"]) == "deploy"
