@@ -31,7 +31,7 @@ def plan_tree(
 
     Only a whole tree is served: the plan of anything less has no services, and no task that would
     start one. Raises TaskGetterError for a getter that returns something else, PlanError for a kind
-    that doesn't exist, and KeyError for a part that doesn't.
+    that doesn't exist.
     """
     asked = parse_kinds(kinds)
     return make_plan(tree.name, collect(tree, asked, recursive=recursive, part=part), asked)
@@ -49,19 +49,20 @@ def collect(
     """Return what the plan needs of each module that it covers, children first."""
     covered = _covered(tree, part, recursive=recursive)
     serves = Kind.DEPLOY in kinds and is_whole(tree, recursive=recursive, part=part)
-    callers = _callers(tree) if serves else {}
+    loads = {n.path: tree.loaded_by(n.path) for n in tree.nodes if serves and n.module.serves}
+    callers = _callers(tree, loads)
     place = {index: number for number, index in enumerate(covered)}
     planned = []
     for index in covered:
         node = tree.nodes[index]
-        is_served = node.module.serves
-        wanted = kinds - {Kind.DEPLOY} if is_served and not serves else kinds
+        path = node.path
+        wanted = kinds - {Kind.DEPLOY} if node.module.serves and not serves else kinds
         planned.append(
             PlannedModule(
-                path=node.path,
+                path=path,
                 children=tuple(place[child] for child in node.children if child in place),
                 kinds=frozenset(str(kind) for kind in wanted if has_work(node.module, str(kind))),
-                service=_service(tree, node, callers) if is_served and serves else None,
+                service=_service(node, loads[path], callers[path]) if path in loads else None,
             )
         )
     return tuple(planned)
@@ -71,8 +72,8 @@ def _covered(tree: Tree, part: str | None, *, recursive: bool) -> list[int]:
     """Return the indexes of the nodes that a plan covers, in the order of the walk."""
     if part is None and recursive:
         return list(range(len(tree.nodes)))
-    top = tree.nodes[-1] if part is None else tree.node_at(part)
-    above = next(index for index, node in enumerate(tree.nodes) if node is top)
+    last = len(tree.nodes) - 1
+    above = last if part is None else next(i for i, n in enumerate(tree.nodes) if n.path == part)
     below = {above}
     stack = [above] if recursive else []
     while stack:
@@ -83,29 +84,26 @@ def _covered(tree: Tree, part: str | None, *, recursive: bool) -> list[int]:
     return sorted(below)
 
 
-def _callers(tree: Tree) -> dict[str, list[str]]:
+def _callers(tree: Tree, loads: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     """Return, by the path of a served module, the served modules whose replicas call it."""
     callers: dict[str, list[str]] = defaultdict(list)
-    for node in tree.nodes:
-        if not node.module.serves:
-            continue
-        seen: set[str] = set()
-        for held in tree.loaded_by(node.path):
-            for index in tree.node_at(held).children:
-                below = tree.nodes[index]
-                if below.module.serves and below.path not in seen:
-                    seen.add(below.path)
-                    callers[below.path].append(node.path)
+    if not loads:
+        return callers
+    by_path = {node.path: node for node in tree.nodes}
+    for path, held in loads.items():
+        below = (tree.nodes[index] for each in held for index in by_path[each].children)
+        for called in dict.fromkeys(node.path for node in below if node.module.serves):
+            callers[called].append(path)
     return callers
 
 
-def _service(tree: Tree, node: Node, callers: Mapping[str, Sequence[str]]) -> Service:
+def _service(node: Node, loads: Sequence[str], callers: Sequence[str]) -> Service:
     options = cast("Any", node.module)  # a ServerModule: the tree's contract says only `serves`
     return Service(
-        path=node.path,
+        path=loads[-1],  # children stand first
         wanted=int(options.replicas),
-        parents=tuple(callers.get(node.path, ())),
-        loads=tuple(tree.loaded_by(node.path)),
+        parents=tuple(callers),
+        loads=tuple(loads),
         port=options.port,
         resources=dict(options.resources or {}),
         env=dict(options.env or {}),

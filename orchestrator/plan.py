@@ -8,7 +8,7 @@ that it waits for, ids and paths are unique, and every edge leads to what is bel
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,6 @@ from .errors import PlanError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-
-PLAN_VERSION = 1
 
 
 class Kind(StrEnum):
@@ -167,48 +165,16 @@ class Plan:
 
     def to_bytes(self) -> bytes:
         """Return the plan as the msgpack that is stored with the generation."""
-        import msgpack
+        from .plan_codec import pack_plan
 
-        packed = msgpack.packb(
-            {
-                "v": PLAN_VERSION,
-                "deployment": self.deployment,
-                "modules": list(self.modules),
-                "tasks": [[t.id, str(t.kind), t.path, list(t.after)] for t in self.tasks],
-                "services": [asdict(service) for service in self.services],
-            }
-        )
-        return bytes(packed)
+        return pack_plan(self)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Plan:
         """Read what `to_bytes` wrote; PlanError when it isn't a plan that this version reads."""
-        import msgpack
+        from .plan_codec import unpack_plan
 
-        try:
-            fields = msgpack.unpackb(data)
-            if fields["v"] != PLAN_VERSION:
-                raise PlanError(
-                    f"the stored plan has version {fields['v']}, and this rootward reads "
-                    f"{PLAN_VERSION}: submit the tree again with this version"
-                )
-            return cls(
-                deployment=fields["deployment"],
-                modules=tuple(fields["modules"]),
-                tasks=tuple(
-                    Task(id=id_, kind=Kind(kind), path=path, after=tuple(after))
-                    for id_, kind, path, after in fields["tasks"]
-                ),
-                services=tuple(_service(each) for each in fields["services"]),
-            )
-        except (ValueError, KeyError, TypeError) as cause:
-            raise PlanError(f"the stored plan can't be read ({cause}): submit again") from cause
-
-
-def _service(fields: dict[str, Any]) -> Service:
-    fields["parents"] = tuple(fields["parents"])
-    fields["loads"] = tuple(fields["loads"])
-    return Service(**fields)
+        return unpack_plan(data)
 
 
 def parse_kinds(kinds: Iterable[str]) -> frozenset[Kind]:

@@ -1,0 +1,261 @@
+"""The client and its deployments, on a real server with a worker that the tests drive."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+import orchestrator
+from modules.errors import NotPortable, TaskGetterError
+from modules.module import ModuleBase
+from orchestrator.errors import (
+    BadName,
+    DeploymentCancelled,
+    DeploymentFailed,
+    MissingSecret,
+    NoRedis,
+    PlanError,
+    UnknownDeployment,
+)
+from tests.orchestrator.scripted import ScriptedWorker
+
+
+class Worker(ModuleBase):
+    """A module that prints what it does and counts it."""
+
+    def __init__(self, name, *children, fails=False):
+        super().__init__(name=name)
+        self.children = list(children)
+        self.fails = fails
+        self.trained = 0
+
+    def _get_train_tasks(self):
+        return self.train
+
+    def _get_deploy_tasks(self):
+        return [lambda: print(f"{self.name} deployed {self.trained}")]
+
+    def train(self):
+        print(f"{self.name} trains")
+        if self.fails:
+            raise ValueError(f"{self.name} can't")
+        self.trained += 1
+
+
+class BadGetter(ModuleBase):
+    """A module whose getter returns something else."""
+
+    def _get_train_tasks(self):
+        return 42
+
+
+@pytest.fixture
+def client(redis_url, prefix, secret):
+    """A client with keys of its own."""
+    client = orchestrator.connect(redis_url, secret=secret, prefix=prefix)
+    yield client
+    client.close()
+
+
+def tree(fails=False):
+    return Worker("root", Worker("a", fails=fails), Worker("b"))
+
+
+def test_submit_stores_a_plan_that_a_worker_runs_children_first(client):
+    """What comes back is ready, with every task's outcome."""
+    deployment = client.submit(tree())
+    assert deployment.id == "root@1"
+    ran = ScriptedWorker(client).work()
+    assert set(ran[:2]) == {"train:root/a", "train:root/b"}
+    assert ran[2] == "train:root"
+    assert ran[-1] == "deploy:root"
+    status = deployment.wait(5).status()
+    assert status.state == "ready"
+    assert {task.state for task in status.tasks} == {"succeeded"}
+    assert {t.worker for t in status.tasks if t.kind != "join"} == {"scripted"}
+
+
+def test_status_json_has_the_documented_shape(client):
+    """What `status --json` prints."""
+    deployment = client.submit(tree(), kinds=["train"])
+    ScriptedWorker(client).work()
+    document = deployment.status().to_json()
+    assert set(document) == {
+        *("deployment", "generation", "state", "reason", "created_at", "ended_at"),
+        *("tasks", "services"),
+    }
+    assert document["tasks"][0].keys() == {
+        *("id", "kind", "module", "state", "attempt", "worker"),
+        *("queued_at", "started_at", "ended_at", "error"),
+    }
+
+
+def test_wait_raises_what_failed_where_and_what_it_printed(client):
+    """The error names module, worker, attempt, error and log tail, and what was not started."""
+    deployment = client.submit(tree(fails=True))
+    ScriptedWorker(client).work()
+    with pytest.raises(DeploymentFailed) as caught:
+        deployment.wait(5)
+    text = str(caught.value)
+    for part in ("root@1", "train:root/a", "scripted", "attempt 1", "ValueError: a can't"):
+        assert part in text
+    assert "a trains" in text
+    assert "deploy:root" in text
+    (failure,) = caught.value.failures
+    assert (failure.module, failure.error_type) == ("root/a", "ValueError")
+    assert "Traceback" in failure.traceback
+    assert deployment.status().tasks[1].state == "succeeded"
+
+
+def test_retries_count_exceptions_of_a_task(client):
+    """A task that goes on failing is run once more for each retry."""
+    deployment = client.submit(tree(fails=True), kinds=["train"], retries=2)
+    ran = ScriptedWorker(client).work()
+    assert ran.count("train:root/a") == 3
+    with pytest.raises(DeploymentFailed, match="attempt 3"):
+        deployment.wait(5)
+
+
+def test_wait_times_out_and_the_deployment_goes_on(client, capsys):
+    """Only the waiting ends; standard error says why nothing happened."""
+    deployment = client.submit(tree())
+    with pytest.raises(TimeoutError, match="root@1"):
+        deployment.wait(3.2)
+    assert "rootward worker" in capsys.readouterr().err
+    assert "no worker" in deployment.status().reason
+    ScriptedWorker(client).work()
+    deployment.wait(5)
+
+
+def test_wait_returns_within_the_change_of_another_thread(client):
+    """A wait that has begun sees the deployment become ready."""
+    deployment = client.submit(tree())
+    ended = threading.Event()
+
+    def wait():
+        deployment.wait(20)
+        ended.set()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    ScriptedWorker(client).work()
+    assert ended.wait(5)
+    thread.join()
+
+
+def test_cancel_ends_the_waiting(client):
+    """What was not started never is."""
+    deployment = client.submit(tree()).cancel()
+    with pytest.raises(DeploymentCancelled, match="cancelled"):
+        deployment.wait(5)
+    assert ScriptedWorker(client).work() == []
+
+
+def test_a_newer_generation_cancels_the_one_in_progress(client):
+    """A name has one generation in progress."""
+    first = client.submit(tree())
+    second = client.submit(tree())
+    assert (first.generation, second.generation) == (1, 2)
+    with pytest.raises(DeploymentCancelled):
+        first.wait(5)
+    ScriptedWorker(client).work()
+    second.wait(5)
+
+
+def test_resume_runs_only_what_has_not_succeeded(client):
+    """Outcomes stay."""
+    deployment = client.submit(tree(fails=True), kinds=["train"])
+    worker = ScriptedWorker(client)
+    worker.work()
+    deployment.resume()
+    assert worker.work() == ["train:root/a"]
+
+
+def test_events_tell_the_story_in_order(client):
+    """Without follow they end with what is known."""
+    deployment = client.submit(tree(), kinds=["train"])
+    ScriptedWorker(client).work()
+    names = [event.event for event in deployment.events(follow=False)]
+    assert names[0] == "submitted"
+    assert names[-1] == "deployment.ready"
+    assert names.count("task.succeeded") == 3
+    assert [e.event for e in deployment.events(follow=True)] == names
+
+
+def test_logs_are_those_of_a_task_a_module_or_all(client):
+    """What tasks printed is kept."""
+    deployment = client.submit(tree(), kinds=["train"])
+    ScriptedWorker(client).work()
+    assert "".join(line.text for line in deployment.logs("train:root/a")) == "a trains\n"
+    assert "".join(line.text for line in deployment.logs("root/b")) == "b trains\n"
+    assert len({line.task for line in deployment.logs(follow=True)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        (BadGetter(), TaskGetterError),
+        ("no.such.module:tree", orchestrator.OrchestratorError),
+        (42, PlanError),
+    ],
+)
+def test_nothing_is_stored_of_what_cannot_be_planned(client, given, error):
+    """A plan is checked whole before anything is stored."""
+    with pytest.raises(error):
+        client.submit(given, name="broken")
+    assert client.deployments() == []
+
+
+def test_what_cannot_travel_is_named_and_nothing_is_stored(client):
+    """The error says which attribute, and how to go by reference."""
+    root = tree()
+    root.lock = threading.Lock()
+    with pytest.raises(NotPortable, match="lock") as caught:
+        client.submit(root)
+    assert "reference" in str(caught.value)
+    assert client.deployments() == []
+
+
+@pytest.mark.parametrize("name", ["", "My Tree", "a/b", "a@b", "a{b}"])
+def test_a_name_that_cannot_be_is_refused(client, name):
+    """The nearest possible name is told."""
+    with pytest.raises(BadName):
+        client.submit(tree(), name=name)
+
+
+def test_part_of_a_tree_is_only_its_root(client):
+    """`recursive=False` runs the root's tasks alone and makes nothing current."""
+    deployment = client.submit(tree(), recursive=False)
+    assert ScriptedWorker(client).work() == ["train:root", "deploy:root"]
+    deployment.wait(5)
+    assert client.deployments()[0].current is None
+
+
+def test_plan_needs_no_server_and_stores_nothing(client):
+    """`client.plan` is pure."""
+    plan = client.plan(tree(), kinds=["deploy"])
+    assert [task.id for task in plan.tasks] == ["deploy:root/a", "deploy:root/b", "deploy:root"]
+    assert client.deployments() == []
+
+
+def test_unknown_names_tell_the_near_ones(client):
+    """Typos get the nearest name."""
+    client.submit(tree(), name="search")
+    with pytest.raises(UnknownDeployment, match="search"):
+        client.deployment("serach")
+    with pytest.raises(UnknownDeployment, match="generation 7"):
+        client.deployment("search@7")
+    assert client.deployment("search@1").id == "search@1"
+
+
+def test_no_redis_and_no_secret_are_said(redis_url, prefix):
+    """Each error says what to set."""
+    with pytest.raises(NoRedis, match="REDIS_URL"):
+        orchestrator.connect()
+    with pytest.raises(NoRedis, match="127.0.0.1:1"):
+        orchestrator.connect("redis://127.0.0.1:1")
+    client = orchestrator.connect(redis_url, prefix=prefix)
+    with pytest.raises(MissingSecret, match="ROOTWARD_SECRET"):
+        client.submit(tree())
+    client.close()
