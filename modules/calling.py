@@ -35,7 +35,8 @@ _MAX_HEADERS: Final = 100
 _JOINED_BYTES: Final = 1 << 16
 
 _outstanding: dict[Endpoint, int] = {}
-_outstanding_lock = threading.Lock()
+# An answer may be collected, and counted out, while this very thread holds it.
+_outstanding_lock = threading.RLock()
 _idle: dict[tuple[str, int], list[_Connection]] = {}
 
 
@@ -148,17 +149,13 @@ def _ask(
     endpoint: Endpoint, path: str, body: bytes, key: bytes, timeout: float | None
 ) -> _Answer:
     """Send one call to one replica and return its answer once the first of it is here."""
-    connection = _connect(endpoint.url)
-    _count(endpoint, 1)
+    answer = _Answer(_connect(endpoint.url), endpoint, path, body, key)
     try:
-        connection.send(_head(endpoint, len(body)), body, timeout)
-        answer = _Answer(connection, endpoint, path, body, key)
-        answer.begin()
+        answer.begin(_head(endpoint, len(body)), timeout)
     except BaseException as error:
-        _count(endpoint, -1)
-        connection.close()
+        answer.close()
         if isinstance(error, TimeoutError):
-            raise TimeoutError(f"{path}: {endpoint.url} did not answer within {timeout} s") from None
+            raise TimeoutError(f"{path}: {endpoint.url} took longer than {timeout} s") from None
         raise
     return answer
 
@@ -266,7 +263,7 @@ class _Connection:
     def line(self) -> bytes:
         line = self._file.readline(_MAX_LINE)
         if not line.endswith(b"\n"):
-            raise _Missed("broke off before it answered", begun=True)
+            raise ConnectionResetError("the connection ended")
         return line
 
     def read(self, length: int) -> bytes:
@@ -277,7 +274,7 @@ class _Connection:
 
 
 class _Answer:
-    """One answer, of which the head (and of a stream the first item) has been read."""
+    """One call under way and its answer; it ends when it is read, closed or forgotten."""
 
     def __init__(
         self, connection: _Connection, endpoint: Endpoint, path: str, call_body: bytes, key: bytes
@@ -288,10 +285,21 @@ class _Answer:
         self._status = 0
         self._headers: dict[bytes, bytes] = {}
         self._body = b""
+        self._ahead = b""
+        self._is_released = False
+        _count(endpoint, 1)
 
-    def begin(self) -> None:
-        """Read the head and as much as tells that the call has been taken."""
+    def __del__(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the call here, whatever it still does there."""
+        self._release(keep=False)
+
+    def begin(self, head: bytes, timeout: float | None) -> None:
+        """Send the call; read the answer's head and as much as tells that it has been taken."""
         connection = self._connection
+        connection.send(head, self._call, timeout)
         try:
             self._status = int(connection.line().split(b" ", 2)[1])
             for _ in range(_MAX_HEADERS):
@@ -300,9 +308,10 @@ class _Answer:
                     break
                 name, _, value = line.partition(b":")
                 self._headers[name.lower()] = value.strip()
-        except TimeoutError:
-            raise
-        except (ConnectionError, ValueError, IndexError) as error:
+        except (OSError, ValueError, IndexError) as error:
+            if isinstance(error, TimeoutError) and error.errno is None:
+                # Ours. With a number it is the kernel's word that the host is gone.
+                raise
             raise _Missed(f"broke off before it answered ({error})", begun=True) from error
         content_type = self._headers.get(b"content-type", b"").decode("latin-1")
         self.is_stream = content_type == envelope.STREAM_TYPE
@@ -351,14 +360,19 @@ class _Answer:
     def _frame(self) -> bytes:
         # A replica sends each frame as one chunk; a proxy between may cut anew, so chunks are
         # joined until the frame's own length is there.
-        data = b""
+        data = self._ahead
         while len(data) < envelope.FRAME.size or len(data) < _frame_end(data):
-            size = int(self._connection.line().split(b";")[0], 16)
+            try:
+                size = int(self._connection.line().split(b";")[0], 16)
+            except ValueError:
+                size = 0
             if size == 0:
                 raise ConnectionResetError("the stream ended early")
             data += self._connection.read(size)
             self._connection.read(2)
-        return data[envelope.FRAME.size :]
+        end = _frame_end(data)
+        self._ahead = data[end:]
+        return data[envelope.FRAME.size : end]
 
     def _refusal(self) -> str:
         import json
@@ -370,6 +384,9 @@ class _Answer:
             return f"answered {self._status}, which is no answer to a signed call"
 
     def _release(self, *, keep: bool) -> None:
+        if self._is_released:
+            return
+        self._is_released = True
         _count(self._endpoint, -1)
         if keep and self._headers.get(b"connection", b"").lower() != b"close":
             self._connection.keep()

@@ -13,6 +13,7 @@ import os
 import socket
 import struct
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -41,6 +42,7 @@ class Channel:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._on_message: Callable[[Message, list[int]], None] | None = None
         self._on_eof: Callable[[], None] | None = None
+        _open.add(self)
 
     def fileno(self) -> int:
         """Return the descriptor, -1 once it is closed."""
@@ -69,6 +71,14 @@ class Channel:
                 return None
         return item
 
+    @property
+    def has_message(self) -> bool:
+        """Whether `recv` would return at once, because the next message has been read already."""
+        if len(self._received) < _HEADER.size:
+            return False
+        length, _ = _HEADER.unpack_from(self._received)
+        return len(self._received) >= _HEADER.size + length
+
     def attach(
         self,
         loop: asyncio.AbstractEventLoop,
@@ -79,6 +89,11 @@ class Channel:
         self._sock.setblocking(False)
         self._loop, self._on_message, self._on_eof = loop, on_message, on_eof
         loop.add_reader(self._sock.fileno(), self._readable)
+
+    def drain(self) -> None:
+        """Report what the other side of an attached channel has sent until now."""
+        while self._sock.fileno() >= 0 and self._readable():
+            pass
 
     def close(self) -> None:
         """Close this end; a second call does nothing, and no callback comes any more."""
@@ -95,12 +110,10 @@ class Channel:
     def _next(self) -> tuple[Message, list[int]] | None:
         import msgpack
 
-        if len(self._received) < _HEADER.size:
+        if not self.has_message:
             return None
         length, count = _HEADER.unpack_from(self._received)
         end = _HEADER.size + length
-        if len(self._received) < end:
-            return None
         body = bytes(memoryview(self._received)[_HEADER.size : end])
         del self._received[:end]
         fds, self._received_fds = self._received_fds[:count], self._received_fds[count:]
@@ -122,18 +135,20 @@ class Channel:
         self._received += data
         return bool(data)
 
-    def _readable(self) -> None:
+    def _readable(self) -> bool:
+        """Read once and report what is whole; False when nothing was there."""
         assert self._on_message is not None
         assert self._on_eof is not None
         try:
             is_open = self._read()
         except (BlockingIOError, InterruptedError):
-            return
+            return False
         while self._sock.fileno() >= 0 and (item := self._next()) is not None:
             self._on_message(*item)
         if not is_open and self._sock.fileno() >= 0:
             self.close()
             self._on_eof()
+        return is_open
 
     def _write(self) -> None:
         assert self._loop is not None
@@ -156,6 +171,21 @@ class Channel:
             _close_all(self._unsent.popleft()[1])
         if self._sock.fileno() >= 0:
             self._loop.remove_writer(self._sock.fileno())
+
+
+# Of this process. A forked child that kept one open would hide its parent's end from the other side.
+_open: weakref.WeakSet[Channel] = weakref.WeakSet()
+
+
+def _close_copies() -> None:
+    for channel in list(_open):
+        # Only the copy of the descriptor: the event loop's own registration is shared.
+        channel._sock.close()
+        _close_all(channel._received_fds)
+    _open.clear()
+
+
+os.register_at_fork(after_in_child=_close_copies)
 
 
 def pair() -> tuple[Channel, socket.socket]:

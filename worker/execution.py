@@ -1,0 +1,65 @@
+"""One task from message to outcome, as a chain of small steps.
+
+It owns what a slot does with a `run` message: catch up with the states, run the module's tasks under a
+recorder, and say how it ended. An error of the user's becomes part of the outcome, with its traceback
+as the user would have seen it; nothing is raised. What was printed is flushed before the outcome is
+told.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from modules import state
+from modules.envelope import describe
+from modules.tasks import run_tasks
+
+if TYPE_CHECKING:
+    from modules.tree import Tree
+
+
+def execute(tree: Tree, message: dict[str, Any]) -> dict[str, Any]:
+    """Run the task that a `run` message names and return its `done` message.
+
+    After a failure the tree may hold half of what the task did: `reusable` is false then.
+    """
+    entries: list[bytes] = []
+    error: dict[str, str] | None = None
+    try:
+        _catch_up(tree, message["states"])
+        entries = _run(tree, message["path"], message["kind"], message["limit"])
+    except BaseException as raised:
+        # Also SystemExit and KeyboardInterrupt: a task that calls sys.exit() has failed.
+        error = describe(raised)
+    flush()
+    return {
+        "event": "done",
+        "job": message["job"],
+        "state": "succeeded" if error is None else "failed",
+        "error": error,
+        "states": entries,
+        "reusable": error is None,
+    }
+
+
+def flush() -> None:
+    """Bring all that was printed to the owner."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            # Closed or replaced by the user's code: there is nothing to bring.
+            continue
+
+
+def _catch_up(tree: Tree, entries: list[bytes]) -> None:
+    for entry in entries:
+        state.apply(tree, entry)
+
+
+def _run(tree: Tree, path: str, kind: str, limit: int) -> list[bytes]:
+    recorder = state.Recorder(tree, path, limit)
+    with recorder:
+        run_tasks(tree.module_at(path), kind)
+    return recorder.changes()

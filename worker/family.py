@@ -1,0 +1,110 @@
+"""A process's children and what becomes of them: the kernel's part of "no process outlives its owner".
+
+It owns the calls of Linux that tie processes together (death signals, adoption of orphans), the search
+for descendants and their killing. Where the kernel offers none of this the functions do nothing, and
+what is left is the end of the control channel, which every process watches itself.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Collection
+from typing import Final
+
+IS_LINUX: Final = sys.platform.startswith("linux")
+
+_PDEATHSIG: Final = 1
+_CHILD_SUBREAPER: Final = 36
+_SWEEP_S: Final = 5.0
+
+
+def wake_with_parent_death() -> None:
+    """Let the end of the parent wake this process if it is stopped; it ends by its channel."""
+    _prctl(_PDEATHSIG, signal.SIGCONT)
+
+
+def die_with_parent(parent: int) -> None:
+    """Let the end of the parent's thread end this process, at once and even when it is stopped."""
+    _prctl(_PDEATHSIG, signal.SIGKILL)
+    # It may have ended before the kernel was asked.
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of descendants whose own parents end."""
+    _prctl(_CHILD_SUBREAPER, 1)
+
+
+def lead_group() -> None:
+    """Become the leader of a session and process group of its own, unless it is that already."""
+    if os.getpid() != os.getsid(0):
+        os.setsid()
+
+
+def kill_group(pid: int) -> None:
+    """Kill the process group of `pid`, if there is one."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except OSError:
+        return
+
+
+def children() -> list[int]:
+    """Return the ids of this process's children, adopted ones too; none where nobody can tell."""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
+            return [int(word) for word in file.read().split()]
+    except OSError:
+        return []
+
+
+def kill_strays(known: Collection[int], spared: set[int]) -> None:
+    """Kill adopted orphans that belong to no living child.
+
+    `known` are the living children. An orphan in the session of one of them is its own (a server that
+    a task left running, say) and is spared, as is one that was here before the last exit (`spared`).
+    """
+    for pid in children():
+        if pid in known or pid in spared:
+            continue
+        try:
+            if os.getsid(pid) in known:
+                spared.add(pid)
+            else:
+                os.kill(pid, signal.SIGKILL)
+        except OSError:
+            continue
+
+
+def kill_all(known: Collection[int]) -> None:
+    """Kill the groups of the known children and then every descendant; return when none is left."""
+    for pid in known:
+        kill_group(pid)
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except OSError:
+            continue
+    deadline = time.monotonic() + _SWEEP_S
+    while time.monotonic() < deadline:
+        for pid in children():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except OSError:
+                continue
+        try:
+            # Those of a dying child become ours only now, so look again after each.
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+def _prctl(option: int, value: int) -> None:
+    if not IS_LINUX:
+        return
+    import ctypes
+
+    ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)

@@ -1,0 +1,79 @@
+"""The thread that listens to the owner in a slot or replica, whatever the main thread does.
+
+It owns the end of the process: when the channel ends, or a lease that the owner armed is not renewed
+in time, the whole process group is killed. New endpoints are put to use at once, also in the middle of
+a task; everything else is passed on in order.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from modules import wire
+
+from . import family
+
+if TYPE_CHECKING:
+    from modules.routes import PushedRoutes
+
+
+class Guard:
+    """Reads one channel in a daemon thread; `on_message` is called there."""
+
+    def __init__(
+        self,
+        channel: wire.Channel,
+        routes: PushedRoutes,
+        on_message: Callable[[wire.Message], None],
+    ) -> None:
+        """Read nothing yet."""
+        self._channel, self._routes, self._on_message = channel, routes, on_message
+        self._ends_at: float | None = None
+
+    def start(self) -> None:
+        """Take what has come already, then listen in the background."""
+        poll = select.poll()
+        poll.register(self._channel, select.POLLIN)
+        while self._channel.has_message or poll.poll(0):
+            self._listen_once()
+        threading.Thread(target=self._listen, name="rootward-guard", daemon=True).start()
+
+    def _listen(self) -> None:
+        poll = select.poll()
+        poll.register(self._channel, select.POLLIN)
+        while True:
+            if not self._channel.has_message:
+                left = None if self._ends_at is None else self._ends_at - time.monotonic()
+                if left is not None and (left <= 0 or not poll.poll(left * 1000)):
+                    _end()
+            self._listen_once()
+
+    def _listen_once(self) -> None:
+        received = self._channel.recv()
+        if received is None:
+            _end()
+        message, fds = received
+        for fd in fds:
+            os.close(fd)
+        match message["op"]:
+            case "routes":
+                if message.get("key"):
+                    self._routes.key = message["key"]
+                self._routes.update(message["table"])
+            case "lease":
+                # The owner renews while it holds its own lease; see `exclusive`.
+                ttl = message["ttl"]
+                self._ends_at = None if ttl is None else time.monotonic() + ttl
+            case _:
+                self._on_message(message)
+
+
+def _end() -> None:
+    """End this process and its group, at once."""
+    family.kill_group(os.getpgrp())
+    os._exit(1)
