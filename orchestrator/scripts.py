@@ -25,17 +25,24 @@ Value = str | bytes | int | float
 Part = tuple[str, int]
 """A deployment's name and generation."""
 
+_MOVES = ("tasks", "generations")
+
 SHARED: Final[Mapping[str, tuple[str, ...]]] = {
-    "exchange": ("revival", "claiming"),
-    "claim": ("revival", "claiming"),
-    "resume": ("revival",),
-    "put_replica": ("replicas",),
-    "drop_replica": ("replicas",),
-    "leave": ("replicas",),
-    "scale": ("replicas",),
-    "repair": ("replicas",),
-    "sweep": ("replicas", "owners"),
-    "disown": ("owners",),
+    "create": _MOVES,
+    "exchange": (*_MOVES, "revival", "claiming"),
+    "claim": (*_MOVES, "revival", "claiming"),
+    "hand_back": _MOVES,
+    "cancel": _MOVES,
+    "fail": _MOVES,
+    "stop": _MOVES,
+    "resume": (*_MOVES, "revival"),
+    "put_replica": (*_MOVES, "replicas"),
+    "drop_replica": (*_MOVES, "replicas"),
+    "leave": (*_MOVES, "replicas"),
+    "scale": (*_MOVES, "replicas"),
+    "repair": (*_MOVES, "replicas"),
+    "sweep": (*_MOVES, "replicas", "owners"),
+    "disown": (*_MOVES, "owners"),
 }
 """What stands between the prelude and a script."""
 
