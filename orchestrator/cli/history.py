@@ -73,7 +73,8 @@ def _known(deployment: Deployment, module: str) -> str:
     known = list(dict.fromkeys([*paths, *(task.id for task in status.tasks)]))
     # What follows the deployment's name is enough, and so is a last part that is nobody else's.
     short = [path for path in dict.fromkeys(paths) if path.rpartition("/")[2] == module]
-    for name in (module, f"{deployment.name}/{module}", *(short if len(short) == 1 else ())):
+    meant = [module, f"{deployment.name}/{module}"] + (short if len(short) == 1 else [])
+    for name in meant:
         if name in known:
             return name
     from orchestrator.settings import near
