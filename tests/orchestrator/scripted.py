@@ -11,7 +11,7 @@ import io
 import threading
 import traceback
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from modules import portable, state
 from modules.module import tasks_of
@@ -45,7 +45,7 @@ class ScriptedWorker:
         self._thread: threading.Thread | None = None
         self.store.join(self.info, LEASE_MS)
 
-    def __enter__(self) -> ScriptedWorker:
+    def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._live, daemon=True)
         self._thread.start()
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,24 +21,29 @@ from orchestrator.errors import (
 )
 from tests.orchestrator.scripted import ScriptedWorker
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchestrator.client import Client
+
 
 class Worker(ModuleBase):
     """A module that prints what it does and counts it."""
 
-    def __init__(self, name, *children, fails=False):
+    def __init__(self, name: str, *children: ModuleBase, fails: bool = False) -> None:
         super().__init__(name=name)
         self.children = list(children)
         self.fails = fails
         self.trained = 0
 
-    def _get_train_tasks(self):
+    def _get_train_tasks(self) -> object:
         return self.train
 
-    def _get_deploy_tasks(self):
-        return [lambda: print(f"{self.name} deployed {self.trained}")]
+    def _get_deploy_tasks(self) -> object:
+        return [lambda: print(f"{self.name} deployed {self.trained}")]  # noqa: T201
 
-    def train(self):
-        print(f"{self.name} trains")
+    def train(self) -> None:
+        print(f"{self.name} trains")  # noqa: T201
         if self.fails:
             raise ValueError(f"{self.name} can't")
         self.trained += 1
@@ -46,23 +52,23 @@ class Worker(ModuleBase):
 class BadGetter(ModuleBase):
     """A module whose getter returns something else."""
 
-    def _get_train_tasks(self):
+    def _get_train_tasks(self) -> object:
         return 42
 
 
 @pytest.fixture
-def client(redis_url, prefix, secret):
+def client(redis_url: str, prefix: str, secret: str) -> Iterator[Client]:
     """A client with keys of its own."""
     client = orchestrator.connect(redis_url, secret=secret, prefix=prefix)
     yield client
     client.close()
 
 
-def tree(fails=False):
+def tree(fails: bool = False) -> Worker:
     return Worker("root", Worker("a", fails=fails), Worker("b"))
 
 
-def test_submit_stores_a_plan_that_a_worker_runs_children_first(client):
+def test_submit_stores_a_plan_that_a_worker_runs_children_first(client: Client) -> None:
     """What comes back is ready, with every task's outcome."""
     deployment = client.submit(tree())
     assert deployment.id == "root@1"
@@ -76,7 +82,7 @@ def test_submit_stores_a_plan_that_a_worker_runs_children_first(client):
     assert {t.worker for t in status.tasks if t.kind != "join"} == {"scripted"}
 
 
-def test_status_json_has_the_documented_shape(client):
+def test_status_json_has_the_documented_shape(client: Client) -> None:
     """What `status --json` prints."""
     deployment = client.submit(tree(), kinds=["train"])
     ScriptedWorker(client).work()
@@ -91,7 +97,7 @@ def test_status_json_has_the_documented_shape(client):
     }
 
 
-def test_wait_raises_what_failed_where_and_what_it_printed(client):
+def test_wait_raises_what_failed_where_and_what_it_printed(client: Client) -> None:
     """The error names module, worker, attempt, error and log tail, and what was not started."""
     deployment = client.submit(tree(fails=True))
     ScriptedWorker(client).work()
@@ -108,7 +114,7 @@ def test_wait_raises_what_failed_where_and_what_it_printed(client):
     assert deployment.status().tasks[1].state == "succeeded"
 
 
-def test_retries_count_exceptions_of_a_task(client):
+def test_retries_count_exceptions_of_a_task(client: Client) -> None:
     """A task that goes on failing is run once more for each retry."""
     deployment = client.submit(tree(fails=True), kinds=["train"], retries=2)
     ran = ScriptedWorker(client).work()
@@ -117,7 +123,9 @@ def test_retries_count_exceptions_of_a_task(client):
         deployment.wait(5)
 
 
-def test_wait_times_out_and_the_deployment_goes_on(client, capsys):
+def test_wait_times_out_and_the_deployment_goes_on(
+    client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Only the waiting ends; standard error says why nothing happened."""
     deployment = client.submit(tree())
     with pytest.raises(TimeoutError, match="root@1"):
@@ -128,12 +136,12 @@ def test_wait_times_out_and_the_deployment_goes_on(client, capsys):
     deployment.wait(5)
 
 
-def test_wait_returns_within_the_change_of_another_thread(client):
+def test_wait_returns_within_the_change_of_another_thread(client: Client) -> None:
     """A wait that has begun sees the deployment become ready."""
     deployment = client.submit(tree())
     ended = threading.Event()
 
-    def wait():
+    def wait() -> None:
         deployment.wait(20)
         ended.set()
 
@@ -144,7 +152,7 @@ def test_wait_returns_within_the_change_of_another_thread(client):
     thread.join()
 
 
-def test_cancel_ends_the_waiting(client):
+def test_cancel_ends_the_waiting(client: Client) -> None:
     """What was not started never is."""
     deployment = client.submit(tree()).cancel()
     with pytest.raises(DeploymentCancelled, match="cancelled"):
@@ -152,7 +160,7 @@ def test_cancel_ends_the_waiting(client):
     assert ScriptedWorker(client).work() == []
 
 
-def test_a_newer_generation_cancels_the_one_in_progress(client):
+def test_a_newer_generation_cancels_the_one_in_progress(client: Client) -> None:
     """A name has one generation in progress."""
     first = client.submit(tree())
     second = client.submit(tree())
@@ -163,7 +171,7 @@ def test_a_newer_generation_cancels_the_one_in_progress(client):
     second.wait(5)
 
 
-def test_resume_runs_only_what_has_not_succeeded(client):
+def test_resume_runs_only_what_has_not_succeeded(client: Client) -> None:
     """Outcomes stay."""
     deployment = client.submit(tree(fails=True), kinds=["train"])
     worker = ScriptedWorker(client)
@@ -172,7 +180,7 @@ def test_resume_runs_only_what_has_not_succeeded(client):
     assert worker.work() == ["train:root/a"]
 
 
-def test_events_tell_the_story_in_order(client):
+def test_events_tell_the_story_in_order(client: Client) -> None:
     """Without follow they end with what is known."""
     deployment = client.submit(tree(), kinds=["train"])
     ScriptedWorker(client).work()
@@ -183,7 +191,7 @@ def test_events_tell_the_story_in_order(client):
     assert [e.event for e in deployment.events(follow=True)] == names
 
 
-def test_logs_are_those_of_a_task_a_module_or_all(client):
+def test_logs_are_those_of_a_task_a_module_or_all(client: Client) -> None:
     """What tasks printed is kept."""
     deployment = client.submit(tree(), kinds=["train"])
     ScriptedWorker(client).work()
@@ -200,14 +208,16 @@ def test_logs_are_those_of_a_task_a_module_or_all(client):
         (42, PlanError),
     ],
 )
-def test_nothing_is_stored_of_what_cannot_be_planned(client, given, error):
+def test_nothing_is_stored_of_what_cannot_be_planned(
+    client: Client, given: object, error: type[Exception]
+) -> None:
     """A plan is checked whole before anything is stored."""
     with pytest.raises(error):
         client.submit(given, name="broken")
     assert client.deployments() == []
 
 
-def test_what_cannot_travel_is_named_and_nothing_is_stored(client):
+def test_what_cannot_travel_is_named_and_nothing_is_stored(client: Client) -> None:
     """The error says which attribute, and how to go by reference."""
     root = tree()
     root.lock = threading.Lock()
@@ -218,13 +228,13 @@ def test_what_cannot_travel_is_named_and_nothing_is_stored(client):
 
 
 @pytest.mark.parametrize("name", ["", "My Tree", "a/b", "a@b", "a{b}"])
-def test_a_name_that_cannot_be_is_refused(client, name):
+def test_a_name_that_cannot_be_is_refused(client: Client, name: str) -> None:
     """The nearest possible name is told."""
     with pytest.raises(BadName):
         client.submit(tree(), name=name)
 
 
-def test_part_of_a_tree_is_only_its_root(client):
+def test_part_of_a_tree_is_only_its_root(client: Client) -> None:
     """`recursive=False` runs the root's tasks alone and makes nothing current."""
     deployment = client.submit(tree(), recursive=False)
     assert ScriptedWorker(client).work() == ["train:root", "deploy:root"]
@@ -232,14 +242,14 @@ def test_part_of_a_tree_is_only_its_root(client):
     assert client.deployments()[0].current is None
 
 
-def test_plan_needs_no_server_and_stores_nothing(client):
+def test_plan_needs_no_server_and_stores_nothing(client: Client) -> None:
     """`client.plan` is pure."""
     plan = client.plan(tree(), kinds=["deploy"])
     assert [task.id for task in plan.tasks] == ["deploy:root/a", "deploy:root/b", "deploy:root"]
     assert client.deployments() == []
 
 
-def test_unknown_names_tell_the_near_ones(client):
+def test_unknown_names_tell_the_near_ones(client: Client) -> None:
     """Typos get the nearest name."""
     client.submit(tree(), name="search")
     with pytest.raises(UnknownDeployment, match="search"):
@@ -249,11 +259,11 @@ def test_unknown_names_tell_the_near_ones(client):
     assert client.deployment("search@1").id == "search@1"
 
 
-def test_no_redis_and_no_secret_are_said(redis_url, prefix):
+def test_no_redis_and_no_secret_are_said(redis_url: str, prefix: str) -> None:
     """Each error says what to set."""
     with pytest.raises(NoRedis, match="REDIS_URL"):
         orchestrator.connect()
-    with pytest.raises(NoRedis, match="127.0.0.1:1"):
+    with pytest.raises(NoRedis, match=r"127\.0\.0\.1:1"):
         orchestrator.connect("redis://127.0.0.1:1")
     client = orchestrator.connect(redis_url, prefix=prefix)
     with pytest.raises(MissingSecret, match="ROOTWARD_SECRET"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,6 +18,11 @@ from orchestrator.states import ReplicaState
 from tests.orchestrator.scripted import ScriptedWorker
 from tests.support.waiting import wait_until
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchestrator.client import Client
+
 
 class Served(ModuleBase):
     """A served module as the plan sees one."""
@@ -27,30 +33,37 @@ class Served(ModuleBase):
     repeatable = True
     exclusive = False
 
-    def __init__(self, name, *children, replicas=1, port=None, resources=None):
+    def __init__(
+        self,
+        name: str,
+        *children: ModuleBase,
+        replicas: int = 1,
+        port: int | None = None,
+        resources: dict[str, float] | None = None,
+    ) -> None:
         super().__init__(name=name)
         self.children = list(children)
         self.replicas, self.port, self.resources = replicas, port, resources
 
 
 @pytest.fixture
-def client(redis_url, prefix, secret):
+def client(redis_url: str, prefix: str, secret: str) -> Iterator[Client]:
     client = orchestrator.connect(redis_url, secret=secret, prefix=prefix)
     yield client
     client.close()
 
 
 @pytest.fixture
-def worker(client):
+def worker(client: Client) -> ScriptedWorker:
     return ScriptedWorker(client)
 
 
 @pytest.fixture
-def controller(client, worker):
+def controller(client: Client, worker: ScriptedWorker) -> Controller:
     return Controller(client.store, client.signer, worker.info.id, lease_s=30.0)
 
 
-def stop_told(client, worker):
+def stop_told(client: Client, worker: ScriptedWorker) -> list[str]:
     """Return the replicas that the worker has been told to stop."""
     bell = client.store.wait_bell(
         worker.info.id, {f"{client.keys.bell}": "0-0", client.keys.inbox(worker.info.id): "0-0"}, 1
@@ -58,7 +71,7 @@ def stop_told(client, worker):
     return [c["replica"] for c in bell.commands if c["op"] == "stop_replica"]
 
 
-def ready(client, name, generation=None):
+def ready(client: Client, name: str, generation: int | None = None) -> dict[str, list[str]]:
     """Return the ready replicas by path."""
     status = client.deployment(name, generation).status()
     return {
@@ -67,7 +80,9 @@ def ready(client, name, generation=None):
     }
 
 
-def test_missing_replicas_are_submitted_as_repairs_until_all_are_ready(client, worker, controller):
+def test_missing_replicas_are_submitted_as_repairs_until_all_are_ready(
+    client: Client, worker: ScriptedWorker, controller: Controller
+) -> None:
     """The deploy task brings the first replica, the controller the others."""
     deployment = client.submit(Served("s", replicas=3))
     worker.work()
@@ -80,7 +95,9 @@ def test_missing_replicas_are_submitted_as_repairs_until_all_are_ready(client, w
     assert worker.work() == []
 
 
-def test_a_replica_lost_with_its_worker_comes_back_on_another(client, worker, controller):
+def test_a_replica_lost_with_its_worker_comes_back_on_another(
+    client: Client, worker: ScriptedWorker, controller: Controller
+) -> None:
     """Without a person."""
     other = ScriptedWorker(client, "other")
     deployment = client.submit(Served("s"))
@@ -93,7 +110,9 @@ def test_a_replica_lost_with_its_worker_comes_back_on_another(client, worker, co
     assert deployment.status().state == "ready"
 
 
-def test_one_controller_leads_at_a_time(client, worker, controller):
+def test_one_controller_leads_at_a_time(
+    client: Client, worker: ScriptedWorker, controller: Controller
+) -> None:
     """Another agent's does nothing while the first leads."""
     other = ScriptedWorker(client, "other")
     second = Controller(client.store, client.signer, other.info.id, lease_s=30.0)
@@ -101,7 +120,9 @@ def test_one_controller_leads_at_a_time(client, worker, controller):
     assert not second.run_once(0.0)
 
 
-def test_stop_ends_services_parents_first(client, worker, controller):
+def test_stop_ends_services_parents_first(
+    client: Client, worker: ScriptedWorker, controller: Controller
+) -> None:
     """A child is told only when its callers are gone."""
     deployment = client.submit(Served("s", Served("child")))
     worker.work()
@@ -118,7 +139,9 @@ def test_stop_ends_services_parents_first(client, worker, controller):
     assert deployment.wait_stopped(5).status().state == "stopped"
 
 
-def test_the_old_generation_is_stopped_when_the_new_one_is_current(client, worker, controller):
+def test_the_old_generation_is_stopped_when_the_new_one_is_current(
+    client: Client, worker: ScriptedWorker, controller: Controller
+) -> None:
     """In that order."""
     client.submit(Served("s"))
     worker.work()
@@ -132,7 +155,9 @@ def test_the_old_generation_is_stopped_when_the_new_one_is_current(client, worke
     assert stop_told(client, worker) == old
 
 
-def test_a_fixed_port_is_freed_before_the_replacement_starts(client, worker, controller):
+def test_a_fixed_port_is_freed_before_the_replacement_starts(
+    client: Client, worker: ScriptedWorker, controller: Controller
+) -> None:
     """Stop-then-start, once the deploy task is next."""
     client.submit(Served("s", port=8765))
     worker.work()
@@ -142,7 +167,9 @@ def test_a_fixed_port_is_freed_before_the_replacement_starts(client, worker, con
     assert stop_told(client, worker) == old
 
 
-def test_scaling_down_stops_the_surplus(client, worker, controller):
+def test_scaling_down_stops_the_surplus(
+    client: Client, worker: ScriptedWorker, controller: Controller
+) -> None:
     """And only that."""
     deployment = client.submit(Served("s", replicas=2))
     worker.work()
@@ -156,7 +183,9 @@ def test_scaling_down_stops_the_surplus(client, worker, controller):
         client.scale("s", "t", 1)
 
 
-def test_a_deadline_that_has_passed_fails_the_deployment(client, worker, controller):
+def test_a_deadline_that_has_passed_fails_the_deployment(
+    client: Client, worker: ScriptedWorker, controller: Controller
+) -> None:
     """`timeout` is the deployment's own."""
     deployment = client.submit(Served("s"), timeout=60)
     controller.run_once(time.time())
@@ -166,7 +195,9 @@ def test_a_deadline_that_has_passed_fails_the_deployment(client, worker, control
     assert "deadline" in deployment.status().reason
 
 
-def test_what_a_program_made_ends_with_it(client, worker, controller):
+def test_what_a_program_made_ends_with_it(
+    client: Client, worker: ScriptedWorker, controller: Controller
+) -> None:
     """Closing gives up the lease, and what it owned stops."""
     executor = DistributedExecutor(client)
     root = Served("s")
@@ -183,7 +214,9 @@ def test_what_a_program_made_ends_with_it(client, worker, controller):
     assert not executor.owns_anything
 
 
-def test_the_mirror_follows_what_is_current(client, worker, controller):
+def test_the_mirror_follows_what_is_current(
+    client: Client, worker: ScriptedWorker, controller: Controller
+) -> None:
     """A change is there without asking again."""
     mirror = RegistryMirror(client.store, client.signer)
     changes = []
@@ -201,7 +234,9 @@ def test_the_mirror_follows_what_is_current(client, worker, controller):
     mirror.close()
 
 
-def test_an_endpoint_that_nobody_signed_is_left_out(client, worker, controller):
+def test_an_endpoint_that_nobody_signed_is_left_out(
+    client: Client, worker: ScriptedWorker, controller: Controller
+) -> None:
     """Redis alone can't name an address to call."""
     client.submit(Served("s"))
     worker.work()
@@ -216,7 +251,9 @@ def test_an_endpoint_that_nobody_signed_is_left_out(client, worker, controller):
     mirror.close()
 
 
-def test_services_are_those_of_the_current_generations(client, worker, controller):
+def test_services_are_those_of_the_current_generations(
+    client: Client, worker: ScriptedWorker, controller: Controller
+) -> None:
     """As `gateway list --json` prints them."""
     client.submit(Served("s", Served("child")))
     assert client.gateway.services() == []

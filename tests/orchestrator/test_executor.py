@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 import orchestrator
 from modules.module import ModuleBase
 from orchestrator.errors import DeploymentFailed
-from orchestrator.executor import DistributedExecutor
 from tests.orchestrator.scripted import ScriptedWorker
-from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchestrator.client import Client
 
 
 class Member(ModuleBase):
     """A module that learns something and says so."""
 
-    def __init__(self, name, fails=False):
+    def __init__(self, name: str, fails: bool = False) -> None:
         super().__init__(name=name)
         self.fails = fails
         self.weights = None
 
-    def _get_train_tasks(self):
+    def _get_train_tasks(self) -> object:
         return self.train
 
-    def train(self):
-        print(f"{self.name} trains")
+    def train(self) -> None:
+        print(f"{self.name} trains")  # noqa: T201
         if self.fails:
             raise ValueError("no")
         self.weights = [len(self.name)]
@@ -33,31 +38,33 @@ class Member(ModuleBase):
 class Team(ModuleBase):
     """A module that chooses one of its members."""
 
-    def __init__(self, *members):
+    def __init__(self, *members: Member) -> None:
         super().__init__(name="team")
         self.members = list(members)
         self.best = None
 
-    def _get_train_tasks(self):
+    def _get_train_tasks(self) -> object:
         return self.choose
 
-    def _get_eval_tasks(self):
-        return lambda: print(f"best is {self.best.name}")
+    def _get_eval_tasks(self) -> object:
+        return lambda: print(f"best is {self.best.name}")  # noqa: T201
 
-    def choose(self):
+    def choose(self) -> None:
         self.best = self.members[1]
         self.members[0].weights = "reset"
-        print("team chose")
+        print("team chose")  # noqa: T201
 
 
 @pytest.fixture
-def client(redis_url, prefix, secret):
+def client(redis_url: str, prefix: str, secret: str) -> Iterator[Client]:
     with orchestrator.connect(redis_url, secret=secret, prefix=prefix) as client:
         yield client
     client.close()
 
 
-def test_update_leaves_the_callers_own_objects_changed(client, capsys):
+def test_update_leaves_the_callers_own_objects_changed(
+    client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
     """States are applied so that aliasing holds; output comes whole, in order of finish."""
     team = Team(Member("a"), Member("bb"))
     with ScriptedWorker(client):
@@ -70,7 +77,7 @@ def test_update_leaves_the_callers_own_objects_changed(client, capsys):
     assert lines[2:] == ["team chose", "best is bb"]
 
 
-def test_a_tree_keeps_its_name_and_suffix(client):
+def test_a_tree_keeps_its_name_and_suffix(client: Client) -> None:
     """Each call is the next generation of the same deployment."""
     team = Team(Member("a"), Member("bb"))
     with ScriptedWorker(client):
@@ -81,7 +88,7 @@ def test_a_tree_keeps_its_name_and_suffix(client):
     assert (record.latest, record.current) == (2, 1)
 
 
-def test_part_of_a_submitted_tree_runs_under_the_trees_name(client):
+def test_part_of_a_submitted_tree_runs_under_the_trees_name(client: Client) -> None:
     """A child's evaluation finds what its tree serves."""
     team = Team(Member("a"), Member("bb"))
     with ScriptedWorker(client):
@@ -93,7 +100,7 @@ def test_part_of_a_submitted_tree_runs_under_the_trees_name(client):
     assert [task.id for task in tasks] == [f"train:{record.name}/a"]
 
 
-def test_a_failed_run_says_why_and_keeps_what_succeeded(client):
+def test_a_failed_run_says_why_and_keeps_what_succeeded(client: Client) -> None:
     """The parts that did train are trained."""
     team = Team(Member("a"), Member("bb", fails=True))
     with ScriptedWorker(client), pytest.raises(DeploymentFailed, match="ValueError: no"):
@@ -102,24 +109,7 @@ def test_a_failed_run_says_why_and_keeps_what_succeeded(client):
     assert team.best is None
 
 
-def test_a_tree_without_work_needs_no_worker(client):
+def test_a_tree_without_work_needs_no_worker(client: Client) -> None:
     """Nothing is submitted for nothing."""
     ModuleBase(name="idle").update()
     assert client.deployments() == []
-
-
-def test_what_a_program_made_ends_with_it(client):
-    """Closing gives up the lease, and what it owned stops."""
-    executor = DistributedExecutor(client)
-    team = Team(Member("a"), Member("bb"))
-    with ScriptedWorker(client):
-        executor.run(team)
-        name = client.deployments()[0].name
-        assert executor.owns_anything
-        executor.close()
-        executor.close()
-    state = wait_until(
-        lambda: client.deployment(name).status().state == "ready", description="it has ended"
-    )
-    assert state
-    assert not executor.owns_anything
