@@ -6,9 +6,14 @@ as attributes, so that a program need not read them out of the message.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from modules.errors import RootwardError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .failure import Failure
 
 OrchestratorError = RootwardError
 """The root of every error that rootward raises."""
@@ -52,7 +57,7 @@ class DeploymentFailed(OrchestratorError):
     """A deployment ended as failed; `failures` are the tasks that failed, in order of finish."""
 
     def __init__(
-        self, message: str, *, deployment: str, generation: int, failures: Sequence[object] = ()
+        self, message: str, *, deployment: str, generation: int, failures: Sequence[Failure] = ()
     ) -> None:
         super().__init__(message)
         self.deployment = deployment

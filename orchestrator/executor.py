@@ -96,6 +96,9 @@ class DistributedExecutor:
             store.stop(name)
             for deployment in self._serving(name):
                 deployment.wait_stopped(STOP_TIMEOUT_S)
+            for node in found.tree.nodes:
+                # Nothing is on its way: a call says so at once instead of being held.
+                node.module._runtime = None
         else:
             for deployment in self._serving(name):
                 for path in reversed(_served_below(found.tree, root)):
@@ -162,9 +165,12 @@ class DistributedExecutor:
         for sealed in self._client.store.states(name, generation):
             state.apply(tree, signer.open_state(sealed, name, generation))
         record = self._client.store.deployment(name)
+        current = None if record is None else record.current
         # The ready replicas of a first generation that failed stay, though it isn't current.
-        follow = None if record is not None and record.current is not None else generation
-        routes = self._client.registry.routes(name, follow)
+        serving = self._client.store.generation(name, current or generation)
+        if serving is None or not serving.services:
+            return
+        routes = self._client.registry.routes(name, None if current else generation)
         for node in tree.nodes:
             node.module._runtime = Runtime(path=node.path, routes=routes, tree=tree)
 

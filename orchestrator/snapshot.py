@@ -35,8 +35,7 @@ def read_status(store: Store, record: GenerationRecord, signer: Signer | None = 
     tasks = tuple(_task(each) for each in store.tasks(name, generation))
     reason = record.reason
     if reason is None and record.state.is_progressing:
-        needs = {} if signer is None else _needs(read_plan(store, signer, name, generation))
-        reason = why_waiting(tasks, needs, [_offer(agent) for agent in store.agents()])
+        reason = _reason_to_wait(store, signer, name, generation, tasks)
     return Status(
         deployment=name,
         generation=generation,
@@ -47,6 +46,21 @@ def read_status(store: Store, record: GenerationRecord, signer: Signer | None = 
         tasks=tasks,
         services=read_services(store, record),
     )
+
+
+def _reason_to_wait(
+    store: Store,
+    signer: Signer | None,
+    name: str,
+    generation: int,
+    tasks: Sequence[TaskStatus],
+) -> str | None:
+    # The usual answer is none, and needs neither the workers nor the plan.
+    states = {task.state for task in tasks}
+    if TaskState.QUEUED not in states or TaskState.RUNNING in states:
+        return None
+    plan = None if signer is None else read_plan(store, signer, name, generation)
+    return why_waiting(tasks, _needs(plan), [_offer(agent) for agent in store.agents()])
 
 
 def read_plan(store: Store, signer: Signer, name: str, generation: int) -> Plan | None:
@@ -103,7 +117,7 @@ def _failure(task: TaskRecord, tail: Sequence[str]) -> Failure:
         error_type=error.get("type", ""),
         message=error.get("message", "") or task.reason or "",
         traceback=error.get("traceback", ""),
-        log_tail=tuple(tail),
+        log_tail=tuple(tail) or tuple(error.get("log_tail", "").splitlines()),
     )
 
 

@@ -42,7 +42,7 @@ def watch(deployment: Deployment, *, verbose: bool = False, can_resume: bool = T
         status = deployment.status()
         if not error.failures:
             return present(error)
-        tell_failures(status, error.failures, verbose=verbose)  # type: ignore[arg-type]
+        tell_failures(status, error.failures, verbose=verbose)
         if can_resume:
             for line in hint_lines(status):
                 tell(line)
