@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from .errors import TaskGetterError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from .calling import Routes
     from .tree import Tree
@@ -26,7 +26,7 @@ _recorder: Callable[[ModuleBase, str], None] | None = None
 
 
 class Runtime:
-    """Where a module of a deployed or loaded tree stands: its path, the tree, the way to endpoints."""
+    """Where a module of a deployed or loaded tree stands: path, tree, the way to endpoints."""
 
     __slots__ = ("path", "routes", "tree")
 
@@ -49,7 +49,7 @@ class ModuleBase:
     """A node of a tree: overrides `forward` and any of the three task getters.
 
     A getter returns None, a callable (such as a flow) or a list of callables.  `name` becomes the
-    module's part of its path.  `return_trace` is kept for users of the interface and shown in reprs.
+    module's part of its path.  `return_trace` is the user's own mark, shown where a repr tells it.
     `local_attributes` names attributes that stay in their process and never travel.
     """
 
@@ -64,10 +64,10 @@ class ModuleBase:
     # A class that forgets super().__init__() still works, and none of this is an attribute of the
     # user's: slots are neither state nor searched for submodules.
     name: str | None = None
+    return_trace: bool = False
     eval_result: Any = None
-    _return_trace: bool = False
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Any:
         """Make the module with its slots set, whatever its __init__ does."""
         self = super().__new__(cls)
         object.__setattr__(self, "_runtime", None)
@@ -79,7 +79,7 @@ class ModuleBase:
         if name is not None:
             self.name = name
         if return_trace:
-            self._return_trace = return_trace
+            self.return_trace = True
 
     # What users override.
 
@@ -88,7 +88,7 @@ class ModuleBase:
         raise NotImplementedError(f"{type(self).__name__} has no forward()")
 
     def setup(self) -> None:
-        """Load what calls need; runs once in each replica, children first, before the first call."""
+        """Load what calls need; runs once in each replica, children first, before any call."""
 
     def _get_train_tasks(self) -> Any:
         return None
@@ -104,11 +104,6 @@ class ModuleBase:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call `forward`."""
         return self.forward(*args, **kwargs)
-
-    @property
-    def return_trace(self) -> bool:
-        """Whether calls of this module are to be traced."""
-        return self._return_trace
 
     @property
     def submodules(self) -> Submodules:
@@ -188,10 +183,20 @@ class ModuleBase:
         """Return the arguments of `make_repr` for this module's own line."""
         return {"category": "Module", "type": type(self), "name": self.name}
 
+    def _drawn_below(self) -> Sequence[object]:
+        """Return what is drawn below this module's own line: modules, flows, functions."""
+        return self.submodules
+
     def _children(self) -> Iterator[tuple[str | None, ModuleBase]]:
         """Yield (hint, module) for each module in the attributes; the hint says where it is."""
         for attribute, value in list(vars(self).items()):
-            yield from modules_in(value, attribute)
+            if may_hold_modules(type(value)):
+                yield from modules_in(value, attribute)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is copied and pickled: the attributes without the local ones."""
+        local = self.local_attributes
+        return {name: value for name, value in vars(self).items() if name not in local}
 
     def _run(self, kinds: tuple[str, ...], recursive: bool, restart: bool = False) -> ModuleBase:
         from . import executor
@@ -199,35 +204,53 @@ class ModuleBase:
         executor.resolve().run(self, kinds=kinds, recursive=recursive, restart=restart)
         return self
 
+    # Through super(): a class may also inherit from one that watches its attributes (PyTorch's).
     def __setattr__(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)
+        super().__setattr__(name, value)
         if _recorder is not None and name != "_runtime":
             _recorder(self, name)
 
     def __delattr__(self, name: str) -> None:
-        object.__delattr__(self, name)
+        super().__delattr__(name)
         if _recorder is not None:
             _recorder(self, name)
 
 
 def modules_in(value: Any, hint: str | None) -> Iterator[tuple[str | None, ModuleBase]]:
     """Yield the modules in a value: itself, in lists, tuples, dicts and flows, at any depth."""
-    kind = type(value)
-    if kind in _LEAVES:
-        return
-    if isinstance(value, ModuleBase):
-        yield hint, value
-    elif isinstance(value, (list, tuple)):
-        for index, item in enumerate(value):
-            yield from modules_in(item, f"{hint}.{index}")
+    stack: list[tuple[str | None, Any]] = [(hint, value)]
+    opened: set[int] = set()  # a list may hold itself
+    while stack:
+        hint, value = stack.pop()
+        if isinstance(value, ModuleBase):
+            yield hint, value
+        elif id(value) not in opened:
+            opened.add(id(value))
+            stack.extend(reversed(_parts(value, hint)))
+
+
+def may_hold_modules(kind: type) -> bool:
+    """Tell whether a value of this type is a module or a container that is searched for some."""
+    return issubclass(kind, (ModuleBase, list, tuple, dict)) or hasattr(kind, "_module_parts")
+
+
+def _parts(value: Any, hint: str | None) -> list[tuple[str | None, Any]]:
+    """Return (hint, item) of the items of a container that are modules or containers themselves."""
+    items: Iterable[tuple[Any, Any]]
+    if isinstance(value, (list, tuple)):
+        items = enumerate(value)
+        kinds = set(map(type, value))
     elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from modules_in(item, f"{hint}.{key}")
-    elif (inside := getattr(kind, "_modules_inside", None)) is not None:
-        yield from inside(value)
-
-
-_LEAVES = frozenset({str, int, float, bool, bytes, type(None)})
+        items = value.items()
+        kinds = set(map(type, value.values()))
+    else:
+        return [part for part in value._module_parts() if may_hold_modules(type(part[1]))]
+    # By type first: a list of a million numbers is passed over without a look at each.
+    wanted = {kind for kind in kinds if may_hold_modules(kind)}
+    if not wanted:
+        return []
+    lead = "" if hint is None else f"{hint}."
+    return [(f"{lead}{key}", item) for key, item in items if type(item) in wanted]
 
 
 def tasks_of(module: ModuleBase, kind: str) -> list[Callable[..., Any]] | None:
@@ -238,18 +261,23 @@ def tasks_of(module: ModuleBase, kind: str) -> list[Callable[..., Any]] | None:
     """
     getter = f"_get_{kind}_tasks"
     tasks: Any = None
-    if getattr(type(module), getter) is not getattr(ModuleBase, getter):
+    overridden = getattr(type(module), getter) is not getattr(ModuleBase, getter)
+    if overridden or getter in vars(module):
         tasks = getattr(module, getter)()
     callables = _callables(tasks)
     if callables is None:
-        where = f"{type(module).__name__}{f' {module.name!r}' if module.name else ''}"
         raise TaskGetterError(
-            f"{where}: {getter}() returned {tasks!r:.200}; return None, a callable such as a flow, "
-            "or a list of callables"
+            f"{_label(module)}: {getter}() returned {tasks!r:.200}; return None, a callable such "
+            "as a flow, or a list of callables"
         )
     if kind == "eval" and "_evalset" in vars(module):
         callables = [*callables, module._evalset.run_for(module)]
     return callables or None
+
+
+def _label(module: ModuleBase) -> str:
+    where = module._runtime.path if module._runtime is not None else module.name
+    return f"{type(module).__name__} {where!r}" if where else type(module).__name__
 
 
 def _callables(tasks: Any) -> list[Callable[..., Any]] | None:

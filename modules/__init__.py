@@ -1,0 +1,108 @@
+"""The tree a user writes: modules, flows, and what they are made of.
+
+    class Hello(modules.ModuleBase):
+        def forward(self, name):
+            return f"hello {name}"
+
+    modules.ServerModule(Hello()).start()("you")
+
+Everything runs in this program unless a Redis URL is set. Public names are loaded at their first
+use, so that importing this package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .action import ActionModule
+    from .binding import (
+        Bind,
+        Kwargs,
+        Package,
+        _0,
+        _1,
+        _2,
+        _3,
+        _4,
+        _5,
+        _6,
+        _7,
+        _8,
+        _9,
+        bind,
+        kwargs,
+        package,
+    )
+    from .branching import IFS, Switch, ifs, switch
+    from .display import make_repr
+    from .errors import RootwardError
+    from .fanout import Diverter, Parallel, Warp, diverter, parallel, warp
+    from .flow import Flow, Loop, Pipeline, loop, pipeline
+    from .module import ModuleBase
+    from .register import module_register
+    from .server import ServerModule
+    from .url import UrlModule
+
+__all__ = [  # noqa: RUF022 - grouped, like a table of contents
+    # modules
+    "ModuleBase",
+    "ActionModule",
+    "ServerModule",
+    "UrlModule",
+    "module_register",
+    # flows
+    "Flow",
+    "Pipeline", "pipeline",
+    "Parallel", "parallel",
+    "Diverter", "diverter",
+    "Warp", "warp",
+    "Switch", "switch",
+    "IFS", "ifs",
+    "Loop", "loop",
+    # what goes between their steps
+    "Bind", "bind",
+    "Package", "package",
+    "Kwargs", "kwargs",
+    "_0", "_1", "_2", "_3", "_4", "_5", "_6", "_7", "_8", "_9",
+    # the rest
+    "make_repr",
+    "RootwardError",
+]  # fmt: skip
+
+_HOMES = {
+    "action": ["ActionModule"],
+    "binding": [
+        "Bind", "Kwargs", "Package", "bind", "kwargs", "package",
+        *(f"_{index}" for index in range(10)),
+    ],
+    "branching": ["IFS", "Switch", "ifs", "switch"],
+    "display": ["make_repr"],
+    "errors": ["RootwardError"],
+    "fanout": ["Diverter", "Parallel", "Warp", "diverter", "parallel", "warp"],
+    "flow": ["Flow", "Loop", "Pipeline", "loop", "pipeline"],
+    "module": ["ModuleBase"],
+    "register": ["module_register"],
+    "server": ["ServerModule"],
+    "url": ["UrlModule"],
+}  # fmt: skip
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    # Also the files themselves: users write `modules.module.ModuleBase` after `import modules`.
+    home = _HOME_OF.get(name)
+    if home is None and name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    file = import_module(f".{home or name}", __name__)
+    if home is None:
+        return file
+    value = getattr(file, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

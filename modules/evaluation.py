@@ -1,0 +1,105 @@
+"""What a module is evaluated on, and its evaluation.
+
+Many items are computed at once, results keep the order of the items.  A dict is keyword arguments,
+anything else one argument; a stream counts as the list of what it yields.  What comes out is the
+module's `eval_result`, which is state like any other that a task sets.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from .binding import resolved
+from .threads import run_all
+
+if TYPE_CHECKING:
+    from .module import ModuleBase
+
+_THREADS: Final = 32
+
+
+class EvalSet:
+    """The items that a module is evaluated on, and what makes its result of theirs."""
+
+    __slots__ = ("_collect", "_items")
+
+    def __init__(self, items: list[Any], collect: Callable[[list[Any]], Any] | None) -> None:
+        self._items = items
+        self._collect = collect
+
+    @classmethod
+    def of(
+        cls,
+        items: Any,
+        load: Callable[[Any], Iterable[Any]] | None,
+        collect: Callable[[list[Any]], Any] | None,
+    ) -> EvalSet:
+        """Take a list of items, or the path of a file that `load` reads from the open file.
+
+        Without `load` a file is JSON: one list, or one item on each line of a `.jsonl`. Raises
+        FileNotFoundError for a text that is no path of a file, TypeError for what holds no items.
+        """
+        if isinstance(items, (str, os.PathLike)):
+            return cls(list(_read(items, load)), collect)
+        if isinstance(items, (bytes, Mapping)) or not isinstance(items, Iterable):
+            raise TypeError(
+                f"evalset() takes a list of items or the path of a file, not {items!r:.100}"
+            )
+        return cls(list(items), collect)
+
+    def run_for(self, module: ModuleBase) -> Callable[[], None]:
+        """Return the task that evaluates `module` and sets its `eval_result`."""
+
+        def evaluate() -> None:
+            results = run_all(
+                [_computation(module, item) for item in self._items],
+                what=f"evaluation of {type(module).__name__}",
+                limit=_THREADS,
+            )
+            module.eval_result = results if self._collect is None else self._collect(results)
+
+        return evaluate
+
+
+def _computation(module: ModuleBase, item: Any) -> Callable[[], Any]:
+    if isinstance(item, dict):
+        return lambda: _whole(module(**item))
+    return lambda: _whole(module(item))
+
+
+def _whole(result: Any) -> Any:
+    kind = type(result).__name__
+    if kind == "generator":
+        return list(result)
+    if kind == "async_generator":
+        return resolved(_collected(result))
+    return resolved(result)
+
+
+async def _collected(stream: Any) -> list[Any]:
+    return [item async for item in stream]
+
+
+def _read(path: str | os.PathLike[str], load: Callable[[Any], Iterable[Any]] | None) -> Any:
+    if not os.path.isfile(path):
+        raise FileNotFoundError(
+            f"evalset(): there is no file {os.fspath(path)!r}; for items give a list of them"
+        )
+    with open(path, encoding="utf-8") as file:
+        if load is not None:
+            return load(file)
+        import json
+
+        if os.fspath(path).endswith(".jsonl"):
+            return [json.loads(line) for line in file if line.strip()]
+        try:
+            items = json.load(file)
+        except ValueError as error:
+            raise ValueError(
+                f"{os.fspath(path)!r} is no JSON ({error}): give load_f, which reads the file"
+            ) from error
+    if not isinstance(items, list):
+        raise TypeError(f"{os.fspath(path)!r} holds no list: give load_f, which makes one")
+    return items
