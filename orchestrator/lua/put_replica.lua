@@ -38,9 +38,10 @@ if not old and (phase == 'failed' or phase == 'cancelled' or phase == 'stopping'
 end
 call('HSET', g.key .. ':replicas', replica, ARGV[11])
 call('SADD', agent_key(agent) .. ':held', held_replica(g, replica))
-if not old and call('HGET', g.key, 'restored') then
-  call('HINCRBY', g.key .. ':services', path, 1)
-  if state ~= 'ready' then call('HINCRBY', g.key, 'short', 1) end
+if not old and ARGV[12] == '1' and call('HGET', g.key, 'restored') then
+  local wanted = call('HINCRBY', g.key .. ':services', path, 1)
+  local ready = tonumber(call('HGET', g.key .. ':ready', path) or 0)
+  count_short(g, ready >= wanted - 1, ready >= wanted)
 end
 if state == 'ready' and not (old and old.state == 'ready') then count_ready(g, path, 1) end
 if state ~= 'ready' and old and old.state == 'ready' then count_ready(g, path, -1) end

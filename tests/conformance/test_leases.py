@@ -1,0 +1,195 @@
+"""How agents live and die: leases, the sweep and its amnesty, losses, owners, the lead."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.support.scenes import LEASE_MS, Scene
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from orchestrator.records import Sweep
+    from orchestrator.store import Store
+
+
+def swept(store: Store, agent: str) -> Sweep:
+    """Let the agent's lease end and sweep until it is found."""
+    store.renew(agent, 1)
+
+    def found() -> Sweep | None:
+        sweep = store.sweep(LEASE_MS)
+        return sweep if agent in sweep.lost_agents else None
+
+    sweep = wait_until(found, description=f"{agent} is swept")
+    assert sweep is not None
+    return sweep
+
+
+def test_a_lost_agents_task_is_queued_again_and_its_late_finish_refused(store: Store) -> None:
+    """Invariants 2 and 3."""
+    scene = Scene(store)
+    scene.submit({"train:a": []})
+    scene.join("dead-1")
+    lost = scene.claim(agent="dead-1")
+    assert swept(store, "dead-1").requeued == (lost.job_id,)
+    again = scene.claim()
+    assert (again.job_id, again.attempt) == (lost.job_id, 2)
+    assert scene.succeed(lost) == "stale"
+    assert scene.succeed(again) == "accepted"
+    assert "task.lost" in scene.events()
+
+
+def test_a_task_that_loses_three_workers_fails(store: Store) -> None:
+    scene = Scene(store)
+    scene.submit({"train:a": [], "train:b": ["train:a"]}, retries=5)
+    for number in range(3):
+        agent = scene.join(f"dead-{number}")
+        claim = scene.claim(agent=agent)
+        sweep = swept(store, agent)
+    assert sweep.failed == (claim.job_id,)
+    assert scene.states() == {"train:a": "failed", "train:b": "skipped"}
+    (task, _) = store.tasks("demo", 1)
+    assert task.error is not None
+    assert task.error["type"] == "WorkerLost"
+    assert scene.state() == "failed"
+
+
+def test_a_swept_agents_id_is_gone_for_ever(store: Store) -> None:
+    scene = Scene(store)
+    agent = scene.join("dead-1")
+    swept(store, agent)
+    assert not store.renew(agent, LEASE_MS).known
+    assert not scene.exchange(limit=1, agent=agent).known
+    assert not scene.put("a", agent=agent)
+    assert not store.join(store.agents()[0].info.__class__(id=agent, worker="dead"), 1000).known
+
+
+def test_replicas_of_a_lost_agent_leave_the_registry(store: Store) -> None:
+    """Invariant 4."""
+    scene = Scene(store)
+    scene.submit({"deploy:a": []}, services={"a": 1})
+    scene.join("dead-1")
+    claim = scene.claim()
+    scene.put("a", agent="dead-1")
+    scene.succeed(claim)
+    after = store.changes_end()
+    swept(store, "dead-1")
+    assert store.replicas("demo", 1) == []
+    assert scene.state() == "degraded"
+    assert [change.op for change in store.changes(after)][-1] == "drop"
+    assert "replica.lost" in scene.events()
+
+
+def test_a_renewed_lease_is_never_swept(store: Store) -> None:
+    scene = Scene(store)
+    store.sweep(LEASE_MS)
+    assert store.renew(scene.agent, LEASE_MS).known
+    assert store.sweep(LEASE_MS).lost_agents == ()
+    (record,) = store.agents()
+    assert 0 < record.lease_ms <= LEASE_MS
+
+
+def test_after_a_pause_of_all_nobody_is_judged_by_that_time(store: Store) -> None:
+    """A pause of Redis, or of everyone who sweeps, evicts nobody: leases get the time back."""
+    scene = Scene(store)
+    store.sweep(LEASE_MS)
+    store.renew(scene.agent, 1)
+    last = int(store.clients.scripts.hget(store.keys.sweep, "last") or 0)
+    store.clients.scripts.hset(store.keys.sweep, "last", last - 60_000)
+    assert store.sweep(LEASE_MS).lost_agents == ()
+    (record,) = store.agents()
+    assert 50_000 < record.lease_ms <= LEASE_MS
+
+
+def test_after_a_long_pause_a_lease_is_at_most_a_whole_one(store: Store) -> None:
+    scene = Scene(store)
+    store.sweep(LEASE_MS)
+    store.renew(scene.agent, 1)
+    store.clients.scripts.hset(store.keys.sweep, "last", 1)
+    store.sweep(LEASE_MS)
+    (record,) = store.agents()
+    assert record.lease_ms <= LEASE_MS
+
+
+def test_an_agent_that_leaves_counts_no_loss(store: Store) -> None:
+    scene = Scene(store)
+    scene.submit({"train:a": []})
+    scene.join("gone-1")
+    scene.claim(agent="gone-1")
+    assert store.leave("gone-1")
+    assert not store.leave("gone-1")
+    assert scene.claim().attempt == 1
+    assert [record.info.id for record in store.agents()] == [scene.agent]
+
+
+def test_a_deploy_goes_to_the_agent_that_prepared_it(store: Store) -> None:
+    scene = Scene(store)
+    scene.submit({"prepare:a": [], "train:b": [], "deploy:a": ["train:b"]}, services={"a": 1})
+    scene.join("warm-1")
+    prepare = scene.claim(agent="warm-1")
+    train = scene.claim()
+    assert (prepare.task, train.task) == ("prepare:a", "train:b")
+    record = store.generation("demo", 1)
+    assert record is not None
+    assert record.prepared == {"a": "warm-1"}
+    scene.succeed(train)
+    assert scene.exchange(limit=1).claims == ()
+    assert scene.claim(agent="warm-1").task == "deploy:a"
+
+
+def test_a_deploy_comes_back_when_the_agent_that_prepared_it_is_lost(store: Store) -> None:
+    scene = Scene(store)
+    scene.submit({"prepare:a": [], "train:b": [], "deploy:a": ["train:b"]}, services={"a": 1})
+    scene.join("warm-1")
+    scene.claim(agent="warm-1")
+    scene.succeed(scene.claim())
+    swept(store, "warm-1")
+    claims = scene.claim_all()
+    assert "deploy:a" in claims
+
+
+def test_a_prepare_that_comes_too_late_is_skipped(store: Store) -> None:
+    scene = Scene(store)
+    scene.submit({"deploy:a": [], "prepare:a": []}, services={"a": 1})
+    assert set(scene.claim_all()) == {"deploy:a"}
+    assert scene.states()["prepare:a"] == "skipped"
+
+
+def test_a_failed_prepare_fails_nothing(store: Store) -> None:
+    scene = Scene(store)
+    scene.submit({"prepare:a": [], "deploy:a": []}, services={"a": 1})
+    claims = scene.claim_all()
+    if "prepare:a" in claims:
+        scene.fail(claims["prepare:a"])
+    scene.put("a")
+    scene.succeed(claims["deploy:a"])
+    assert scene.state() == "ready"
+
+
+def test_there_is_one_leader_at_a_time(store: Store) -> None:
+    scene = Scene(store)
+    scene.join("w-2")
+    assert store.lead(scene.agent, LEASE_MS)
+    assert store.lead(scene.agent, LEASE_MS)
+    assert not store.lead("w-2", LEASE_MS)
+    store.leave(scene.agent)
+    assert store.lead("w-2", LEASE_MS)
+    assert not store.lead("nobody-1", LEASE_MS)
+
+
+def test_a_program_that_was_killed_is_noticed_by_its_lease(store: Store) -> None:
+    scene = Scene(store)
+    store.own("program-1", LEASE_MS)
+    scene.submit({"train:a": []}, owner="program-1")
+    store.sweep(LEASE_MS)
+    store.own("program-1", 1)
+    wait_until(
+        lambda: "demo@1" in store.sweep(LEASE_MS).stopped, description="the owner's lease ends"
+    )
+    assert scene.state() == "stopped"
+
+
+def test_an_agent_sees_that_the_store_has_lost_its_data(store: Store) -> None:
+    scene = Scene(store)
+    known = store.renew(scene.agent, LEASE_MS).store_id
+    assert known == store.store_id() == store.renew(scene.agent, LEASE_MS).store_id

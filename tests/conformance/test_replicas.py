@@ -1,0 +1,136 @@
+"""The registry: who may register, what a change tells, and what comes back after a loss of data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchestrator.states import ReplicaState
+from tests.support.scenes import LEASE_MS, Scene
+
+if TYPE_CHECKING:
+    from orchestrator.store import Store
+
+
+def deployed(store: Store) -> Scene:
+    scene = Scene(store)
+    scene.submit({"deploy:a": []}, services={"a": 1})
+    return scene
+
+
+def test_a_replica_is_read_as_it_was_put_with_its_agents_lease(store: Store) -> None:
+    scene = deployed(store)
+    assert scene.put("a", signature=b"\x00\xff", pid=7, since=1.5, url="http://h:1")
+    ((record, lease_ms),) = store.replicas("demo", 1)
+    assert (record.signature, record.pid, record.since) == (b"\x00\xff", 7, 1.5)
+    assert record.state is ReplicaState.READY
+    assert 0 < lease_ms <= LEASE_MS
+
+
+def test_each_change_is_in_the_stream_once(store: Store) -> None:
+    scene = deployed(store)
+    after = store.changes_end()
+    scene.put("a", "starting")
+    scene.put("a", "starting")
+    scene.put("a", "ready")
+    store.drop_replica("demo", 1, "r-a")
+    assert not store.drop_replica("demo", 1, "r-a")
+    changes = [change for change in store.changes(after) if change.op != "current"]
+    assert [change.op for change in changes] == ["put", "put", "drop"]
+    assert changes[1].record is not None
+    assert changes[1].record.state is ReplicaState.READY
+    assert (changes[2].path, changes[2].replica) == ("a", "r-a")
+
+
+def test_the_events_of_a_replica_tell_its_life(store: Store) -> None:
+    scene = deployed(store)
+    for state in ("starting", "ready", "unready"):
+        scene.put("a", state)
+    store.drop_replica("demo", 1, "r-a", "it crashed", state=ReplicaState.LOST)
+    told = [event for event in store.events("demo") if event.event.startswith("replica.")]
+    assert [event.event for event in told] == [
+        "replica.starting",
+        "replica.ready",
+        "replica.unready",
+        "replica.lost",
+    ]
+    assert (told[-1].reason, told[-1].path, told[-1].replica) == ("it crashed", "a", "r-a")
+
+
+def test_another_agent_cannot_change_a_replica(store: Store) -> None:
+    scene = deployed(store)
+    scene.put("a")
+    scene.join("w-2")
+    assert not scene.put("a", "unready", agent="w-2")
+
+
+def test_a_generation_that_has_ended_takes_no_new_replica(store: Store) -> None:
+    scene = deployed(store)
+    store.stop("demo")
+    assert not scene.put("a")
+    assert not scene.put("a", generation=9)
+
+
+def test_a_stopping_generation_still_follows_the_replicas_that_it_has(store: Store) -> None:
+    scene = deployed(store)
+    scene.put("a")
+    store.stop("demo")
+    assert scene.put("a", "draining")
+    assert scene.state() == "stopping"
+
+
+def test_a_restored_replica_brings_back_its_generation(store: Store) -> None:
+    """Agents re-register what they run when a store has lost its data."""
+    scene = Scene(store)
+    assert not scene.put("a", generation=3)
+    (record,) = _records(scene)
+    assert store.put_replica(scene.agent, record, restore=True)
+    deployment = store.deployment("demo")
+    assert deployment is not None
+    assert (deployment.current, deployment.latest) == (3, 3)
+    assert scene.state(generation=3) == "ready"
+    store.drop_replica("demo", 3, record.replica)
+    assert scene.state(generation=3) == "degraded"
+    assert store.reserve("demo", "next") == 4
+
+
+def test_restore_brings_back_nothing_that_the_store_has_ended(store: Store) -> None:
+    scene = Scene(store)
+    scene.submit({"train:a": []}, generation=store.reserve("demo", "s"))
+    (record,) = _records(scene, generation=1)
+    store.clients.scripts.delete(store.keys.generation("demo", 1))
+    assert not store.put_replica(scene.agent, record, restore=True)
+    store.clients.scripts.srem(store.keys.active, "demo@1")
+    for key in store.clients.scripts.scan_iter(match=f"*{store.keys.prefix}*"):
+        store.clients.scripts.expire(key, 10)
+
+
+def test_output_of_a_replica_lives_as_long_as_its_generation(store: Store) -> None:
+    scene = deployed(store)
+    scene.put("a")
+    assert store.replica_log("demo", 1, "a", "r-a", "hello\n")
+    assert store.replica_log("demo", 1, "a", "r-a", "hello\n", fd=2)
+    lines = store.logs("demo", 1)
+    assert [(line.replica, line.fd, line.text) for line in lines] == [
+        ("r-a", 1, "hello\n"),
+        ("r-a", 2, "hello\n"),
+    ]
+    store.stop("demo")
+    store.drop_replica("demo", 1, "r-a")
+    assert store.replica_log("demo", 1, "a", "r-a", "late\n")
+    assert not store.replica_log("demo", 2, "a", "r-a", "never\n")
+
+
+def _records(scene: Scene, generation: int = 3) -> list:  # type: ignore[type-arg]
+    from orchestrator.records import ReplicaRecord
+
+    return [
+        ReplicaRecord(
+            replica="r-a",
+            name="demo",
+            generation=generation,
+            path="a",
+            agent_id=scene.agent,
+            worker="w",
+            state=ReplicaState.READY,
+        )
+    ]

@@ -1,0 +1,250 @@
+"""How tasks run: order, outcomes, retries, replays and what a finish does to those that wait."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orchestrator.errors import IncompleteSubmission
+from tests.support.scenes import Scene, done, failed, specs
+
+if TYPE_CHECKING:
+    from orchestrator.store import Store
+
+TREE = {
+    "train:a": [],
+    "train:b": [],
+    "train:root": ["train:a", "train:b"],
+    "join:train": ["train:root"],
+    "deploy:a": ["join:train"],
+    "deploy:root": ["deploy:a"],
+}
+
+
+def test_no_task_starts_before_all_it_waits_for_has_succeeded(store: Store) -> None:
+    """Invariant 1: children run before parents, and joins take no worker."""
+    scene = Scene(store)
+    scene.submit(TREE)
+    assert scene.run_all() == ["train:a", "train:b", "train:root", "deploy:a", "deploy:root"]
+    assert set(scene.states().values()) == {"succeeded"}
+    assert scene.state() == "ready"
+
+
+def test_a_plan_is_not_seen_before_it_is_sealed(store: Store) -> None:
+    scene = Scene(store)
+    store.reserve("demo", "s")
+    store.scripts.stage(("demo", 1), ["x-", 60, 60, 0, b"plan", b"tree"])
+    assert scene.exchange(limit=5).claims == ()
+    assert store.deployment("demo") is None
+    assert store.generation("demo", 1) is None
+
+
+def test_a_submission_that_is_stored_in_part_is_refused_whole(store: Store) -> None:
+    tasks = specs({"train:a": []}, "q")
+    store.reserve("demo", "s")
+    store.scripts.stage(("demo", 1), ["x-", 60, 60, 0, b"plan", b""])
+    with pytest.raises(IncompleteSubmission, match="submit it again"):
+        store.scripts.create(("demo", 1), ["s", "", len(tasks), 0, 0, "", "", 60, "x-"])
+    assert store.generation("demo", 1) is None
+
+
+def test_the_same_submission_twice_is_one_generation(store: Store) -> None:
+    scene = Scene(store)
+    assert store.reserve("demo", "s") == store.reserve("demo", "s") == 1
+    number = scene.submit({"train:a": []}, generation=1)
+    claim = scene.claim()
+    scene.submit({"train:a": []}, generation=number)
+    assert scene.exchange(limit=5).claims == ()
+    assert scene.succeed(claim) == "accepted"
+    assert scene.events().count("submitted") == 1
+
+
+def test_a_second_finish_changes_nothing(store: Store) -> None:
+    """Invariant 2: the barrier of a dependant falls once for each task."""
+    scene = Scene(store)
+    scene.submit({"train:a": [], "train:b": [], "train:c": ["train:a", "train:b"]})
+    claims = scene.claim_all()
+    for _ in range(3):
+        scene.exchange(done(claims["train:a"]))
+    assert scene.states()["train:c"] == "waiting"
+    assert scene.succeed(claims["train:a"]) == "repeated"
+    assert scene.succeed(claims["train:b"]) == "accepted"
+    assert scene.claim().task == "train:c"
+
+
+def test_a_finish_of_an_older_attempt_is_stale(store: Store) -> None:
+    """Invariant 2: effects are accepted from one execution only."""
+    scene = Scene(store)
+    scene.submit({"train:a": []})
+    first = scene.claim()
+    assert store.hand_back(first.job_id, first.token)
+    second = scene.claim()
+    assert scene.succeed(first, states=[b"old"]) == "stale"
+    assert scene.succeed(second, states=[b"new"]) == "accepted"
+    assert store.states("demo", 1) == [b"new"]
+
+
+def test_a_claim_brings_the_states_that_the_agent_has_not_seen(store: Store) -> None:
+    scene = Scene(store)
+    scene.submit({"train:a": [], "train:b": ["train:a"], "train:c": ["train:b"]})
+    scene.succeed(scene.claim(), states=[b"1", b"2"])
+    claim = scene.claim()
+    assert (list(claim.states), claim.offset) == ([b"1", b"2"], 2)
+    scene.succeed(claim, states=[b"3"])
+    (claim,) = scene.exchange(limit=1, demo_1=2).claims
+    assert (list(claim.states), claim.offset) == ([b"3"], 3)
+
+
+def test_a_failure_skips_what_waits_for_it_and_nothing_else(store: Store) -> None:
+    scene = Scene(store)
+    edges = {"train:a": [], "train:b": [], "train:c": ["train:a"], "train:d": ["train:c"]}
+    scene.submit(edges)
+    claims = scene.claim_all()
+    assert scene.fail(claims["train:a"], "broken") == "accepted"
+    assert scene.states() == {
+        "train:a": "failed",
+        "train:b": "running",
+        "train:c": "skipped",
+        "train:d": "skipped",
+    }
+    assert scene.state() == "progressing"
+    scene.succeed(claims["train:b"])
+    assert scene.state() == "failed"
+    tasks = {task.id: task for task in store.tasks("demo", 1)}
+    assert tasks["train:d"].reason == "train:a failed"
+    assert tasks["train:a"].error is not None
+    assert tasks["train:a"].error["message"] == "broken"
+    record = store.generation("demo", 1)
+    assert record is not None
+    assert record.reason == "train:a failed"
+
+
+def test_a_join_is_skipped_with_what_it_waits_for(store: Store) -> None:
+    scene = Scene(store)
+    scene.submit(TREE)
+    scene.fail(scene.claim_all()["train:a"])
+    assert scene.states()["join:train"] == "skipped"
+    assert scene.states()["deploy:root"] == "skipped"
+
+
+def test_a_long_chain_is_skipped_without_recursion(store: Store) -> None:
+    edges = {f"train:m{i}": [f"train:m{i - 1}"] if i else [] for i in range(600)}
+    scene = Scene(store)
+    scene.submit(edges)
+    scene.fail(scene.claim())
+    assert scene.states()["train:m599"] == "skipped"
+    assert scene.state() == "failed"
+
+
+def test_a_wide_plan_is_stored_in_pieces_and_joined_once(store: Store) -> None:
+    leaves = [f"train:m{i}" for i in range(1100)]
+    scene = Scene(store)
+    scene.submit(
+        {**{leaf: [] for leaf in leaves}, "join:train": leaves, "deploy:a": ["join:train"]}
+    )
+    while claims := scene.exchange(limit=100).claims:
+        scene.exchange(*map(done, claims))
+    assert scene.state() == "ready"
+
+
+def test_retries_count_exceptions_of_a_task(store: Store) -> None:
+    scene = Scene(store)
+    scene.submit({"train:a": []}, retries=2)
+    attempts = []
+    for _ in range(3):
+        claim = scene.claim()
+        attempts.append(claim.attempt)
+        assert scene.fail(claim) == "accepted"
+        assert scene.fail(claim) == "repeated"
+    assert attempts == [1, 2, 3]
+    assert scene.states() == {"train:a": "failed"}
+    assert scene.events().count("task.retried") == 2
+
+
+def test_a_failure_that_is_not_retryable_is_final(store: Store) -> None:
+    scene = Scene(store)
+    scene.submit({"train:a": []}, retries=2)
+    scene.fail(scene.claim(), retryable=False)
+    assert scene.state() == "failed"
+
+
+def test_a_task_that_is_handed_back_counts_no_attempt(store: Store) -> None:
+    scene = Scene(store)
+    scene.submit({"train:a": []})
+    claim = scene.claim()
+    assert store.hand_back(claim.job_id, claim.token)
+    assert not store.hand_back(claim.job_id, claim.token)
+    assert scene.claim().attempt == 1
+
+
+def test_a_repeated_exchange_returns_the_claims_that_it_made(store: Store) -> None:
+    """A reply that was lost loses no task: redis-py sends the same arguments again."""
+    scene = Scene(store)
+    scene.submit({"train:a": [], "train:b": []})
+    args = ["request-1", 1, 1, scene.queue, 0, 0]
+    first = store.scripts.exchange(scene.agent, args)
+    again = store.scripts.exchange(scene.agent, args)
+    assert first == again
+    assert scene.claim().task == "train:b"
+
+
+def test_an_exchange_after_an_error_finds_what_the_failed_one_claimed(store: Store) -> None:
+    scene = Scene(store)
+    scene.submit({"train:a": [], "train:b": []})
+    store._unanswered[scene.agent] = "request-1"
+    store.scripts.exchange(scene.agent, ["request-1", 1, 1, scene.queue, 0, 0])
+    assert scene.claim().task == "train:a"
+    assert scene.claim().task == "train:b"
+
+
+def test_output_is_stored_before_the_finish_is_seen(store: Store) -> None:
+    scene = Scene(store)
+    scene.submit({"train:a": []})
+    claim = scene.claim()
+    assert store.log(claim.job_id, claim.token, 1, [(1, "one\n")])
+    assert store.log(claim.job_id, claim.token, 1, [(1, "one\n")])
+    scene.succeed(claim, output=[(1, "two\n"), (2, "three\n")])
+    lines = store.logs("demo", 1, path="a")
+    assert [(line.fd, line.text) for line in lines] == [(1, "one\n"), (1, "two\n"), (2, "three\n")]
+    assert not store.log(claim.job_id, claim.token, 2, [(1, "late")])
+    assert store.logs("demo", 1, path="b") == []
+
+
+def test_an_unknown_agent_gets_no_claims(store: Store) -> None:
+    scene = Scene(store)
+    scene.submit({"train:a": []})
+    answer = scene.exchange(limit=1, agent="nobody-1")
+    assert not answer.known
+    assert answer.claims == ()
+
+
+def test_finish_needs_an_outcome(store: Store) -> None:
+    scene = Scene(store)
+    scene.submit({"train:a": []})
+    claim = scene.claim()
+    finish = failed(claim)
+    object.__setattr__(finish, "state", "running")
+    with pytest.raises(ValueError, match="succeeded or failed"):
+        scene.exchange(finish)
+    assert scene.states() == {"train:a": "running"}
+
+
+def test_an_empty_plan_is_ready_at_once(store: Store) -> None:
+    scene = Scene(store)
+    scene.submit({})
+    assert scene.state() == "ready"
+    assert store.active() == []
+
+
+def test_the_bell_rings_for_released_tasks_and_carries_commands(store: Store) -> None:
+    scene = Scene(store)
+    cursors = store.wait_bell(scene.agent, {}, 10).cursors
+    assert not store.wait_bell(scene.agent, cursors, 1).rung
+    scene.submit({"train:a": []})
+    assert store.command(scene.agent, {"op": "drop", "n": 1})
+    heard = store.wait_bell(scene.agent, cursors, 1000)
+    assert heard.rung
+    assert heard.commands == ({"op": "drop", "n": 1},)
+    assert not store.wait_bell(scene.agent, heard.cursors, 1).rung
+    assert not store.command("nobody-1", {"op": "drop"})

@@ -1,0 +1,158 @@
+"""Small deployments for tests of the store: tasks, submissions, agents and replicas.
+
+A plan is written as a mapping of task id to the ids that it waits for; everything else gets values
+that fit. What happens in the store is left to the test.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.queue import agent_queue, plain_queue
+from orchestrator.records import (
+    AgentInfo,
+    Claim,
+    Exchange,
+    Finish,
+    ReplicaRecord,
+    Submission,
+    TaskSpec,
+)
+from orchestrator.states import ReplicaState, TaskState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from orchestrator.store import Store
+
+LEASE_MS = 60_000
+Edges = dict[str, list[str]]
+
+
+def specs(edges: Mapping[str, Sequence[str]], queue: str) -> tuple[TaskSpec, ...]:
+    """Return the tasks of a plan, which stand in an order in which they could run."""
+    index = {id_: number for number, id_ in enumerate(edges)}
+    after: dict[str, list[int]] = {id_: [] for id_ in edges}
+    for id_, before in edges.items():
+        for each in before:
+            after[each].append(index[id_])
+    return tuple(
+        TaskSpec(
+            index=index[id_],
+            id=id_,
+            kind=id_.partition(":")[0],
+            path=None if id_.startswith("join:") else id_.partition(":")[2],
+            wait=len(before),
+            next=tuple(after[id_]),
+            data=b"" if id_.startswith("join:") else f"payload of {id_}".encode(),
+            queue="" if id_.startswith("join:") else queue,
+        )
+        for id_, before in edges.items()
+    )
+
+
+class Scene:
+    """A store with one agent, through which tests act in few words."""
+
+    def __init__(self, store: Store, *, agent: str = "w-1") -> None:
+        self.store = store
+        self.queue = plain_queue(store.keys.prefix)
+        self.agent = self.join(agent)
+
+    def join(self, agent: str, lease_ms: int = LEASE_MS) -> str:
+        info = AgentInfo(id=agent, worker=agent.partition("-")[0], queues=(self.queue,))
+        assert self.store.join(info, lease_ms).known
+        return agent
+
+    def submit(self, edges: Edges, *, name: str = "demo", **options: Any) -> int:
+        """Store a plan as the next generation of `name`; return its number."""
+        number = options.pop("generation", None) or self.store.reserve(name, repr(options))
+        submission = Submission(
+            id=f"{name}-{number}",
+            name=name,
+            generation=number,
+            kinds=("train", "deploy"),
+            tasks=specs(edges, self.queue),
+            plan=b"the plan",
+            tree=b"the tree",
+            **{"history_s": 1000.0, **options},
+        )
+        self.store.create(submission)
+        return int(number)
+
+    def exchange(
+        self, *finishes: Finish, limit: int = 0, agent: str | None = None, **offsets: int
+    ) -> Exchange:
+        who = agent or self.agent
+        queues = [agent_queue(self.store.keys.prefix, who), self.queue]
+        return self.store.exchange(
+            who,
+            finishes=finishes,
+            queues=queues,
+            limit=limit,
+            offsets={key.replace("_", "@"): value for key, value in offsets.items()},
+        )
+
+    def claim(self, *, agent: str | None = None) -> Claim:
+        (claim,) = self.exchange(limit=1, agent=agent).claims
+        return claim
+
+    def claim_all(self, *, agent: str | None = None) -> dict[str, Claim]:
+        return {claim.task: claim for claim in self.exchange(limit=100, agent=agent).claims}
+
+    def succeed(self, claim: Claim, **options: Any) -> str:
+        (result,) = self.exchange(done(claim, **options)).results
+        return str(result)
+
+    def fail(self, claim: Claim, message: str = "no", **options: Any) -> str:
+        (result,) = self.exchange(failed(claim, message, **options)).results
+        return str(result)
+
+    def run_all(self) -> list[str]:
+        """Run whatever is released until nothing is; return the tasks in order of their run."""
+        order = []
+        while claims := self.exchange(limit=1).claims:
+            order += [claim.task for claim in claims]
+            assert self.succeed(claims[0]) == "accepted"
+        return order
+
+    def states(self, name: str = "demo", generation: int = 1) -> dict[str, str]:
+        return {task.id: str(task.state) for task in self.store.tasks(name, generation)}
+
+    def state(self, name: str = "demo", generation: int = 1) -> str:
+        record = self.store.generation(name, generation)
+        return str(record.state) if record is not None else "gone"
+
+    def events(self, name: str = "demo") -> list[str]:
+        return [str(event.event) for event in self.store.events(name)]
+
+    def put(
+        self, path: str, state: str = "ready", *, agent: str | None = None, **options: Any
+    ) -> bool:
+        who = agent or self.agent
+        record = ReplicaRecord(
+            **{
+                "replica": f"r-{path}",
+                "name": "demo",
+                "generation": 1,
+                "path": path,
+                "agent_id": who,
+                "worker": who.partition("-")[0],
+                "state": ReplicaState(state),
+                "url": "http://127.0.0.1:1",
+                "token": "t",
+                **options,
+            }
+        )
+        return self.store.put_replica(who, record)
+
+
+def done(claim: Claim, **options: Any) -> Finish:
+    return Finish(job_id=claim.job_id, token=claim.token, state=TaskState.SUCCEEDED, **options)
+
+
+def failed(claim: Claim, message: str = "no", **options: Any) -> Finish:
+    error = {"type": "ValueError", "message": message, "traceback": f"Traceback ...: {message}"}
+    return Finish(
+        job_id=claim.job_id, token=claim.token, state=TaskState.FAILED, error=error, **options
+    )
