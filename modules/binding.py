@@ -152,7 +152,7 @@ class Bind:
         bound = {key: _value(value, args) for key, value in self._kwargs.items()}
         return self._function(*positional, **bound, **kwargs)
 
-    def _module_parts(self) -> Iterator[tuple[str | None, object]]:
+    def _modules_inside(self) -> Iterator[tuple[str | None, object]]:
         """Yield what may be or hold modules, for the walk of a tree."""
         for value in (self._function, *self._args, *self._kwargs.values()):
             yield None, value
@@ -217,6 +217,13 @@ def arguments_of(value: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if isinstance(value, Kwargs):
         return (), dict(value)
     return (value,), {}
+
+
+def spread(args: tuple[Any, ...]) -> Sequence[Any]:
+    """Return the items of a single list or tuple, else the arguments themselves."""
+    if len(args) == 1 and isinstance(args[0], (list, tuple)):
+        return args[0]
+    return args
 
 
 def call_with(function: Callable[..., Any], value: Any, kwargs: Mapping[str, Any]) -> Any:

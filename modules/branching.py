@@ -90,8 +90,8 @@ class Switch(Flow):
                 return index
         return default
 
-    def _module_parts(self) -> Iterator[tuple[str | None, object]]:
-        yield from super()._module_parts()
+    def _modules_inside(self) -> Iterator[tuple[str | None, object]]:
+        yield from super()._modules_inside()
         for part in (*self._conditions, self._conversion):
             yield None, part
 
@@ -151,8 +151,8 @@ class IFS(Flow):
             return bool(resolved(condition()))
         return bool(resolved(condition(*args, **kwargs)))
 
-    def _module_parts(self) -> Iterator[tuple[str | None, object]]:
-        yield from super()._module_parts()
+    def _modules_inside(self) -> Iterator[tuple[str | None, object]]:
+        yield from super()._modules_inside()
         yield None, self._condition
 
 

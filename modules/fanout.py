@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from .binding import Kwargs, Package, call_with, resolved
+from .binding import Kwargs, Package, call_with, resolved, spread
 from .flow import Flow
 from .threads import run_all
 
@@ -178,13 +178,6 @@ class Warp(Parallel):
 
     def _limit(self) -> int:
         return _WARP_THREADS
-
-
-def spread(args: tuple[Any, ...]) -> Sequence[Any]:
-    """Return the items of a single list or tuple, else the arguments themselves."""
-    if len(args) == 1 and isinstance(args[0], (list, tuple)):
-        return args[0]
-    return args
 
 
 # The names that flows are written with.

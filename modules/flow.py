@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .binding import FlowValue, Frame, Kwargs, Package, arguments_of, call_with, resolved, running
+from .binding import FlowValue, Frame, Package, arguments_of, call_with, resolved, running, spread
 from .module import ModuleBase
 
 if TYPE_CHECKING:
@@ -36,18 +36,16 @@ class Flow:
         self._items: list[Callable[..., Any]] = []
         self._names = []
         self._post_action = post_action
-        listed = next(iter(items), None)
-        for item in listed if len(items) == 1 and type(listed) in (list, tuple) else items:
+        for item in spread(items):
             self._add(None, item)
         for name, item in named.items():
             self._add(name, item)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the flow; one package or kwargs as the only argument is unpacked."""
-        if len(args) == 1 and isinstance(args[0], Package):
-            args = tuple(args[0])
-        elif len(args) == 1 and isinstance(args[0], Kwargs):
-            args, kwargs = (), {**args[0], **kwargs}
+        if len(args) == 1:
+            args, more = arguments_of(args[0])
+            kwargs = {**more, **kwargs}
         frame = Frame(self, args, kwargs, running.get())
         token = running.set(frame)
         try:
@@ -135,7 +133,7 @@ class Flow:
         names = [name for name in self._names if name is not None]
         return f"its names are {names}" if names else "its items have no names"
 
-    def _module_parts(self) -> Iterator[tuple[str | None, object]]:
+    def _modules_inside(self) -> Iterator[tuple[str | None, object]]:
         """Yield (name, item) of what may be or hold modules, for the walk of a tree."""
         yield from zip(self._names, self._items, strict=True)
         yield None, self._post_action
@@ -222,8 +220,8 @@ class Loop(Pipeline):
             args, kwargs = arguments_of(value)
         return value
 
-    def _module_parts(self) -> Iterator[tuple[str | None, object]]:
-        yield from super()._module_parts()
+    def _modules_inside(self) -> Iterator[tuple[str | None, object]]:
+        yield from super()._modules_inside()
         yield "stop_condition", self._stop_condition
 
 

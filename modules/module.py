@@ -14,6 +14,7 @@ from .errors import TaskGetterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from typing import Self
 
     from .calling import Routes
     from .tree import Tree
@@ -67,7 +68,7 @@ class ModuleBase:
     return_trace: bool = False
     eval_result: Any = None
 
-    def __new__(cls, *_args: Any, **_kwargs: Any) -> Any:
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
         """Make the module with its slots set, whatever its __init__ does."""
         self = super().__new__(cls)
         object.__setattr__(self, "_runtime", None)
@@ -113,23 +114,23 @@ class ModuleBase:
             seen.setdefault(id(child), child)
         return Submodules(seen.values())
 
-    def update(self, recursive: bool = True) -> Any:
+    def update(self, recursive: bool = True) -> Self:
         """Run all train tasks, then all deploy tasks, then all eval tasks; children first."""
         return self._run(KINDS, recursive)
 
-    def start(self, recursive: bool = True) -> Any:
+    def start(self, recursive: bool = True) -> Self:
         """Run the deploy tasks: bring up what isn't up."""
         return self._run(("deploy",), recursive)
 
-    def update_server(self, recursive: bool = True) -> Any:
+    def update_server(self, recursive: bool = True) -> Self:
         """Do what `start` does."""
         return self.start(recursive)
 
-    def restart(self, recursive: bool = True) -> Any:
+    def restart(self, recursive: bool = True) -> Self:
         """Stop what is served here and below, then start it."""
         return self._run(("deploy",), recursive, restart=True)
 
-    def eval(self, recursive: bool = True) -> Any:
+    def eval(self, recursive: bool = True) -> Self:
         """Run the eval tasks; `eval_result` holds what came out."""
         return self._run(("eval",), recursive)
 
@@ -198,7 +199,7 @@ class ModuleBase:
         local = self.local_attributes
         return {name: value for name, value in vars(self).items() if name not in local}
 
-    def _run(self, kinds: tuple[str, ...], recursive: bool, restart: bool = False) -> ModuleBase:
+    def _run(self, kinds: tuple[str, ...], recursive: bool, restart: bool = False) -> Self:
         from . import executor
 
         executor.resolve().run(self, kinds=kinds, recursive=recursive, restart=restart)
@@ -231,7 +232,7 @@ def modules_in(value: Any, hint: str | None) -> Iterator[tuple[str | None, Modul
 
 def may_hold_modules(kind: type) -> bool:
     """Tell whether a value of this type is a module or a container that is searched for some."""
-    return issubclass(kind, (ModuleBase, list, tuple, dict)) or hasattr(kind, "_module_parts")
+    return issubclass(kind, (ModuleBase, list, tuple, dict)) or hasattr(kind, "_modules_inside")
 
 
 def _parts(value: Any, hint: str | None) -> list[tuple[str | None, Any]]:
@@ -244,7 +245,7 @@ def _parts(value: Any, hint: str | None) -> list[tuple[str | None, Any]]:
         items = value.items()
         kinds = set(map(type, value.values()))
     else:
-        return [part for part in value._module_parts() if may_hold_modules(type(part[1]))]
+        return [part for part in value._modules_inside() if may_hold_modules(type(part[1]))]
     # By type first: a list of a million numbers is passed over without a look at each.
     wanted = {kind for kind in kinds if may_hold_modules(kind)}
     if not wanted:
