@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from .board import Board, Row
@@ -89,6 +90,8 @@ class LiveView:
 
         self._deployment = deployment
         self._board = Board(deployment.status())
+        # The drawing thread reads the board while the events change it.
+        self._changing = Lock()
         # The clock of Redis and ours may differ; only spans are shown.
         self._skew = 0.0
         self._console = Console(stderr=True, highlight=False)
@@ -106,23 +109,30 @@ class LiveView:
 
     def __exit__(self, *error: object) -> None:
         try:
-            self._board.load(self._deployment.status())
+            self._load()
         finally:
             self._live.stop()
 
     def see(self, event: Event | None) -> None:
         """Take the event over; a quiet moment is used to make up for any that was missed."""
         if event is None:
-            self._board.load(self._deployment.status())
+            self._load()
             return
         self._skew = max(self._skew, event.at - time.time())
-        self._board.see(event)
+        with self._changing:
+            self._board.see(event)
+
+    def _load(self) -> None:
+        status = self._deployment.status()
+        with self._changing:
+            self._board.load(status)
 
     def _picture(self) -> Any:
         from rich.text import Text
 
         height = max(3, self._console.size.height - 2)
-        rows = self._board.rows(time.time() + self._skew)
+        with self._changing:
+            rows = self._board.rows(time.time() + self._skew)
         picture = Text(no_wrap=True, overflow="ellipsis")
         for line in picture_lines(self._deployment.id, self._board.state, rows, height):
             for word, style in line:
