@@ -70,7 +70,7 @@ class Deployment:
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         notice = Notice(self._why_waiting)
-        after, block_ms = "0", 0
+        after, block_ms = self._beginning(), 0
         while True:
             # The state first: all events that led to it are then there to be read.
             record = self._record()
@@ -94,11 +94,12 @@ class Deployment:
         """Return how the generation is at this moment."""
         return read_status(self._store, self._record(), self._signer)
 
-    def events(self, follow: bool = True, *, after: str = "0") -> Iterator[Event]:
+    def events(self, follow: bool = True, *, after: str | None = None) -> Iterator[Event]:
         """Yield the generation's events from the first (or from the one `after` that id) on.
 
         With `follow` it goes on until the generation has ended; without, until what is known now.
         """
+        after = after or self._beginning()
         while True:
             ended = not follow or self._has_ended(self._record())
             events = self._events_after(after, 0 if ended else BLOCK_MS)
@@ -148,7 +149,7 @@ class Deployment:
     def wait_stopped(self, timeout: float | None = None) -> Deployment:
         """Return when nothing of it runs any more; TimeoutError after `timeout` seconds."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        after = "0"
+        after = self._beginning()
         while not self._has_ended(self._record()):
             block_ms = self._block_ms(deadline)
             events = self._events_after(after, block_ms)
@@ -161,12 +162,17 @@ class Deployment:
         Raises TimeoutError after `timeout` seconds.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        after = "0"
+        after = self._beginning()
         while self._live_replicas(paths):
             block_ms = self._block_ms(deadline)
             events = self._events_after(after, block_ms)
             after = events[-1].id if events else after
         return self
+
+    def _beginning(self) -> str:
+        """Return the place in the name's history before this generation's first event."""
+        # Ids of a stream are milliseconds by the clock of Redis, as the time of creation is.
+        return f"{int(self._record().created_at * 1000) - 1}-0"
 
     def _record(self) -> GenerationRecord:
         record = self._store.generation(self.name, self.generation)

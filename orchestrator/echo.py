@@ -35,8 +35,8 @@ class Echo:
         """Print what the task of a finish printed; other events are nothing to it."""
         if event.event not in _FINISHES or event.task is None:
             return
-        if event.task not in self._kept:
-            self._read()
+        # Always to the end: part of it may have been read when another task finished.
+        self._read()
         for line in self._kept.pop(event.task, ()):
             stream = sys.stderr if line.fd == 2 else sys.stdout
             stream.write(line.text)

@@ -46,6 +46,7 @@ class RegistryMirror:
         self._store = store
         self._signer = signer
         self._lock = threading.Lock()
+        self._reading = threading.Lock()
         self._routes: dict[Place, PushedRoutes] = {}
         self._tables: dict[Place, Table] = {}
         self._current: dict[str, int | None] = {}
@@ -57,13 +58,11 @@ class RegistryMirror:
         """Return the routes of a generation, or of the current one; they follow the registry."""
         place = (name, generation)
         with self._lock:
-            known = self._routes.get(place)
-            if known is not None:
-                return known
-            routes = PushedRoutes(self._signer.call_key(name))
-            self._routes[place] = routes
+            if place in self._tables:
+                return self._routes[place]
             # The thread is there before the first read: what changes in between is read again.
             self._start()
+            routes = self._routes.setdefault(place, PushedRoutes(self._signer.call_key(name)))
         self._refresh([place])
         return routes
 
@@ -130,16 +129,20 @@ class RegistryMirror:
 
     def _refresh(self, places: Iterable[Place]) -> None:
         for name, generation in list(places):
-            table = self._read(name, generation)
-            with self._lock:
-                routes = self._routes.get((name, generation))
-                changed = routes is not None and self._tables.get((name, generation)) != table
-                if routes is not None:
-                    self._tables[name, generation] = table
-            if routes is not None and changed:
-                routes.update(table)
-                for callback in self._callbacks:
-                    callback(name, generation)
+            # One reader at a time: an older answer must not replace a newer one.
+            with self._reading:
+                changed = self._take_in(name, generation, self._read(name, generation))
+            for callback in self._callbacks if changed else ():
+                callback(name, generation)
+
+    def _take_in(self, name: str, generation: int | None, table: Table) -> bool:
+        with self._lock:
+            routes = self._routes.get((name, generation))
+            if routes is None or self._tables.get((name, generation)) == table:
+                return False
+            self._tables[name, generation] = table
+        routes.update(table)
+        return True
 
     def _read(self, name: str, generation: int | None) -> Table:
         if generation is None:
