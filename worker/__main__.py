@@ -1,0 +1,118 @@
+"""The worker process: `python -P -m worker --slots 4`.
+
+`rootward worker` and `rootward up` become or start exactly this. The first SIGTERM or SIGINT
+drains, the second ends at once. It exits with 0 when it has drained, 1 when it was ended at once, 2
+for wrong usage or a missing secret, 3 when Redis isn't given or isn't reached. What an option
+doesn't say comes from the environment, which the settings alone read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import time
+from collections.abc import Sequence
+
+from modules.errors import RootwardError
+from orchestrator.errors import NoRedis
+from orchestrator.settings import Settings
+
+_PLAIN = frozenset(vars(logging.makeLogRecord({})))
+
+
+class _JsonLines(logging.Formatter):
+    """One JSON object a record: time, level, event, message, and what else it was given."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = {
+            "at": round(record.created, 3),
+            "level": record.levelname.lower(),
+            "event": getattr(record, "event", record.name),
+            "message": record.getMessage(),
+        }
+        for key, value in vars(record).items():
+            if key not in _PLAIN and key not in fields:
+                fields[key] = value
+        if record.exc_info:
+            fields["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(fields, default=str)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a worker until it is told to end; return its exit code."""
+    given = _parser().parse_args(arguments)
+    try:
+        settings = Settings.from_environment(host=given.host)
+        _log_to_stderr(settings.log_format)
+        from .agent import Agent
+
+        agent = Agent(
+            slots=given.slots,
+            name=given.name,
+            resources=dict(given.resource),
+            queues=given.queues,
+            settings=settings,
+        )
+        return 0 if agent.run(burst=given.burst) else 1
+    except RootwardError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 3 if isinstance(error, NoRedis) else 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -P -m worker", description="Run a worker.")
+    parser.add_argument("--slots", type=_count, default=4, help="tasks at once (4)")
+    parser.add_argument("--name", help="the worker's name (host and process)")
+    parser.add_argument("--host", help="where replicas listen (ROOTWARD_HOST, 127.0.0.1)")
+    parser.add_argument(
+        "--resource",
+        type=_resource,
+        action="append",
+        default=[],
+        metavar="NAME=AMOUNT",
+        help="what it offers, for example gpu=2; may be given again",
+    )
+    parser.add_argument(
+        "--queues",
+        type=lambda text: [name for name in text.split(",") if name],
+        help="take from these queues (comma between) instead of the plain one",
+    )
+    parser.add_argument("--burst", action="store_true", help="end when nothing is left to do")
+    return parser
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number
+
+
+def _resource(text: str) -> tuple[str, float]:
+    name, _, amount = text.partition("=")
+    try:
+        number = float(amount)
+    except ValueError:
+        number = -1.0
+    if not name or number < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} must be NAME=AMOUNT, for example gpu=2")
+    return name, number
+
+
+def _log_to_stderr(log_format: str) -> None:
+    handler = logging.StreamHandler()
+    if log_format == "json":
+        handler.setFormatter(_JsonLines())
+    else:
+        formatter = logging.Formatter("%(asctime)s %(levelname)-7s %(message)s")
+        formatter.converter = time.localtime
+        handler.setFormatter(formatter)
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    # RQ tells of every subscription.
+    logging.getLogger("rq.worker").setLevel(logging.WARNING)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

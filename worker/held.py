@@ -1,0 +1,166 @@
+"""One replica as its supervisor holds it: the process, what it was sent, and where it stands.
+
+It keeps no policy: when a replica is started, published, restarted or stopped is the supervisor's to
+decide. What it guards is that nobody waits for a process that has ended: `unless_ended` gives up at
+once, with the reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import time
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from modules.errors import ServeFailed
+from orchestrator.states import ReplicaState
+
+from .assignment import Assignment, TaskLost, how_it_ended
+from .output import Output
+
+if TYPE_CHECKING:
+    from modules.hosting import Child
+    from orchestrator.plan import Service
+
+    from .generations import Generation
+
+T = TypeVar("T")
+
+
+class HeldReplica:
+    """One running copy of a served module; it keeps its id when its process is replaced."""
+
+    def __init__(self, generation: Generation, service: Service) -> None:
+        """Give it an id; no process yet."""
+        loop = asyncio.get_running_loop()
+        self.id = secrets.token_hex(8)
+        self.generation = generation
+        self.service = service
+        self.state = ReplicaState.STARTING
+        self.since = time.time()
+        self.url = ""
+        self.token = ""
+        self.address: tuple[str, int] = ("", 0)
+        self.child: Child | None = None
+        self.seen = 0
+        self.heard_at = 0.0
+        self.verdict: str | None = None
+        self.waits_for: str | None = None
+        self.is_over = False
+        self.output = Output()
+        self.task: Assignment | None = None
+        self.is_published = False
+        self.is_void = False
+        self.stop_asked = asyncio.Event()
+        self.loaded: asyncio.Future[None] = loop.create_future()
+        # Nobody may be waiting any more when a start fails.
+        self.loaded.add_done_callback(_look_at)
+        self._waitstatus: int | None = None
+        self._loop = loop
+        self._ready: asyncio.Future[None] = loop.create_future()
+        self._applied: asyncio.Future[None] = loop.create_future()
+        self.ended: asyncio.Future[str] = loop.create_future()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was told to end."""
+        return self.stop_asked.is_set()
+
+    def attach(self, child: Child, token: str, address: tuple[str, int]) -> None:
+        """Take over a new process, which answers at `address` under `token`."""
+        host, port = address
+        self.child, self.token, self.address = child, token, address
+        self.since = time.time()
+        self._waitstatus = None
+        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        # What it starts with is in its spec.
+        self.seen = len(self.generation.log)
+        self.verdict = None
+        self.heard_at = self._loop.time()
+        self._ready = self._loop.create_future()
+        self._ready.add_done_callback(_look_at)
+        self.ended = self._loop.create_future()
+        child.on_message = lambda _, message: self._hear(message)
+        child.on_output = lambda _, fd, data: self._print(fd, data)
+        child.on_exit = lambda ended, status: self._end(ended, status)
+
+    def send_states(self) -> None:
+        """Send the states that it hasn't seen; `applied` tells when it has them."""
+        assert self.child is not None
+        log = self.generation.log
+        states, self.seen = log[self.seen :], len(log)
+        self._applied = self._loop.create_future()
+        self.child.send({"op": "states", "states": states})
+
+    async def until_ready(self) -> None:
+        """Return when it has loaded and listens; raises ServeFailed with what its process said."""
+        await self.unless_ended(self._ready)
+
+    async def until_applied(self) -> None:
+        """Return when it has the states that it was sent last."""
+        await self.unless_ended(self._applied)
+
+    async def unless_ended(self, awaitable: Awaitable[T]) -> T:
+        """Wait for it, but no longer than the process lives: ServeFailed says how it ended."""
+        waited = asyncio.ensure_future(awaitable)
+        both: set[asyncio.Future[Any]] = {waited, self.ended}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        if waited.done():
+            return waited.result()
+        waited.cancel()
+        raise self._end_as_error()
+
+    def failure(self, reason: str) -> ServeFailed:
+        """Return the error that says why it can't be served."""
+        return ServeFailed(self.service.path, reason)
+
+    def kill(self, verdict: str | None = None) -> None:
+        """End its process at once; `verdict` is then the reason of its end."""
+        if verdict is not None and self.verdict is None:
+            self.verdict = verdict
+        if self.child is not None and not self.ended.done():
+            self.child.kill()
+
+    def _end_as_error(self) -> Exception:
+        # What a signal ended, unless it was ours, says nothing about the module: it is a loss.
+        if self.verdict is None and self._waitstatus is not None:
+            if os.WIFSIGNALED(self._waitstatus):
+                return TaskLost(self.ended.result())
+        return self.failure(self.ended.result())
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        self.heard_at = self._loop.time()
+        match message.get("event"):
+            case "ready" if not self._ready.done():
+                self._ready.set_result(None)
+            case "failed" if not self._ready.done():
+                self._ready.set_exception(UserFailure(message.get("error") or {}))
+            case "states_applied" if not self._applied.done():
+                self._applied.set_result(None)
+
+    def _print(self, fd: int, data: bytes) -> None:
+        # While a task brings it up, what it prints is that task's output.
+        output = self.output if self.task is None else self.task.output
+        output.feed(fd, data)
+
+    def _end(self, child: Child, waitstatus: int | None) -> None:
+        self.generation.children.discard(child)
+        self._waitstatus = waitstatus
+        if not self.ended.done():
+            self.ended.set_result(self.verdict or how_it_ended(waitstatus))
+
+
+class UserFailure(Exception):
+    """What the user's code raised while a replica loaded: type, message, traceback."""
+
+    def __init__(self, error: dict[str, str]) -> None:
+        super().__init__(f"{error.get('type', 'error')}: {error.get('message', '')}")
+        self.error = error
+
+
+def _look_at(done: asyncio.Future[None]) -> None:
+    """Take note of an error, so that the loop doesn't report it as never looked at."""
+    if not done.cancelled():
+        done.exception()

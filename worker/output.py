@@ -1,0 +1,67 @@
+"""What one task or replica printed: decoded, cut into what is stored next, and its last lines.
+
+Pieces of both streams keep the order in which they were read. The size of what waits to be stored
+is bounded: a task that prints faster than Redis takes it loses the middle, never the end, and the
+gap says how much is missing.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections import deque
+
+TAIL_LINES = 20
+_PENDING_CHARACTERS = 1 << 20
+_TAIL_CHARACTERS = 16 << 10
+_LINE_CHARACTERS = 500
+
+
+class Output:
+    """The output of one task or replica, as (descriptor, text) pieces."""
+
+    def __init__(self) -> None:
+        """Begin with nothing written."""
+        decoder = codecs.getincrementaldecoder("utf-8")
+        self._decoders = {1: decoder("replace"), 2: decoder("replace")}
+        self._pending: deque[tuple[int, str]] = deque()
+        self._size = 0
+        self._dropped = 0
+        self._tail = ""
+
+    def feed(self, fd: int, data: bytes) -> None:
+        """Take what was read from descriptor 1 or 2."""
+        if text := self._decoders[fd].decode(data):
+            self.add(fd, text)
+
+    def add(self, fd: int, text: str) -> None:
+        """Take text that is already decoded."""
+        self._tail = (self._tail + text)[-_TAIL_CHARACTERS:]
+        self._pending.append((fd, text))
+        self._size += len(text)
+        while self._size > _PENDING_CHARACTERS and len(self._pending) > 1:
+            lost = len(self._pending.popleft()[1])
+            self._size -= lost
+            self._dropped += lost
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether something hasn't been taken yet."""
+        return bool(self._pending)
+
+    def take(self) -> list[tuple[int, str]]:
+        """Return what came since the last `take`, neighbours of one stream joined."""
+        pieces: list[tuple[int, str]] = []
+        if self._dropped:
+            pieces.append((2, f"[{self._dropped} characters were printed too fast to be kept]\n"))
+        for fd, text in self._pending:
+            if pieces and pieces[-1][0] == fd:
+                pieces[-1] = (fd, pieces[-1][1] + text)
+            else:
+                pieces.append((fd, text))
+        self._pending.clear()
+        self._size = self._dropped = 0
+        return pieces
+
+    def tail(self) -> list[str]:
+        """Return the last 20 lines of all that was printed."""
+        return [line[:_LINE_CHARACTERS] for line in self._tail.splitlines()[-TAIL_LINES:]]

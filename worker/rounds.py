@@ -1,0 +1,60 @@
+"""The thread in which an agent does the controller's rounds, once a second.
+
+Every agent offers itself; the leader lease in the store decides who acts. A round that fails, because
+Redis is away or one generation can't be read, is told once and tried again: the rounds are
+level-triggered, so one that is missed is only a delay.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from orchestrator.controller import Controller
+
+if TYPE_CHECKING:
+    from orchestrator.store import Store
+    from orchestrator.transport import Signer
+
+logger = logging.getLogger(__name__)
+
+ROUND_S = 1.0
+
+
+class Rounds:
+    """Does the rounds for the agent `agent_id`; `lease_s` is the leader's lease in seconds."""
+
+    def __init__(self, store: Store, signer: Signer, agent_id: str, lease_s: float) -> None:
+        """Start nothing yet."""
+        self._store, self._signer, self._lease_s = store, signer, lease_s
+        self._stop = threading.Event()
+        self._is_failing = False
+        self._thread = threading.Thread(target=self._run, name="rootward-rounds", daemon=True)
+        self.rename(agent_id)
+
+    def start(self) -> None:
+        """Begin with a round."""
+        self._thread.start()
+
+    def rename(self, agent_id: str) -> None:
+        """Go on as another incarnation, which leads nothing yet."""
+        self._controller = Controller(self._store, self._signer, agent_id, self._lease_s)
+
+    def stop(self) -> None:
+        """Stop; returns at once, a round that is under way ends by itself."""
+        self._stop.set()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._controller.run_once(time.time())
+                self._is_failing = False
+            except Exception as error:
+                if not self._is_failing and not self._stop.is_set():
+                    logger.warning(
+                        "the controller's round failed: %s", error, extra={"event": "round.failed"}
+                    )
+                self._is_failing = True
+            self._stop.wait(ROUND_S)

@@ -1,0 +1,382 @@
+"""One agent at work: from joining a store to leaving it, on one event loop.
+
+It puts the parts together and passes on what they tell each other: claims to the runner, outcomes to
+the pump, commands to the supervisor, changes of the registry to the processes that call. It owns the
+order of arriving, draining and leaving, and what follows when the lease or the store's data are lost.
+The parts own their work; user code runs in none of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+from orchestrator.registry import RegistryMirror
+
+from .assignment import Assignment, Error
+from .bell import Bell
+from .engine import Engine
+from .generations import Generations
+from .keeper import Keeper, Standing
+from .link import Link
+from .pump import Pump, Want
+from .registrar import Registrar
+from .resources import Resources
+from .rounds import Rounds
+from .runner import Runner
+from .slots import Slots
+from .supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from orchestrator.records import Claim
+    from orchestrator.settings import Settings
+    from orchestrator.store import Store
+    from orchestrator.transport import Signer
+
+    from .identity import Identity
+
+P = ParamSpec("P")
+
+logger = logging.getLogger(__name__)
+
+TICK_S = 0.25
+BEAT_S = 1.0
+DRAIN_GRACE_S = 10.0
+_STARTS = 16
+_OWN_LIMIT = 16
+_GOODBYE_S = 2.0
+_SHORTEST_RQ_TTL_S = 30
+
+
+class Shift:
+    """What runs while an agent is joined; made and used on its loop only."""
+
+    def __init__(
+        self, identity: Identity, settings: Settings, store: Store, signer: Signer, *, burst: bool
+    ) -> None:
+        """Put the parts together; nothing is started or registered yet."""
+        self._loop = loop = asyncio.get_running_loop()
+        self._identity, self._settings = identity, settings
+        self._store, self._signer = store, signer
+        self._burst = burst
+        self.agent_id = agent_id = identity.new_id()
+        self.stop_asked = asyncio.Event()
+        self.joined = asyncio.Event()
+        self._work: dict[Assignment, asyncio.Task[None]] = {}
+        self._chores: set[asyncio.Task[None]] = set()
+        self._is_open, self._is_suspended, self._is_leaving = True, False, False
+        self._special: Sequence[str] = ()
+        self._link = Link(loop)
+        self._mirror = RegistryMirror(store, signer)
+        self._resources = Resources(settings.prefix, identity.resources)
+        self._generations = Generations(store, signer, self._link, self._mirror)
+        self._slots = Slots(identity.slots, settings.state_limit)
+        self._registrar = Registrar(
+            store, signer, self._link, agent_id=agent_id, worker=identity.name
+        )
+        self._supervisor = Supervisor(
+            self._registrar, signer, self._resources, host=settings.host
+        )
+        self._pump = Pump(store, self._link, agent_id, self)
+        self._runner = Runner(
+            self._generations, self._slots, self._supervisor, self._pump.kick
+        )
+        self._bell = Bell(store, agent_id, self._from_thread(self._rung))
+        self._rounds = Rounds(store, signer, agent_id, settings.lease_seconds)
+        self._keeper: Keeper | None = None
+        self._engine = Engine(
+            store.clients.blocking,
+            name=identity.name,
+            queues=identity.plain,
+            ttl_s=max(_SHORTEST_RQ_TTL_S, round(3 * settings.lease_seconds)),
+            on_stop_job=self._from_thread(self._stop_job),
+            on_shutdown=self._from_thread(self.stop_asked.set),
+        )
+
+    async def work(self, drain_s: Callable[[], float]) -> None:
+        """Arrive, work until `stop_asked`, drain for at most `drain_s()` seconds, leave."""
+        try:
+            await self._arrive()
+            await self.stop_asked.wait()
+            await self._drain(drain_s())
+        finally:
+            await self._leave()
+
+    def quiet(self) -> None:
+        """Take no more tasks; what runs goes on, replicas stay."""
+        if self._is_open:
+            self._is_open = False
+            self._chore(self._tell_state())
+
+    # What the pump asks and tells.
+
+    def wants(self) -> Sequence[Want]:
+        """Say what may be claimed now: never more than can start."""
+        if not self._is_open or self._is_suspended:
+            return ()
+        own = self._identity.own_queue(self.agent_id)
+        in_slots = sum(each.needs_slot for each in self._work)
+        starting = len(self._work) - in_slots
+        room = min(self._identity.slots - in_slots, _STARTS - starting)
+        wants = []
+        if self._supervisor.is_adoptable:
+            wants.append(Want(queues=(own,), limit=_OWN_LIMIT))
+        if room > 0 and (special := self._resources.servable(self._special)):
+            # One at a time, as the next may no longer fit; looked for again at the next ring.
+            wants.append(Want(queues=special, limit=1))
+            room -= 1
+        if room > 0:
+            wants.append(Want(queues=(own, *self._identity.plain), limit=room))
+        return wants
+
+    def offsets(self) -> Mapping[str, int]:
+        """Say how much of each state log is here."""
+        return self._generations.offsets()
+
+    def take(self, claim: Claim) -> None:
+        """Begin a claimed task."""
+        assignment = Assignment(claim=claim, needs_slot=claim.kind != "prepare")
+        self._resources.hold(assignment, self._resources.needs(claim.queue) or {})
+        self._work[assignment] = asyncio.create_task(self._do(assignment), name=claim.task)
+
+    def fenced(self) -> None:
+        """Take that our lease had ended."""
+        self._stand(Standing.FENCED)
+
+    # The work itself.
+
+    async def _do(self, assignment: Assignment) -> None:
+        claim = assignment.claim
+        outcome = await self._runner.run(assignment)
+        try:
+            if self._is_leaving:
+                # Leaving hands back what was running, and counts it as no loss.
+                return
+            if outcome is None:
+                await self._runner.flush(assignment)
+                back = self._store.hand_back
+                await self._link.insist(
+                    lambda: back(claim.job_id, claim.token, count_attempt=True)
+                )
+        except Exception:
+            logger.exception("handing back %s", claim.task, extra={"event": "task.stuck"})
+        finally:
+            del self._work[assignment]
+            self._resources.release(assignment)
+        if outcome is not None and not self._is_leaving:
+            self._pump.finish(assignment.finish(outcome, self._signer))
+        else:
+            self._pump.kick()
+
+    def _stop_job(self, job_id: str) -> None:
+        message = "stopped by hand (RQ's stop-job)"
+        self._end_job(job_id, {"type": "Stopped", "message": message})
+
+    def _end_job(self, job_id: str, error: Error) -> None:
+        for assignment in list(self._work):
+            if assignment.claim.job_id == job_id:
+                self._runner.end(assignment, error)
+
+    def _obey(self, command: Mapping[str, Any]) -> None:
+        match command.get("op"):
+            case "stop_replica":
+                replica, grace = str(command["replica"]), float(command.get("grace", 0.0))
+                self._chore(self._supervisor.stop(replica, grace))
+            case "cancel_job":
+                reason = str(command.get("reason") or "cancelled")
+                self._end_job(str(command["job"]), {"type": "Cancelled", "message": reason})
+            case "drop_generation":
+                self._generations.drop((str(command["name"]), int(command["generation"])))
+            case other:
+                logger.warning("no such command: %r", other, extra={"event": "command.refused"})
+
+    # What the threads tell.
+
+    def _rung(self, released: bool, commands: Sequence[Mapping[str, Any]]) -> None:
+        for command in commands:
+            self._obey(command)
+        if released:
+            self._pump.kick()
+            if self._identity.resources:
+                self._chore(self._look_for_special())
+
+    def _stand(self, standing: Standing) -> None:
+        match standing:
+            case Standing.UNHEARD:
+                self._supervisor.end_exclusive()
+            case Standing.EMPTIED:
+                self._chore(self._rejoin())
+            case Standing.FENCED:
+                self._chore(self._start_anew(self.agent_id))
+            case Standing.HELD:
+                logger.info("the lease holds again", extra={"event": "lease.held"})
+
+    async def _rejoin(self) -> None:
+        """Join a store that has lost its data, and tell it again what runs here."""
+        logger.warning(
+            "the store has lost its data: joining again", extra={"event": "store.emptied"}
+        )
+        await self._join()
+        await self._supervisor.republish()
+        self._pump.kick()
+
+    async def _start_anew(self, lost_id: str) -> None:
+        """Give up all that was held under a lease that has ended; join as another incarnation."""
+        if self.agent_id != lost_id:
+            return
+        logger.warning("the lease had ended: starting anew", extra={"event": "agent.fenced"})
+        self.agent_id = self._identity.new_id()
+        self._pump.forget()
+        self._supervisor.void_all()
+        self._slots.kill_all()
+        self._pump.agent_id = self._registrar.agent_id = self.agent_id
+        self._bell.rename(self.agent_id)
+        self._rounds.rename(self.agent_id)
+        await self._join()
+        self._pump.kick()
+
+    async def _join(self) -> None:
+        info = self._identity.info(self.agent_id, "running" if self._is_open else "quiet")
+        lease_s = self._settings.lease_seconds
+        joined = await self._link.insist(self._store.join, info, round(lease_s * 1000))
+        if self._keeper is None:
+            self._keeper = Keeper(
+                self._store,
+                self.agent_id,
+                joined.store_id,
+                lease_s,
+                self._from_thread(self._stand),
+            )
+            self._keeper.start()
+        else:
+            self._keeper.rejoined(self.agent_id, joined.store_id)
+        await self._link.insist(self._engine.register_birth)
+
+    # Arriving, ticking, leaving.
+
+    async def _arrive(self) -> None:
+        self._generations.warm()
+        self._mirror.on_change(self._from_thread(self._routes_changed))
+        await self._join()
+        self._bell.start()
+        self._rounds.start()
+        self._chore(self._tick())
+        self.joined.set()
+        logger.info(
+            "worker %s takes tasks in %d slots",
+            self._identity.name,
+            self._identity.slots,
+            extra={"event": "agent.joined"},
+        )
+
+    async def _tick(self) -> None:
+        beat_at = self._loop.time()
+        while True:
+            for assignment in list(self._work):
+                await self._runner.flush(assignment)
+            await self._supervisor.print_all()
+            if self._loop.time() >= beat_at:
+                beat_at = self._loop.time() + BEAT_S
+                await self._beat()
+            if self._burst and self._pump.is_dry and self._pump.is_quiet and not self._work:
+                self.stop_asked.set()
+            await asyncio.sleep(TICK_S)
+
+    async def _beat(self) -> None:
+        self._generations.drop_idle(time.monotonic())
+        try:
+            beat = self._engine.beat
+            is_busy = bool(self._work)
+            was, self._is_suspended = (
+                self._is_suspended,
+                await self._link.once(lambda: beat(is_busy=is_busy)),
+            )
+        except Exception as error:
+            logger.debug("no beat: %s", error, extra={"event": "beat.missed"})
+            return
+        if was and not self._is_suspended:
+            self._pump.kick()
+        if self._identity.resources:
+            await self._look_for_special()
+
+    async def _look_for_special(self) -> None:
+        """Find the queues of tasks that need what this worker offers."""
+        client, keys = self._store.clients.scripts, self._store.keys
+        start = keys.queue("")
+        found = await self._link.insist(client.smembers, f"{keys.rq}:queues")
+        names = [os.fsdecode(key).removeprefix(start) for key in found]
+        fitting = [name for name in names if self._resources.needs(name)]
+        queued = await self._link.insist(self._store.queued, fitting) if fitting else {}
+        self._special = [name for name, length in queued.items() if length]
+        if self._special:
+            self._pump.kick()
+
+    async def _drain(self, limit_s: float) -> None:
+        """Take no more, let tasks end, then let replicas finish their calls."""
+        self.quiet()
+        deadline = self._loop.time() + limit_s
+        if self._work:
+            logger.info("waiting for %d tasks", len(self._work), extra={"event": "agent.draining"})
+            await asyncio.wait(set(self._work.values()), timeout=limit_s)
+        self._is_leaving = True
+        self._slots.kill_all()
+        left_s = max(0.0, deadline - self._loop.time())
+        await self._supervisor.stop_all(min(DRAIN_GRACE_S, left_s))
+        while not self._pump.is_quiet and self._loop.time() < deadline:
+            await asyncio.sleep(TICK_S / 10)
+
+    async def _leave(self) -> None:
+        """End all processes and give up the lease; what Redis can't be told now, it finds out."""
+        self._is_leaving = True
+        if self._keeper is not None:
+            self._keeper.stop()
+        self._bell.stop()
+        self._rounds.stop()
+        await self._generations.close(_GOODBYE_S)
+        try:
+            async with asyncio.timeout(_GOODBYE_S):
+                if self.joined.is_set():
+                    await self._link.once(self._store.leave, self.agent_id)
+                    await self._link.once(self._engine.retire)
+        except Exception as error:
+            logger.warning("left without a word: %s", error, extra={"event": "agent.left"})
+        for task in [*self._chores, *self._work.values()]:
+            task.cancel()
+        await asyncio.gather(*self._chores, *self._work.values(), return_exceptions=True)
+        self._link.close()
+        self._mirror.close()
+
+    async def _tell_state(self) -> None:
+        info = self._identity.info(self.agent_id, "quiet")
+        lease_ms = round(self._settings.lease_seconds * 1000)
+        await self._link.insist(self._store.join, info, lease_ms)
+
+    def _routes_changed(self, name: str, generation: int | None) -> None:
+        self._chore(self._generations.refresh((name, generation)))
+
+    def _chore(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it beside everything else; what it raises is told in the log."""
+        task = asyncio.create_task(work)
+        self._chores.add(task)
+        task.add_done_callback(self._chore_done)
+
+    def _chore_done(self, task: asyncio.Task[None]) -> None:
+        self._chores.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("a chore failed", exc_info=error, extra={"event": "agent.chore"})
+
+    def _from_thread(self, function: Callable[P, None]) -> Callable[P, None]:
+        """Return the function as other threads may call it: it runs on the loop."""
+
+        def call(*args: P.args, **kwargs: P.kwargs) -> None:
+            try:
+                self._loop.call_soon_threadsafe(lambda: function(*args, **kwargs))
+            except RuntimeError:
+                # The loop is closed: there is nobody left to be told.
+                return
+
+        return call

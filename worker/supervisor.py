@@ -1,0 +1,336 @@
+"""The supervisor: starts replicas, publishes them, restarts what dies, and takes them away again.
+
+Each replica has one coroutine that tells its whole life. A first start that fails ends it, and fails
+whoever asked. A published one that dies is withdrawn within milliseconds and restarted in place, with
+growing pauses; after some failures in a row it is given up, so that another worker can try. One
+that doesn't answer is first withdrawn and then killed. Nothing here decides how many there should be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import secrets
+import socket
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from modules.hosting import ReplicaSpec, listen
+from orchestrator.states import ReplicaState, TaskState
+
+from .assignment import Assignment, Outcome
+from .held import HeldReplica
+from .probe import probe
+
+if TYPE_CHECKING:
+    from modules.hosting import Template
+    from orchestrator.transport import Signer
+
+    from .generations import Generation
+    from .registrar import Registrar
+    from .resources import Resources
+
+logger = logging.getLogger(__name__)
+
+FIRST_BACKOFF_S = 0.2
+LONGEST_BACKOFF_S = 30.0
+GIVE_UP_AFTER = 6
+STEADY_S = 30.0
+PING_S = 0.5
+UNREADY_AFTER_S = 3.0
+KILL_AFTER_S = 10.0
+_DRAIN_MARGIN_S = 2.0
+_PROBE_PAUSE_S = 0.05
+_BIND_PAUSE_S = 0.1
+
+
+class Supervisor:
+    """All replicas of one agent."""
+
+    def __init__(
+        self, registrar: Registrar, signer: Signer, resources: Resources, *, host: str
+    ) -> None:
+        """Start nothing; replicas listen on `host`."""
+        self._registrar = registrar
+        self._signer = signer
+        self._resources = resources
+        self._host = host
+        self._held: dict[str, HeldReplica] = {}
+        self._lives: dict[str, asyncio.Task[None]] = {}
+
+    @property
+    def is_adoptable(self) -> bool:
+        """Whether a prepared replica waits for its deploy, which comes by the agent's own queue."""
+        return any(not (held.is_published or held.is_over) for held in self.held)
+
+    @property
+    def held(self) -> tuple[HeldReplica, ...]:
+        """All replicas, in whatever state."""
+        return tuple(self._held.values())
+
+    async def prepare(self, assignment: Assignment, generation: Generation) -> Outcome:
+        """Start a replica that a later deploy adopts; done when it has loaded."""
+        held = await self._hold(assignment, generation)
+        with self._bringing_up(held, assignment):
+            await asyncio.shield(held.loaded)
+        return Outcome(state=TaskState.SUCCEEDED)
+
+    async def deploy(self, assignment: Assignment, generation: Generation) -> Outcome:
+        """Publish the prepared replica, else a new one; done when it answers and is registered.
+
+        Raises ServeFailed, UserFailure or LoadFailed when it can't be.
+        """
+        held = await self._hold(assignment, generation)
+        held.is_published = True
+        with self._bringing_up(held, assignment):
+            try:
+                await asyncio.shield(held.loaded)
+                await self._publish(held)
+            except BaseException as error:
+                # Nobody else would ever end it: it belongs to this task alone.
+                held.is_published = False
+                self._end(held, str(error) or "its deploy was ended")
+                raise
+        return Outcome(state=TaskState.SUCCEEDED)
+
+    def cancel(self, assignment: Assignment, reason: str) -> None:
+        """End the replica that this task is bringing up."""
+        for held in self.held:
+            if held.task is assignment:
+                self._end(held, reason)
+
+    async def stop(self, replica_id: str, grace_s: float) -> None:
+        """Withdraw a replica, let it finish its calls for at most `grace_s`, and end it."""
+        held = self._held.get(replica_id)
+        if held is None:
+            return
+        if not held.is_stopping:
+            held.stop_asked.set()
+            if held.loaded.done() and held.child is not None and not held.ended.done():
+                await self._registrar.put(held, ReplicaState.DRAINING)
+                held.child.send({"op": "drain", "grace": grace_s})
+                await asyncio.wait({held.ended}, timeout=grace_s + _DRAIN_MARGIN_S)
+            held.kill()
+        await self._lived(held)
+
+    async def stop_all(self, grace_s: float) -> None:
+        """Stop every replica at the same time."""
+        await asyncio.gather(*(self.stop(replica_id, grace_s) for replica_id in list(self._held)))
+
+    def void_all(self) -> None:
+        """End everything at once and speak of it no more: the lease it stood under is gone."""
+        for held in self.held:
+            held.is_void = True
+            self._end(held, "its worker's lease had ended")
+
+    def end_exclusive(self) -> None:
+        """End what must not run beside a successor, as the lease can't be renewed."""
+        for held in self.held:
+            if held.service.exclusive:
+                self._end(held, "its lease could not be renewed in time")
+
+    async def republish(self) -> None:
+        """Register everything again: the store has lost it."""
+        for held in self.held:
+            await self._registrar.put(held, held.state, restore=True)
+
+    async def print_all(self) -> None:
+        """Store what replicas have printed."""
+        for held in self.held:
+            if held.output.is_waiting:
+                await self._registrar.print(held)
+
+    @contextlib.contextmanager
+    def _bringing_up(self, held: HeldReplica, assignment: Assignment) -> Iterator[None]:
+        # A deploy that comes while the prepare still waits takes the output over.
+        held.task = assignment
+        try:
+            yield
+        finally:
+            if held.task is assignment:
+                held.task = None
+
+    async def _hold(self, assignment: Assignment, generation: Generation) -> HeldReplica:
+        """Return the replica that was prepared for it, else a new one that is being started."""
+        service = await generation.service(assignment.claim.path or "")
+        for held in self.held:
+            if held.generation is generation and held.service.path == service.path:
+                if not (held.is_published or held.is_stopping or held.is_over):
+                    self._resources.release(assignment)
+                    return held
+        held = HeldReplica(generation, service)
+        held.task = assignment
+        self._resources.release(assignment)
+        self._resources.hold(held, service.resources)
+        self._held[held.id] = held
+        generation.uses += 1
+        self._lives[held.id] = asyncio.create_task(self._live(held), name=f"life of {held.id}")
+        return held
+
+    async def _live(self, held: HeldReplica) -> None:
+        """Tell the life of a replica from its registration to its end."""
+        try:
+            if not await self._registrar.put(held, ReplicaState.STARTING):
+                raise held.failure("its generation has ended")
+            reason = await self._run(held)
+        except Exception as error:
+            reason = held.verdict or str(error)
+            if not held.loaded.done():
+                held.loaded.set_exception(error)
+        held.is_over = True
+        held.kill()
+        if held.child is not None:
+            await asyncio.wait({held.ended}, timeout=_DRAIN_MARGIN_S)
+        try:
+            await self._registrar.drop(held, reason)
+        finally:
+            del self._held[held.id], self._lives[held.id]
+            self._resources.release(held)
+            held.generation.uses -= 1
+            held.generation.used_at = time.monotonic()
+
+    async def _run(self, held: HeldReplica) -> str:
+        """Run it, again and again once it is published; return why it isn't any more."""
+        failures = 0
+        loop = asyncio.get_running_loop()
+        while True:
+            started = loop.time()
+            reason = await self._run_process(held)
+            if held.is_stopping or not held.is_published:
+                return held.verdict or reason
+            failures = 1 if loop.time() - started > STEADY_S else failures + 1
+            logger.warning(
+                "replica of %s: %s", held.service.path, reason, extra={"event": "replica.unready"}
+            )
+            if failures >= GIVE_UP_AFTER:
+                return f"given up after {failures} failures in a row: {reason}"
+            await self._registrar.put(held, ReplicaState.UNREADY, reason)
+            pause = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** (failures - 1))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(held.stop_asked.wait(), pause)
+                return "it was stopped"
+
+    async def _run_process(self, held: HeldReplica) -> str:
+        """Run one process from its fork to its end; return how it ended."""
+        again = held.loaded.done()
+        try:
+            await self._start(held)
+            if again:
+                await self._publish(held)
+        except Exception as error:
+            held.kill()
+            if not again:
+                raise
+            return str(error)
+        if not held.loaded.done():
+            held.loaded.set_result(None)
+        watcher = asyncio.create_task(self._watch(held))
+        try:
+            return await asyncio.shield(held.ended)
+        finally:
+            watcher.cancel()
+
+    async def _start(self, held: HeldReplica) -> None:
+        """Start one process; return when it has loaded and listens."""
+        limit_s = held.service.startup_timeout
+        try:
+            async with asyncio.timeout(limit_s):
+                output = held.output if held.task is None else held.task.output
+                template = await held.generation.template(output)
+                with await self._listen(held) as listener:
+                    self._fork(held, template, listener)
+                await held.until_ready()
+        except TimeoutError:
+            why = held.waits_for or f"it was not ready within its startup_timeout of {limit_s:g} s"
+            held.kill(why)
+            raise held.failure(why) from None
+        if held.is_stopping:
+            raise held.failure("it was stopped while it started")
+
+    def _fork(self, held: HeldReplica, template: Template, listener: socket.socket) -> None:
+        if held.is_stopping:
+            raise held.failure("it was stopped before it started")
+        service, generation = held.service, held.generation
+        spec = ReplicaSpec(
+            path=service.path,
+            host=self._host,
+            token=secrets.token_hex(16),
+            call_key=self._signer.call_key(generation.name),
+            call_token=self._signer.call_token(generation.name),
+            startup_timeout=service.startup_timeout,
+            env=service.env,
+            states=tuple(generation.log),
+            table=generation.table,
+        )
+        child = template.replica(held.id, spec, listener)
+        held.attach(child, spec.token, listener.getsockname()[:2])
+        generation.greet(child)
+
+    async def _publish(self, held: HeldReplica) -> None:
+        """Bring it up to date, ask it whether it is ready, and register it."""
+        held.send_states()
+        await held.until_applied()
+        deadline = asyncio.get_running_loop().time() + held.service.startup_timeout
+        while not (answer := await held.unless_ended(probe(*held.address, held.token))).is_ready:
+            if asyncio.get_running_loop().time() > deadline:
+                raise held.failure(f"GET /readyz: {answer.detail}")
+            await asyncio.sleep(_PROBE_PAUSE_S)
+        if held.is_stopping or not await self._registrar.put(held, ReplicaState.READY):
+            raise held.failure("its generation has ended")
+
+    async def _watch(self, held: HeldReplica) -> None:
+        """Ping it until it ends; withdraw it when it is silent, kill it when it stays so."""
+        loop = asyncio.get_running_loop()
+        number = 0
+        while True:
+            number += 1
+            assert held.child is not None
+            held.child.send({"op": "ping", "n": number})
+            due = loop.time() + PING_S
+            await asyncio.sleep(PING_S)
+            if loop.time() - due > PING_S:
+                # It was this process that slept: nobody else is judged by that time.
+                held.heard_at = loop.time()
+            silent = loop.time() - held.heard_at
+            if silent > KILL_AFTER_S:
+                held.kill(f"it did not answer for {KILL_AFTER_S:g} s and was killed")
+            elif silent > UNREADY_AFTER_S and held.state is ReplicaState.READY:
+                reason = f"no answer for {UNREADY_AFTER_S:g} s"
+                await self._registrar.put(held, ReplicaState.UNREADY, reason)
+            elif silent <= UNREADY_AFTER_S and held.state is ReplicaState.UNREADY:
+                await self._bring_back(held)
+
+    async def _bring_back(self, held: HeldReplica) -> None:
+        """Publish a replica again that was silent and answers now."""
+        answer = await probe(*held.address, held.token)
+        if answer.is_ready and not held.is_stopping:
+            await self._registrar.put(held, ReplicaState.READY)
+
+    async def _listen(self, held: HeldReplica) -> socket.socket:
+        """Bind; a fixed port may still be held by the replica that this one replaces."""
+        port = held.service.port
+        while True:
+            try:
+                listener = listen(self._host, port)
+            except OSError as error:
+                if port is None or error.errno != errno.EADDRINUSE:
+                    raise held.failure(f"it can't listen: {error.strerror}") from error
+                held.waits_for = f"port {port} of {self._host} is taken by another program"
+                await asyncio.sleep(_BIND_PAUSE_S)
+            else:
+                held.waits_for = None
+                return listener
+
+    def _end(self, held: HeldReplica, reason: str) -> None:
+        held.stop_asked.set()
+        held.kill(reason)
+        if not held.loaded.done():
+            held.loaded.set_exception(held.failure(reason))
+
+    async def _lived(self, held: HeldReplica) -> None:
+        life = self._lives.get(held.id)
+        if life is not None:
+            await asyncio.wait({life})
