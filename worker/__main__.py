@@ -1,8 +1,8 @@
 """The worker process: `python -P -m worker --slots 4`.
 
 `rootward worker` and `rootward up` become or start exactly this. The first SIGTERM or SIGINT
-drains, the second ends at once. It exits with 0 when it has drained, 1 when it was ended at once, 2
-for wrong usage or a missing secret, 3 when Redis isn't given or isn't reached. What an option
+drains, the second ends at once. It exits with 0 when it has drained, 1 when it was ended at once,
+2 for wrong usage or a missing secret, 3 when Redis isn't given or isn't reached. What an option
 doesn't say comes from the environment, which the settings alone read.
 """
 

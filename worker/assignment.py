@@ -1,9 +1,9 @@
 """One claimed job on its way through this agent: its claim, its output, how it ended.
 
 An Assignment is made of a claim once its signature holds, and ends as exactly one Finish, or is
-handed back. What runs it (a slot, a replica being deployed) feeds its output and returns an Outcome;
-the agent sends it. Errors are made here, so that each carries its type, message, traceback and the
-last lines that this very task printed.
+handed back. What runs it (a slot, a replica being deployed) feeds its output and returns an
+Outcome; the agent sends it. Errors are made here, so that each carries its type, message,
+traceback and the last lines that this very task printed.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class TaskLost(Exception):
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Assignment:
-    """One attempt of a task; `needs_slot` is false for what the supervisor does;
-    `ended_by` is the error that it is to fail with, once
-    it was told to end.
+    """One attempt of a task; `needs_slot` is false for what the supervisor does.
+
+    `ended_by` is the error that it is to fail with, once it was told to end.
     """
 
     claim: Claim

@@ -1,8 +1,8 @@
 """The thread that waits: blocking reads of the bell and of the agent's own inbox.
 
-Nothing is taken by these reads, so one that is lost or doubled costs nothing: only a claim takes a
-job. After a ring the thread rests for a moment, so that a burst of releases wakes the loop once and
-not once for each. When Redis is away it waits and reads on where it was.
+Nothing is taken by these reads, so one that is lost or doubled costs nothing: only a claim takes
+a job. After a ring the thread rests for a moment, so that a burst of releases wakes the loop once
+and not once for each. When Redis is away it waits and reads on where it was.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The RQ side of an agent: a real RQ worker for RQ's tools, with its own way to take jobs.
 
-`rq info`, RQ's dashboards, `rq suspend`, stop-job and the shutdown command work on it. Of RQ's own
-loop nothing is used: jobs are claimed and finished by the store, and nothing that RQ's registries
-say decides anything here. Commands arrive in RQ's pub/sub thread and are handed on as they come.
+`rq info`, RQ's dashboards, `rq suspend`, stop-job and the shutdown command work on it. Of RQ's
+own loop nothing is used: jobs are claimed and finished by the store, and nothing that RQ's
+registries say decides anything here. Commands arrive in RQ's pub/sub thread and are handed on as
+they come.
 """
 
 from __future__ import annotations
@@ -11,9 +12,8 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from redis import Redis
 from rq import worker_registration
 from rq.suspension import WORKERS_SUSPENDED
 from rq.utils import now
@@ -21,11 +21,14 @@ from rq.worker import BaseWorker, WorkerStatus
 
 from orchestrator.queue import Serializer
 
+if TYPE_CHECKING:
+    from redis import Redis
+
 logger = logging.getLogger(__name__)
 
 
 class Engine(BaseWorker):
-    """An RQ worker named as its agent is; `on_stop_job` and `on_shutdown` are called from a thread."""
+    """An RQ worker named as its agent is; commands are told from a thread of their own."""
 
     def __init__(
         self,
@@ -52,7 +55,7 @@ class Engine(BaseWorker):
         # RQ would raise the socket time-out of the whole pool to minutes.
         return connection
 
-    def _set_ip_address(self, connection: Redis) -> None:
+    def _set_ip_address(self, connection: Redis) -> None:  # noqa: ARG002  # RQ's signature
         # The connection already has a name, and its address says nothing on a unix socket.
         self.ip_address = "unknown"
 
@@ -117,7 +120,12 @@ class Engine(BaseWorker):
         else:
             logger.warning("no such command: %r", command, extra={"event": "command.refused"})
 
-    def _pubsub_exception_handler(self, exc: Exception, pubsub: Any, pubsub_thread: Any) -> None:
+    def _pubsub_exception_handler(
+        self,
+        exc: Exception,
+        pubsub: Any,  # noqa: ARG002  # RQ's signature
+        pubsub_thread: Any,  # noqa: ARG002
+    ) -> None:
         # RQ's own ends the thread at a time-out, and with it all commands.
         logger.debug("commands are away: %s", exc, extra={"event": "commands.away"})
         time.sleep(1.0)

@@ -1,9 +1,10 @@
 """The generations that this agent works for: template, plan, states and routes of each.
 
-A Generation is loaded once, from the signed tree in the store, into a template process of its own;
-its slots and replicas are forked from there. It keeps the state log as far as this agent has seen it,
-so that each child is sent only what it lacks. The agent itself never imports what is in the tree. A
-failed load fails those who asked and is tried again for the next: the cause may be mended meanwhile.
+A Generation is loaded once, from the signed tree in the store, into a template process of its
+own; its slots and replicas are forked from there. It keeps the state log as far as this agent has
+seen it, so that each child is sent only what it lacks. The agent itself never imports what is in
+the tree. A failed load fails those who asked and is tried again for the next: the cause may be
+mended meanwhile.
 """
 
 from __future__ import annotations
@@ -159,9 +160,10 @@ class Generation:
     def _ended(self, template: Template) -> None:
         self._templates.discard(template)
         loading = self._template
-        if loading is not None and loading.done() and not loading.cancelled():
-            if loading.exception() is None and loading.result()[0] is template:
-                self._template = None
+        if loading is None or not loading.done() or loading.cancelled() or loading.exception():
+            return
+        if loading.result()[0] is template:
+            self._template = None
 
     async def _read_plan(self) -> None:
         home = self._home

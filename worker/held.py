@@ -1,8 +1,8 @@
 """One replica as its supervisor holds it: the process, what it was sent, and where it stands.
 
-It keeps no policy: when a replica is started, published, restarted or stopped is the supervisor's to
-decide. What it guards is that nobody waits for a process that has ended: `unless_ended` gives up at
-once, with the reason.
+It keeps no policy: when a replica is started, published, restarted or stopped is the supervisor's
+to decide. What it guards is that nobody waits for a process that has ended: `unless_ended` gives
+up at once, with the reason.
 """
 
 from __future__ import annotations
@@ -68,6 +68,12 @@ class HeldReplica:
         """Whether it was told to end."""
         return self.stop_asked.is_set()
 
+    def awaits(self, generation: Generation, path: str) -> bool:
+        """Whether it was prepared for the module at `path` and waits for its deploy."""
+        if self.is_published or self.is_stopping or self.is_over:
+            return False
+        return self.generation is generation and self.service.path == path
+
     def attach(self, child: Child, token: str, address: tuple[str, int]) -> None:
         """Take over a new process, which answers at `address` under `token`."""
         host, port = address
@@ -84,7 +90,7 @@ class HeldReplica:
         self.ended = self._loop.create_future()
         child.on_message = lambda _, message: self._hear(message)
         child.on_output = lambda _, fd, data: self._print(fd, data)
-        child.on_exit = lambda ended, status: self._end(ended, status)
+        child.on_exit = self._end
 
     def send_states(self) -> None:
         """Send the states that it hasn't seen; `applied` tells when it has them."""
@@ -125,9 +131,9 @@ class HeldReplica:
 
     def _end_as_error(self) -> Exception:
         # What a signal ended, unless it was ours, says nothing about the module: it is a loss.
-        if self.verdict is None and self._waitstatus is not None:
-            if os.WIFSIGNALED(self._waitstatus):
-                return TaskLost(self.ended.result())
+        status = self._waitstatus
+        if self.verdict is None and status is not None and os.WIFSIGNALED(status):
+            return TaskLost(self.ended.result())
         return self.failure(self.ended.result())
 
     def _hear(self, message: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Who an agent is: the name that people see, and the id of this one incarnation.
 
-The id is new with every start, and again when the lease of the one before was lost, so that nothing
-an earlier incarnation still writes can pass for ours.
+The id is new with every start, and again when the lease of the one before was lost, so that
+nothing an earlier incarnation still writes can pass for ours.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The keeper: renews the one lease under which an agent holds its jobs and replicas.
 
 It has a thread and a connection of its own, so that neither a busy loop nor a slow call delays a
-renewal. Each renewal tells one of three things: the lease holds; the store has lost its data (it has
-another id), so that the agent must join and publish again; or the lease had ended and was given up,
-so that all the agent holds is void. What follows from that is the agent's business.
+renewal. Each renewal tells one of three things: the lease holds; the store has lost its data (it
+has another id), so that the agent must join and publish again; or the lease had ended and was
+given up, so that all the agent holds is void. What follows from that is the agent's business.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The agent's line to the store: one thread that makes the blocking calls, in order.
 
-The loop never waits for Redis itself, so that a pause of Redis freezes no supervision. Calls run one
-after the other in the order in which they were asked for: what a task printed is stored before its
-finish. A call that fails because Redis is away is repeated until it succeeds; every call of the store
-is idempotent, so repeating one that was applied changes nothing.
+The loop never waits for Redis itself, so that a pause of Redis freezes no supervision. Calls run
+one after the other in the order in which they were asked for: what a task printed is stored
+before its finish. A call that fails because Redis is away is repeated until it succeeds; every
+call of the store is idempotent, so repeating one that was applied changes nothing.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The traffic between one agent and the store: finishes go out, claims come in.
 
-One exchange is under way at a time; what ends meanwhile goes with the next one, and claims come with
-its answer. A finish is kept until the store has taken or refused it, whatever happens to the
-connection in between. How much may be claimed is asked right before each exchange, so that never more
-is claimed than can start.
+One exchange is under way at a time; what ends meanwhile goes with the next one, and claims come
+with its answer. A finish is kept until the store has taken or refused it, whatever happens to the
+connection in between. How much may be claimed is asked right before each exchange, so that never
+more is claimed than can start.
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ class Pump:
         self._outbox: list[Finish] = []
         self._suspects: deque[Finish] = deque()
         self._running: asyncio.Task[None] | None = None
+        self._idle = asyncio.Event()
         self._again = False
         self.is_dry = False
 
@@ -74,12 +75,18 @@ class Pump:
         """Exchange as soon as the one under way, if any, has ended."""
         self._again = True
         if self._running is None:
+            self._idle.clear()
             self._running = asyncio.create_task(self._run(), name="pump")
 
     def finish(self, finish: Finish) -> None:
         """Send an outcome with the next exchange, which is now."""
         self._outbox.append(finish)
         self.kick()
+
+    async def until_quiet(self) -> None:
+        """Return when every finish has been taken."""
+        while not self.is_quiet:
+            await self._idle.wait()
 
     def forget(self) -> None:
         """Send none of what waits: the lease that it stood under is gone."""
@@ -96,6 +103,7 @@ class Pump:
             return
         finally:
             self._running = None
+            self._idle.set()
 
     async def _round(self) -> None:
         # An empty want carries the finishes when nothing may be claimed.
@@ -128,7 +136,7 @@ class Pump:
                 offsets=self._client.offsets(),
             )
         except ResponseError as error:
-            logger.error("exchange refused: %s", error, extra={"event": "exchange.refused"})
+            logger.exception("an exchange was refused", extra={"event": "exchange.refused"})
             self._mend(finishes, error)
             return None
 

@@ -1,8 +1,9 @@
 """What a worker has to offer beside slots (`gpu=2`), and which queues that lets it take from.
 
-Tasks that need resources wait on queues whose names say how much of what they need. A worker takes
-from those that what it has free can serve; what a task takes is free again when its replica, or the
-task itself, has ended. Amounts are whole or decimal numbers, their meaning is the user's.
+Tasks that need resources wait on queues whose names say how much of what they need. A worker
+takes from those that what it has free can serve; what a task takes is free again when its
+replica, or the task itself, has ended. Amounts are whole or decimal numbers, their meaning is the
+user's.
 """
 
 from __future__ import annotations

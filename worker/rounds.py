@@ -1,8 +1,8 @@
 """The thread in which an agent does the controller's rounds, once a second.
 
-Every agent offers itself; the leader lease in the store decides who acts. A round that fails, because
-Redis is away or one generation can't be read, is told once and tried again: the rounds are
-level-triggered, so one that is missed is only a delay.
+Every agent offers itself; the leader lease in the store decides who acts. A round that fails,
+because Redis is away or one generation can't be read, is told once and tried again: the rounds
+are level-triggered, so one that is missed is only a delay.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """One claimed task from its claim to its outcome, whatever happens on the way.
 
-The chain is short: check the signature, learn the states that came with it, hand it to whoever does
-that kind of work, and turn what comes back, or is raised, into an outcome. A process that ends under
-its task is a loss: the task goes back to the queue, and fails once it has been lost too often. What
-a task prints is stored while it runs.
+The chain is short: check the signature, learn the states that came with it, hand it to whoever
+does that kind of work, and turn what comes back, or is raised, into an outcome. A process that
+ends under its task is a loss: the task goes back to the queue, and fails once it has been lost
+too often. What a task prints is stored while it runs.
 """
 
 from __future__ import annotations

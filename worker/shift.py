@@ -1,14 +1,15 @@
 """One agent at work: from joining a store to leaving it, on one event loop.
 
-It puts the parts together and passes on what they tell each other: claims to the runner, outcomes to
-the pump, commands to the supervisor, changes of the registry to the processes that call. It owns the
-order of arriving, draining and leaving, and what follows when the lease or the store's data are lost.
-The parts own their work; user code runs in none of them.
+It puts the parts together and passes on what they tell each other: claims to the runner, outcomes
+to the pump, commands to the supervisor, changes of the registry to the processes that call. It
+owns the order of arriving, draining and leaving, and what follows when the lease or the store's
+data are lost. The parts own their work; user code runs in none of them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -326,8 +327,8 @@ class Shift:
         self._slots.kill_all()
         left_s = max(0.0, deadline - self._loop.time())
         await self._supervisor.stop_all(min(DRAIN_GRACE_S, left_s))
-        while not self._pump.is_quiet and self._loop.time() < deadline:
-            await asyncio.sleep(TICK_S / 10)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._pump.until_quiet(), max(0.1, deadline - self._loop.time()))
 
     async def _leave(self) -> None:
         """End all processes and give up the lease; what Redis can't be told now, it finds out."""

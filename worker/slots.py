@@ -1,10 +1,10 @@
 """The owner's side of the slots: children that run tasks, one at a time each, never user code here.
 
-There are at most `limit` of them over all generations, busy or idle; who asks sees to it that no more
-tasks run at once. An idle one is kept warm for the
-next task of its generation; when another generation needs the place, the one that was idle longest
-goes. A child that ends under its task, by whatever, is seen at once. One that has grown much or run
-many tasks is replaced between two tasks.
+There are at most `limit` of them over all generations, busy or idle; who asks sees to it that no
+more tasks run at once. An idle one is kept warm for the next task of its generation; when another
+generation needs the place, the one that was idle longest goes. A child that ends under its task,
+by whatever, is seen at once. One that has grown much or run many tasks is replaced between two
+tasks.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """The supervisor: starts replicas, publishes them, restarts what dies, and takes them away again.
 
-Each replica has one coroutine that tells its whole life. A first start that fails ends it, and fails
-whoever asked. A published one that dies is withdrawn within milliseconds and restarted in place, with
-growing pauses; after some failures in a row it is given up, so that another worker can try. One
-that doesn't answer is first withdrawn and then killed. Nothing here decides how many there should be.
+Each replica has one coroutine that tells its whole life. A first start that fails ends it, and
+fails whoever asked. A published one that dies is withdrawn within milliseconds and restarted in
+place, with growing pauses; after some failures in a row it is given up, so that another worker
+can try. One that doesn't answer is first withdrawn and then killed. Nothing here decides how many
+there should be.
 """
 
 from __future__ import annotations
@@ -157,10 +158,9 @@ class Supervisor:
         """Return the replica that was prepared for it, else a new one that is being started."""
         service = await generation.service(assignment.claim.path or "")
         for held in self.held:
-            if held.generation is generation and held.service.path == service.path:
-                if not (held.is_published or held.is_stopping or held.is_over):
-                    self._resources.release(assignment)
-                    return held
+            if held.awaits(generation, service.path):
+                self._resources.release(assignment)
+                return held
         held = HeldReplica(generation, service)
         held.task = assignment
         self._resources.release(assignment)
