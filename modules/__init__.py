@@ -12,9 +12,11 @@ use, so that importing this package costs next to nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+# Not from typing: its import alone costs more than all of this package's start.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from .action import ActionModule
     from .binding import (
         Bind,

@@ -6,13 +6,13 @@ submodules, in the order of the flow.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from .flow import Pipeline
 from .module import ModuleBase
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
 
 class ActionModule(ModuleBase):

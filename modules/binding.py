@@ -9,16 +9,16 @@ Values of a flow are looked up in the running call, so that calls in several thr
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from typing import Self
+    from typing import Any, Final, Self
 
     from .flow import Flow
 
 
-class Package(tuple[Any, ...]):
+class Package(tuple["Any", ...]):
     """Several values that become the positional arguments of the next step.
 
     `package(1, 2)`, or `package([1, 2])` for the items of one list, tuple or generator.
@@ -40,7 +40,7 @@ class Package(tuple[Any, ...]):
 _GENERATOR: Final = type(_ for _ in ())
 
 
-class Kwargs(dict[str, Any]):
+class Kwargs(dict[str, "Any"]):
     """Values that become the keyword arguments of the next step."""
 
 

@@ -6,13 +6,14 @@ All items are part of the tree, whichever will be chosen.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final
-
 from .binding import Package, arguments_of, call_with, resolved
 from .flow import Flow, split_judged
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any, Final
+
     from .binding import Frame
 
 _DEFAULT: Final = "default"

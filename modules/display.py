@@ -8,10 +8,12 @@ never longer than the tree, and one of a cycle ends.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
-
 from .module import ModuleBase
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any, Final
 
 # Deeper ones are left out: each level indents all lines below it by four characters.
 _DEEPEST: Final = 100

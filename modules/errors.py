@@ -6,11 +6,27 @@ need not read them out of the text.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
 
 class RootwardError(Exception):
     """The root of every error that rootward raises."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel with message and attributes: the default would call __init__ with the message."""
+        return _restored, (type(self), self.args, vars(self))
+
+
+def _restored(
+    cls: type[RootwardError], args: tuple[Any, ...], attributes: dict[str, Any]
+) -> RootwardError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    vars(error).update(attributes)
+    return error
 
 
 class NestedDeployment(RootwardError):
@@ -75,10 +91,6 @@ class RemoteError(CallError):
         self.message = message
         self.remote_traceback = remote_traceback
 
-    def __reduce__(self) -> tuple[type[RemoteError], tuple[str, str, str]]:
-        """Travel with all three parts: the default would keep the joined message alone."""
-        return type(self), (self.type_name, self.message, self.remote_traceback)
-
 
 class CodecError(RootwardError):
     """A value can't be encoded, or bytes can't be decoded."""
@@ -97,9 +109,9 @@ class NotPortable(RootwardError):
 
     def __init__(self, path: str, attribute: str) -> None:
         super().__init__(
-            f"{path}: its attribute {attribute} can't travel to another process; make it in setup() "
-            "or in the call, name it in the class's local_attributes, or submit the tree by "
-            "reference (package.module:attribute)"
+            f"{path}: its attribute {attribute} can't travel to another process; make it in "
+            "setup() or in the call, name it in the class's local_attributes, or submit the tree "
+            "by reference (package.module:attribute)"
         )
         self.path = path
         self.attribute = attribute

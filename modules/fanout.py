@@ -7,15 +7,14 @@ another form.  Which input a branch gets is the only thing in which the three di
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
-
 from .binding import Kwargs, Package, call_with, resolved, spread
 from .flow import Flow
 from .threads import run_all
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Self
+    from collections.abc import Callable, Sequence
+    from typing import Any, Final, Self
 
     from .binding import Frame
 

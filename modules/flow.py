@@ -8,15 +8,14 @@ choose.  A flow keeps nothing between calls, so that any number of threads may c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
-
 from .binding import FlowValue, Frame, Package, arguments_of, call_with, resolved, running, spread
 from .module import ModuleBase
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
-    from typing import Self
+    from typing import Any, Self
 
 
 class Flow:

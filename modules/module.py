@@ -8,13 +8,12 @@ registered and nothing stale is kept.  How tasks are run is the executor's, how 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
-
 from .errors import TaskGetterError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from typing import Self
+    from typing import Any, ClassVar, Self
 
     from .calling import Routes
     from .tree import Tree

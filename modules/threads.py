@@ -7,9 +7,12 @@ other's places.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from contextvars import copy_context
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
 
 
 def run_all(

@@ -7,10 +7,9 @@ walk reached it first.  The same tree gets the same paths in every process.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from .errors import CycleError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -7,14 +7,14 @@ call has an end: `timeout` seconds without a byte.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from .errors import CallError, RemoteError, Unavailable
 from .module import ModuleBase
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from http.client import HTTPResponse
+    from typing import Any
 
 
 class UrlModule(ModuleBase):
