@@ -63,54 +63,67 @@ class DeploymentState(StrEnum):
 
 
 State = TaskState | ReplicaState | DeploymentState
+Table = Mapping[str, frozenset[str]]
 
 _T, _R, _D = TaskState, ReplicaState, DeploymentState
 
 FINAL_TASK_STATES = frozenset({_T.SUCCEEDED, _T.FAILED, _T.CANCELLED, _T.SKIPPED})
 FINAL_DEPLOYMENT_STATES = frozenset({_D.FAILED, _D.CANCELLED, _D.STOPPED})
 
-TRANSITIONS: Mapping[State, frozenset[State]] = {
-    # A join goes from waiting to succeeded without being queued: no worker runs it.
-    _T.WAITING: frozenset({_T.QUEUED, _T.SUCCEEDED, _T.SKIPPED, _T.CANCELLED}),
-    # A prepare that comes too late is skipped on the queue.
-    _T.QUEUED: frozenset({_T.RUNNING, _T.CANCELLED, _T.SKIPPED}),
-    _T.RUNNING: frozenset({_T.SUCCEEDED, _T.FAILED, _T.QUEUED, _T.CANCELLED}),
-    _T.SUCCEEDED: frozenset(),
-    _T.FAILED: frozenset(),
-    _T.CANCELLED: frozenset(),
-    _T.SKIPPED: frozenset(),
-    _R.STARTING: frozenset({_R.READY, _R.UNREADY, _R.DRAINING, _R.STOPPED, _R.LOST}),
-    _R.READY: frozenset({_R.UNREADY, _R.DRAINING, _R.STOPPED, _R.LOST}),
-    _R.UNREADY: frozenset({_R.READY, _R.DRAINING, _R.STOPPED, _R.LOST}),
-    _R.DRAINING: frozenset({_R.STOPPED, _R.LOST}),
-    _R.STOPPED: frozenset(),
-    _R.LOST: frozenset(),
-    _D.PENDING: frozenset({_D.PROGRESSING, _D.READY, _D.FAILED, _D.CANCELLED, _D.STOPPING}),
-    _D.PROGRESSING: frozenset({_D.READY, _D.FAILED, _D.CANCELLED, _D.STOPPING}),
-    _D.READY: frozenset({_D.DEGRADED, _D.STOPPING}),
-    _D.DEGRADED: frozenset({_D.READY, _D.STOPPING}),
-    _D.FAILED: frozenset({_D.STOPPING}),
-    _D.CANCELLED: frozenset({_D.STOPPING}),
-    _D.STOPPING: frozenset({_D.STOPPED}),
-    _D.STOPPED: frozenset(),
+# By kind of state first: `cancelled` is a word of tasks and of deployments, and as strings equal.
+TRANSITIONS: Mapping[type[State], Table] = {
+    TaskState: {
+        # A join goes from waiting to succeeded without being queued: no worker runs it.
+        _T.WAITING: frozenset({_T.QUEUED, _T.SUCCEEDED, _T.SKIPPED, _T.CANCELLED}),
+        # A prepare that comes too late is skipped on the queue.
+        _T.QUEUED: frozenset({_T.RUNNING, _T.CANCELLED, _T.SKIPPED}),
+        _T.RUNNING: frozenset({_T.SUCCEEDED, _T.FAILED, _T.QUEUED, _T.CANCELLED}),
+        _T.SUCCEEDED: frozenset(),
+        _T.FAILED: frozenset(),
+        _T.CANCELLED: frozenset(),
+        _T.SKIPPED: frozenset(),
+    },
+    ReplicaState: {
+        _R.STARTING: frozenset({_R.READY, _R.UNREADY, _R.DRAINING, _R.STOPPED, _R.LOST}),
+        _R.READY: frozenset({_R.UNREADY, _R.DRAINING, _R.STOPPED, _R.LOST}),
+        _R.UNREADY: frozenset({_R.READY, _R.DRAINING, _R.STOPPED, _R.LOST}),
+        _R.DRAINING: frozenset({_R.STOPPED, _R.LOST}),
+        _R.STOPPED: frozenset(),
+        _R.LOST: frozenset(),
+    },
+    DeploymentState: {
+        _D.PENDING: frozenset({_D.PROGRESSING, _D.READY, _D.FAILED, _D.CANCELLED, _D.STOPPING}),
+        _D.PROGRESSING: frozenset({_D.READY, _D.FAILED, _D.CANCELLED, _D.STOPPING}),
+        _D.READY: frozenset({_D.DEGRADED, _D.STOPPING}),
+        _D.DEGRADED: frozenset({_D.READY, _D.STOPPING}),
+        _D.FAILED: frozenset({_D.STOPPING}),
+        _D.CANCELLED: frozenset({_D.STOPPING}),
+        _D.STOPPING: frozenset({_D.STOPPED}),
+        _D.STOPPED: frozenset(),
+    },
 }
 """Every change that happens by itself or by `cancel` and `stop`."""
 
-RESUMED: Mapping[State, frozenset[State]] = {
-    # Skipped again: something else that the task waits for is still failed.
-    _T.FAILED: frozenset({_T.QUEUED, _T.WAITING, _T.RUNNING}),
-    _T.CANCELLED: frozenset({_T.QUEUED, _T.WAITING}),
-    _T.SKIPPED: frozenset({_T.WAITING, _T.QUEUED}),
-    _D.FAILED: frozenset({_D.PROGRESSING}),
-    _D.CANCELLED: frozenset({_D.PROGRESSING}),
-    _D.STOPPED: frozenset({_D.PROGRESSING}),
-    _D.STOPPING: frozenset({_D.PROGRESSING}),
+RESUMED: Mapping[type[State], Table] = {
+    TaskState: {
+        _T.FAILED: frozenset({_T.QUEUED, _T.WAITING, _T.RUNNING}),
+        _T.CANCELLED: frozenset({_T.QUEUED, _T.WAITING}),
+        _T.SKIPPED: frozenset({_T.WAITING, _T.QUEUED}),
+    },
+    ReplicaState: {},
+    DeploymentState: {
+        _D.FAILED: frozenset({_D.PROGRESSING}),
+        _D.CANCELLED: frozenset({_D.PROGRESSING}),
+        _D.STOPPED: frozenset({_D.PROGRESSING}),
+        _D.STOPPING: frozenset({_D.PROGRESSING}),
+    },
 }
 """The changes that only `resume` (or a requeue by RQ's tools) makes."""
 
 
 def may_become(state: State, later: State, *, resumed: bool = False) -> bool:
     """Tell whether `state` may turn into `later`; staying the same is always right."""
-    if later in TRANSITIONS[state] or later is state:
+    kind = type(state)
+    if later is state or later in TRANSITIONS[kind][state]:
         return True
-    return resumed and later in RESUMED.get(state, frozenset())
+    return resumed and later in RESUMED[kind].get(state, frozenset())

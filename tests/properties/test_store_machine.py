@@ -1,0 +1,236 @@
+"""The scripts against a plain model: whatever is done in whatever order, both agree.
+
+A machine creates, claims, finishes, fails, loses, hands back, cancels, resumes and requeues, and
+repeats calls as a client does whose answer was lost. After each step the states, the counters, the
+queue and RQ's registries are compared, and every change is looked up in the transition table.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from typing import TYPE_CHECKING
+
+import fakeredis
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from orchestrator.connection import Clients
+from orchestrator.keys import Keys
+from orchestrator.states import DeploymentState, TaskState, may_become
+from orchestrator.store import Store
+from tests.properties.model import Model
+from tests.support.scenes import LEASE_MS, Scene, done, failed
+
+if TYPE_CHECKING:
+    from orchestrator.records import Claim, Finish
+
+EXAMPLES = 300 if os.environ.get("CI") == "true" else 15
+AGENTS = ("a", "b")
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> dict[str, list[str]]:
+    """Draw a plan of up to nine tasks, some of them joins, each after some of those before it."""
+    edges: dict[str, list[str]] = {}
+    for number in range(draw(st.integers(1, 9))):
+        earlier = list(edges)
+        after = draw(st.lists(st.sampled_from(earlier), unique=True)) if earlier else []
+        is_join = bool(after) and draw(st.booleans()) and draw(st.booleans())
+        edges[f"join:{number}" if is_join else f"train:m{number}"] = after
+    return edges
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """One generation, two agents that die and are replaced, and claims kept for ever."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        client = fakeredis.FakeRedis(protocol=2)
+        self.store = Store(Clients.sharing(client), Keys(prefix=f"m{uuid.uuid4().hex[:8]}"))
+        self.client = client
+        self.scene = Scene(self.store)
+        self.births = 0
+        self.agents = {slot: self.birth(slot) for slot in AGENTS}
+        self.model = Model(tasks={}, retries=0, state=DeploymentState.READY)
+        self.claims: list[Claim] = []
+        self.requeued: set[str] = set()
+        self.finishes: list[Finish] = []
+        self.before: dict[str, TaskState] = {}
+        self.resuming = False
+
+    def birth(self, slot: str) -> str:
+        self.births += 1
+        return self.scene.join(f"{slot}-{self.births}")
+
+    @initialize(edges=plans(), retries=st.integers(0, 1))
+    def create(self, edges: dict[str, list[str]], retries: int) -> None:
+        self.scene.submit(edges, retries=retries)
+        self.model = Model.of(edges, retries)
+
+    @rule(slot=st.sampled_from(AGENTS), limit=st.integers(1, 3))
+    def claim(self, slot: str, limit: int) -> None:
+        agent = self.agents[slot]
+        self.took(self.scene.exchange(limit=limit, agent=agent).claims, agent)
+
+    def took(self, claims: tuple[Claim, ...], agent: str) -> None:
+        for claim in claims:
+            if self.model.tasks[claim.task].state is TaskState.FAILED:
+                assert claim.task in self.requeued, f"{claim.task} had failed"
+                self.resuming = True
+            self.requeued.discard(claim.task)
+            self.model.claim(claim.task, agent)
+            self.claims.append(claim)
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data(), ok=st.booleans(), times=st.integers(1, 2))
+    def finish(self, data: st.DataObject, ok: bool, times: int) -> None:
+        """Finish any claim that ever was, and maybe twice: only a running one counts, once."""
+        claim = data.draw(st.sampled_from(self.claims))
+        finish = done(claim) if ok else failed(claim)
+        self.finishes.append(finish)
+        is_running = self.is_running(claim)
+        for _ in range(times):
+            (result,) = self.scene.exchange(finish).results
+            assert (result == "accepted") is is_running
+            if is_running:
+                (self.model.succeed if ok else self.model.fail)(claim.task)
+            is_running = False
+
+    def is_running(self, claim: Claim) -> bool:
+        last = [each for each in self.claims if each.task == claim.task][-1]
+        return last is claim and self.model.tasks[claim.task].state is TaskState.RUNNING
+
+    @precondition(lambda self: self.finishes)
+    @rule(data=st.data())
+    def finish_again(self, data: st.DataObject) -> None:
+        """Send an old finish once more, together with a claim."""
+        finish = data.draw(st.sampled_from(self.finishes))
+        if any(self.is_running(c) for c in self.claims if c.token == finish.token):
+            return
+        agent = self.agents["a"]
+        answer = self.scene.exchange(finish, limit=1, agent=agent)
+        assert answer.results[0] != "accepted"
+        self.took(answer.claims, agent)
+
+    @rule(slot=st.sampled_from(AGENTS))
+    def claim_with_a_lost_answer(self, slot: str) -> None:
+        agent = self.agents[slot]
+        args = [uuid.uuid4().hex, 2, 1, self.scene.queue, 0, 0]
+        first = self.store.scripts.exchange(agent, args)
+        assert self.store.scripts.exchange(agent, args) == first
+        self.store._unanswered[agent] = str(args[0])
+        answer = self.scene.exchange(agent=agent)
+        assert len(answer.claims) == len(first[2][0])
+        self.took(answer.claims, agent)
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
+    def hand_back(self, data: st.DataObject) -> None:
+        claim = data.draw(st.sampled_from(self.claims))
+        is_running = self.is_running(claim)
+        assert self.store.hand_back(claim.job_id, claim.token) is is_running
+        if is_running:
+            self.model.hand_back(claim.task)
+
+    @rule(slot=st.sampled_from(AGENTS))
+    def lose(self, slot: str) -> None:
+        agent = self.agents[slot]
+        self.client.zadd(self.store.keys.agents, {agent: 1})
+        self.client.delete(self.store.keys.sweep)
+        assert self.store.sweep(LEASE_MS).lost_agents == (agent,)
+        self.model.lose(agent)
+        self.agents[slot] = self.birth(slot)
+
+    @rule()
+    def cancel(self) -> None:
+        was = self.model.state.is_progressing
+        assert self.store.cancel("demo", 1) is was
+        if was:
+            self.model.cancel()
+
+    @rule()
+    def resume(self) -> None:
+        self.resuming = True
+        assert self.store.resume("demo", 1) is self.model.resume()
+
+    @precondition(lambda self: self.model.failed)
+    @rule(data=st.data())
+    def requeue_by_rq(self, data: st.DataObject) -> None:
+        """Do as `rq requeue`: it sets the status and pushes, and asks nobody."""
+        names = [t.id for t in self.model.tasks.values() if t.state is TaskState.FAILED]
+        chosen = data.draw(st.sampled_from(names))
+        job = next(t.job_id for t in self.store.tasks("demo", 1) if t.id == chosen)
+        self.client.zrem(f"rq:failed:{self.scene.queue}", job)
+        self.client.hset(self.store.keys.job(job), "status", "queued")
+        self.client.rpush(self.store.keys.queue(self.scene.queue), job)
+        self.requeued.add(chosen)
+
+    @invariant()
+    def the_store_is_as_the_model(self) -> None:
+        record = self.store.generation("demo", 1)
+        if record is None:
+            return
+        tasks = {task.id: task for task in self.store.tasks("demo", 1)}
+        states = {id_: task.state for id_, task in tasks.items()}
+        assert states == {id_: task.state for id_, task in self.model.tasks.items()}
+        assert (record.state, record.left, record.failed) == (
+            self.model.state,
+            self.model.left,
+            self.model.failed,
+        )
+        assert [id_ for id_ in ("demo",) if record.is_over] == [
+            name for name in ("demo",) if ("demo", 1) not in self.store.active()
+        ]
+        for id_, state in states.items():
+            assert self.is_right(self.before.get(id_, state), state), f"{id_} became {state}"
+        self.before, self.resuming = states, False
+
+    def is_right(self, earlier: TaskState, later: TaskState) -> bool:
+        """Look the change up; one step may take a task through two changes."""
+        return any(
+            may_become(earlier, between, resumed=self.resuming)
+            and may_become(between, later, resumed=self.resuming)
+            for between in TaskState
+        )
+
+    @invariant()
+    def every_queued_job_is_on_the_queue_and_every_running_one_held(self) -> None:
+        tasks = self.store.tasks("demo", 1)
+        queued = {task.job_id for task in tasks if task.state is TaskState.QUEUED}
+        listed = self.client.lrange(self.store.keys.queue(self.scene.queue), 0, -1)
+        assert queued <= {id_.decode() for id_ in listed}
+        running = {(t.agent_id, t.job_id) for t in tasks if t.state is TaskState.RUNNING}
+        held = {
+            (agent, job.decode())
+            for agent in self.agents.values()
+            for job in self.client.smembers(self.store.keys.held(agent))
+        }
+        assert held == running
+        wip = self.client.zrange(f"rq:wip:{self.scene.queue}", 0, -1)
+        assert {entry.decode().partition(":")[0] for entry in wip} == {job for _, job in running}
+
+    @invariant()
+    def an_ended_generation_has_a_time_to_live(self) -> None:
+        ended = ("demo", 1) not in self.store.active()
+        for task in self.store.tasks("demo", 1):
+            assert (self.client.ttl(self.store.keys.job(task.job_id)) >= 0) is ended
+
+
+StoreMachine.TestCase.settings = settings(
+    max_examples=EXAMPLES,
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+class TestStore(StoreMachine.TestCase):
+    """Runs the machine."""
