@@ -169,7 +169,7 @@ def unseal(data: bytes, keys: bytes | Iterable[bytes], context: str) -> bytes:
     import hmac
 
     if len(data) < _HEADER_BYTES or not data.startswith(_MAGIC):
-        raise SignatureError(f"{context.split('|')[0]}: the data carries no signature")
+        raise SignatureError(f"{_purpose(context)}: the data carries no signature")
     key_id = data[len(_MAGIC) : len(_MAGIC) + _KEY_ID_BYTES]
     mac = data[len(_MAGIC) + _KEY_ID_BYTES : _HEADER_BYTES]
     body = data[_HEADER_BYTES:]
@@ -178,13 +178,17 @@ def unseal(data: bytes, keys: bytes | Iterable[bytes], context: str) -> bytes:
             if hmac.compare_digest(_mac(key, context, body), mac):
                 return body
             raise SignatureError(
-                f"{context.split('|')[0]}: the signature does not match the data; it was changed "
+                f"{_purpose(context)}: the signature does not match the data; it was changed "
                 "on its way, or belongs elsewhere"
             )
     raise SignatureError(
-        f"{context.split('|')[0]}: signed with another secret; set the same ROOTWARD_SECRET here "
+        f"{_purpose(context)}: signed with another secret; set the same ROOTWARD_SECRET here "
         "as where it was submitted"
     )
+
+
+def _purpose(context: str) -> str:
+    return context.partition("|")[0]
 
 
 def _key_id(key: bytes) -> bytes:

@@ -110,9 +110,7 @@ def user_search_path() -> tuple[str, ...]:
     folders = [os.path.abspath(entry or ".") for entry in [*sys.path, ""]]
     return tuple(
         dict.fromkeys(
-            folder
-            for folder in folders
-            if os.path.isdir(folder) and not folder.startswith(ours)
+            folder for folder in folders if os.path.isdir(folder) and not folder.startswith(ours)
         )
     )
 
@@ -159,7 +157,8 @@ def _culprit(tree: Tree, error: Exception) -> NotPortable:
                 pickler = _pickler_class()(io.BytesIO(), protocol=5)
                 pickler.members = members
                 pickler.dump(value)
-            except Exception:  # noqa: BLE001 - any refusal to be pickled names the culprit
+            except Exception:
+                # Any refusal to be pickled names the culprit.
                 return NotPortable(node.path, name)
     return NotPortable(tree.name, f"{type(error).__name__}: {error}")
 
@@ -221,7 +220,7 @@ def _dotted(version: Iterable[int]) -> str:
 
 
 def _is_ours(module: str) -> bool:
-    return module.split(".")[0] in ("modules", "builtins", "abc", "typing")
+    return module.partition(".")[0] in ("modules", "builtins", "abc", "typing")
 
 
 def _files(module_names: Iterable[str]) -> list[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from . import codec
 from . import module as _module
@@ -41,7 +41,7 @@ class Recorder:
         self._touched: dict[int, tuple[ModuleBase, dict[str, None]]] = {}
         self._entries: list[bytes] = []
 
-    def __enter__(self) -> Recorder:
+    def __enter__(self) -> Self:
         """Take the own module's attributes as they are and start to watch the others."""
         self._before = {
             name: (value, self._digest(value)) for name, value in vars(self._own).items()
@@ -108,9 +108,7 @@ class Recorder:
             return None
 
 
-def _entry(
-    tree: Tree, module: ModuleBase, path: str, names: list[str], limit: int
-) -> bytes:
+def _entry(tree: Tree, module: ModuleBase, path: str, names: list[str], limit: int) -> bytes:
     import msgpack
 
     now = vars(module)

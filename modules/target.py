@@ -164,8 +164,7 @@ def _guarded(text: str, run: Any, *args: Any) -> Any:
         ) from error
     except BaseException as error:
         raise TargetError(
-            f"{text!r} fails while it is imported: {type(error).__name__}: {error}"
-            f"{_where(error)}"
+            f"{text!r} fails while it is imported: {type(error).__name__}: {error}{_where(error)}"
         ) from error
 
 

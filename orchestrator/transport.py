@@ -78,9 +78,7 @@ class Signer:
         """Sign that `replica` of `path` answers at `at` (its URL and token, joined by a space)."""
         return _mac(self._keys("endpoint")[0], (name, str(generation), path, replica, at))
 
-    def verify_endpoint(
-        self, place: tuple[str, int, str, str], at: str, signature: bytes
-    ) -> None:
+    def verify_endpoint(self, place: tuple[str, int, str, str], at: str, signature: bytes) -> None:
         """Check the endpoint record of `place` (name, generation, path, replica).
 
         Raises SignatureError: such a record is to be left out, never called.
@@ -99,9 +97,7 @@ class Signer:
         return keys
 
     def _verify(self, purpose: str, parts: Sequence[str], signature: bytes) -> None:
-        if not any(
-            hmac.compare_digest(_mac(key, parts), signature) for key in self._keys(purpose)
-        ):
+        if not any(hmac.compare_digest(_mac(key, parts), signature) for key in self._keys(purpose)):
             raise SignatureError(
                 f"{purpose} of {'/'.join(parts[:3])}: not signed with this secret; set the same "
                 "ROOTWARD_SECRET here as where it was made"

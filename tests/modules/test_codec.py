@@ -24,9 +24,11 @@ plain = st.recursive(
     | st.floats(allow_nan=False)
     | st.text(st.characters())
     | st.binary(),
-    lambda inner: st.lists(inner)
-    | st.tuples(inner, inner)
-    | st.dictionaries(st.integers() | st.text() | st.tuples(st.integers()), inner),
+    lambda inner: (
+        st.lists(inner)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.integers() | st.text() | st.tuples(st.integers()), inner)
+    ),
     max_leaves=20,
 )
 

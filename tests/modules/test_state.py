@@ -86,9 +86,14 @@ def test_the_same_value_set_again_on_the_own_module_makes_no_entry() -> None:
 def test_a_failed_task_records_nothing_and_stops_watching() -> None:
     source, _ = twins()
     recorder = state.Recorder(source, "ensemble", LIMIT)
-    with pytest.raises(ZeroDivisionError), recorder:
-        source.root.broken = 1
-        raise ZeroDivisionError
+
+    def task() -> None:
+        with recorder:
+            source.root.broken = 1
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        task()
     source.root.later = 1
     assert recorder.changes() == []
 

@@ -70,16 +70,14 @@ def test_a_package_target_travels_by_reference(
         ("def broken(:", "tree", "SyntaxError"),
     ],
 )
-def test_a_bad_target_is_explained(
-    tmp_path: Path, body: str, attribute: str, message: str
-) -> None:
+def test_a_bad_target_is_explained(tmp_path: Path, body: str, attribute: str, message: str) -> None:
     with pytest.raises(TargetError, match=message):
         load_target(f"{write(tmp_path, body)}:{attribute}")
 
 
 @pytest.mark.parametrize("text", ["", "app", "app:", ":tree", "app.py"])
 def test_what_is_no_target_says_how_to_write_one(text: str) -> None:
-    with pytest.raises(TargetError, match="package.module:attribute"):
+    with pytest.raises(TargetError, match=r"package\.module:attribute"):
         load_target(text)
 
 
