@@ -15,9 +15,9 @@ from typing import Any
 
 from sklearn.datasets import load_digits
 from sklearn.ensemble import ExtraTreesClassifier
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.svm import SVC
 
 from modules import ModuleBase, ServerModule
 
@@ -80,7 +80,7 @@ def build() -> ModuleBase:
         ServerModule(Classifier(KNeighborsClassifier(5)), name="neighbours"),
         ServerModule(Classifier(ExtraTreesClassifier(25, random_state=0)), name="forest"),
         ServerModule(
-            Classifier(LogisticRegression(C=0.01, solver="newton-cholesky", tol=0.01)),
+            Classifier(SVC(kernel="linear", C=0.01)),
             name="linear",
         ),
     ]
