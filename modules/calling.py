@@ -1,10 +1,10 @@
 """Calls of served modules: one blocking HTTP/1.1 client, made for many small calls.
 
-It owns the kept connections and the choice of the replica: the less busy of two drawn at random.  A
+It owns the kept connections and the choice of the replica: the less busy of two drawn at random. A
 replica that refuses, or that says that it isn't the one meant, is left for another; while none is
-there the call is held.  A call that may have begun is repeated only if the caller says that it may be,
-and never once something of the answer has come.  What is inside the bodies is `envelope`'s business,
-who answers where `routes`'.
+there the call is held. A call that may have begun is repeated only if the caller says that it may
+be, and never once something of the answer has come. What is inside the bodies is `envelope`'s
+business, who answers where `routes`'.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from . import envelope
-from .errors import CallError, RemoteError, Unavailable
+from .errors import CallError, Unavailable
 from .routes import Endpoint, PushedRoutes, Routes
 
 __all__ = ["Endpoint", "PushedRoutes", "Routes", "call", "stream"]
@@ -108,9 +108,9 @@ def _answered(
                     f"{why}"
                 )
         endpoint = _less_busy(endpoints)
+        body = envelope.seal_call(*arguments, routes.key, endpoint.token)
         try:
-            return _ask(endpoint, path, envelope.seal_call(*arguments, routes.key, endpoint.token),
-                        routes.key, timeout)
+            return _ask(endpoint, path, body, routes.key, timeout)
         except _Missed as missed:
             routes.eject(path, endpoint)
             why = f"{endpoint.url} {missed}"
@@ -125,8 +125,8 @@ def _answered(
 
 def _lost(path: str, why: str, begun: int, repeatable: bool) -> str:
     if not repeatable:
-        return f"{path}: {why}; the call may have begun and isn't repeatable, so it isn't sent again"
-    return f"{path}: {why}; {begun} replicas ended while they ran this call, so it isn't sent again"
+        return f"{path}: {why}; the call may have begun, and it isn't repeatable"
+    return f"{path}: {why}; {begun} replicas ended while they ran this call: it isn't sent again"
 
 
 def _less_busy(endpoints: tuple[Endpoint, ...]) -> Endpoint:
@@ -267,7 +267,7 @@ class _Connection:
         return line
 
     def read(self, length: int) -> bytes:
-        data = self._file.read(length)
+        data: bytes = self._file.read(length)
         if len(data) < length:
             raise ConnectionResetError("the answer broke off")
         return data
@@ -320,7 +320,8 @@ class _Answer:
         except ConnectionError as error:
             if self.is_stream:
                 raise _Missed("broke off before the first item", begun=True) from error
-            raise CallError(f"{self._path}: the answer of {self._endpoint.url} broke off") from error
+            where = f"{self._path}: the answer of {self._endpoint.url}"
+            raise CallError(f"{where} broke off") from error
         if self._status in (421, 503) and content_type != envelope.CALL_TYPE:
             raise _Missed(f"answered {self._status}", begun=False)
         if content_type not in (envelope.CALL_TYPE, envelope.STREAM_TYPE):
@@ -340,7 +341,8 @@ class _Answer:
                 try:
                     item = envelope.open_answer(self._body, self._key, context)
                 except envelope.EndOfStream:
-                    whole = self._connection.line() == b"0\r\n" and self._connection.line() == b"\r\n"
+                    last = self._connection.line() + self._connection.line()
+                    whole = last == b"0\r\n\r\n"
                     return
                 yield item
                 try:

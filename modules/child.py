@@ -1,8 +1,8 @@
 """The owner's end of one slot or replica: its channel, its output, its end.
 
-A Child is made by a Template and belongs to one event loop. What its process says comes as messages,
-what it prints as bytes; its exit is told last, after all that it had printed. A kill reaches its whole
-process group. Nothing here decides what a process is for.
+A Child is made by a Template and belongs to one event loop. What its process says comes as
+messages, what it prints as bytes; its exit is told last, after all that it had printed. A kill
+reaches its whole process group. Nothing here decides what a process is for.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ def open_answer(body: bytes, key: bytes, context: str) -> Any:
 
 
 def describe(error: BaseException) -> dict[str, str]:
-    """Return `type`, `message` and `traceback` of an exception, the frames of this package left out."""
+    """Return `type`, `message` and `traceback` of an exception, our own first frames left out."""
     import traceback
 
     frames = error.__traceback__
@@ -108,9 +108,9 @@ def describe(error: BaseException) -> dict[str, str]:
 def _message(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception as broken:  # noqa: BLE001 - the user's own __str__ may raise anything
+    except Exception as broken:
         return f"(its message can't be had: {type(broken).__name__})"
 
 
 def _is_ours(module: str) -> bool:
-    return module.split(".")[0] in ("modules", "worker", "concurrent", "asyncio", "threading")
+    return module.partition(".")[0] in ("modules", "worker", "concurrent", "asyncio", "threading")

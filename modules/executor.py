@@ -1,8 +1,8 @@
 """The seam between a module's methods and whatever runs their tasks.
 
-It owns the question "who runs this now?": an open `connect`, else the Redis of `REDIS_URL`, else this
-process.  The orchestrator is reached by name only, so that this package never imports it.  While a
-target is imported, and inside workers, the answer is NestedDeployment.
+It owns the question "who runs this now?": an open `connect`, else the Redis of `REDIS_URL`, else
+this process. The orchestrator is reached by name only, so that this package never imports it. While
+a target is imported, and inside workers, the answer is NestedDeployment.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def resolve() -> Executor:
         import importlib
 
         orchestrator = importlib.import_module("orchestrator.executor")
-        return cast(Executor, orchestrator.executor_from_environment())
+        return cast("Executor", orchestrator.executor_from_environment())
     from .local import local_executor
 
     return local_executor()
@@ -68,7 +68,7 @@ def resolve_for(module: ModuleBase) -> Executor:
     # If that file was never imported, nothing was started here.
     local = sys.modules.get(f"{__package__}.local")
     if local is not None and local.local_executor().holds(module):
-        return cast(Executor, local.local_executor())
+        return cast("Executor", local.local_executor())
     return resolve()
 
 

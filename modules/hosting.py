@@ -1,11 +1,11 @@
 """The owner's end of templates: the processes that slots and replicas are forked from.
 
 A bare template is started by command line and holds no user code; a generation's template is forked
-from it and loads one tree; its children are forked from that, or, where forking what it has loaded is
-not safe, it turns into its one child itself. Templates report the exits of their children, and end
-with everything below them when their channel closes: that is what ends it all when the owner dies.
-An owner belongs to one event loop. This file starts processes and passes on what they say; the other
-end is `worker.template`, reached by command line only.
+from it and loads one tree; its children are forked from that, or, where forking what it has loaded
+is not safe, it turns into its one child itself. Templates report the exits of their children, and
+end with everything below them when their channel closes: that is what ends it all when the owner
+dies. An owner belongs to one event loop. This file starts processes and passes on what they say;
+the other end is `worker.template`, reached by command line only.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Tasks run in the order of the walk, all of a kind before the next kind. Served modules are packed as
 they are then, loaded into a template, and kept up until they are stopped or the program ends, by
-whatever end: the processes notice. Everything about processes runs in one event loop in a thread of its
-own; the table of endpoints is pushed to callers here and in replicas when it changes.
+whatever end: the processes notice. Everything about processes runs in one event loop in a thread of
+its own; the table of endpoints is pushed to callers here and in replicas when it changes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Where served modules answer now: a table of endpoints by path, as calls see it.
 
-Whoever knows the replicas pushes a new table; callers in other threads read it, wait for it to change,
-and leave out for a moment what just refused them.  An ejection is short and local: only the next
-table says that an endpoint is gone.
+Whoever knows the replicas pushes a new table; callers in other threads read it, wait for it to
+change, and leave out for a moment what just refused them. An ejection is short and local: only the
+next table says that an endpoint is gone.
 """
 
 from __future__ import annotations

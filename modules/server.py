@@ -1,8 +1,9 @@
 """ServerModule: a module that is served over HTTP, in processes of its own.
 
-Calling it calls an endpoint; what runs behind the endpoint is the module that it holds, between `pre`
-and `post`.  It owns the options of the service; starting the processes is the executor's, finding and
-asking one is `calling`'s.  Before it is started, and after it is stopped, a call is an error.
+Calling it calls an endpoint; what runs behind the endpoint is the module that it holds, between
+`pre` and `post`. It owns the options of the service; starting the processes is the executor's,
+finding and asking one is `calling`'s. Before it is started, and after it is stopped, a call is an
+error.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ _MAX_PORT = 65_535
 class ServerModule(ModuleBase):
     """Serve `m` (a module, a flow or a function) over HTTP.
 
-    `pre` gets the arguments of a call and returns the argument of `m` (a `package` is several); `post`
-    gets its result, or each item of a stream. With `stream=True` every call returns an iterator.
+    `pre` gets the arguments of a call and returns the argument of `m` (a `package` is several);
+    `post` gets its result, or each item of a stream. With `stream=True` calls return iterators.
     `port` fixes the port, `replicas` is how many processes serve, `resources` what each needs,
     `env` its environment, `startup_timeout` (seconds) how long one may take until it is ready.
     With `repeatable=False` a call that may have begun is never sent again; `exclusive=True` ends a
@@ -146,7 +147,7 @@ def _port(port: Any, replicas: int) -> int | None:
         raise ValueError(f"port of a ServerModule is a number from 1 to {_MAX_PORT}, not {port!r}")
     if replicas > 1:
         raise ValueError(
-            f"a fixed port ({port}) can't be had by {replicas} replicas: leave out port, or replicas"
+            f"a fixed port ({port}) can't be had by {replicas} replicas: leave out one of both"
         )
     return port
 

@@ -1,9 +1,9 @@
-"""The processes of one served module in a program without Redis: started, watched, replaced, stopped.
+"""The processes of one served module without Redis: started, watched, replaced, stopped.
 
-A Service keeps as many replicas as are wanted: one that ends unasked leaves the table at once and comes
-back after a pause that doubles, one that no longer answers its event loop's pings is killed. It lives
-in the executor's event loop. What the processes load comes from a Generation; who may call whom is the
-executor's business.
+A Service keeps as many replicas as are wanted: one that ends unasked leaves the table at once and
+comes back after a pause that doubles, one that no longer answers its event loop's pings is killed.
+It lives in the executor's event loop. What the processes load comes from a Generation; who may call
+whom is the executor's business.
 """
 
 from __future__ import annotations
@@ -161,7 +161,8 @@ class Service:
             raise self._failed(f"its tree was not loaded within {timeout:g} s", "") from None
         except LoadFailed as error:
             tail = error.output_tail + error.error["traceback"]
-            raise self._failed(f"its tree can't be loaded: {error.error['message']}", tail) from None
+            reason = f"its tree can't be loaded: {error.error['type']}: {error.error['message']}"
+            raise self._failed(reason, tail) from None
         replica = self._start(template)
         self._living.add(replica)
         try:

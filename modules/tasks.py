@@ -1,7 +1,8 @@
 """Running the tasks of one module in this process, wherever that is.
 
-It owns the order of a getter's callables and what their results mean: a coroutine is awaited, anything
-else is dropped.  Who records what the tasks change, and what happens on an error, is the caller's.
+It owns the order of a getter's callables and what their results mean: a coroutine is awaited,
+anything else is dropped. Who records what the tasks change, and what happens on an error, is the
+caller's.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Messages between an owner and its processes: msgpack frames over a unix socket.
 
 A frame is the length of its body (4 bytes), the number of file descriptors that travel with it (1
-byte) and the body.  A Channel is used in one of two ways: blocking, by templates, slots and replicas,
-or attached to an event loop, by owners, where a write never blocks.  End-of-file means that the
-other side is gone.  Both sides are our own processes: nothing here is checked against malice.
+byte) and the body. A Channel is used in one of two ways: blocking, by templates, slots and
+replicas, or attached to an event loop, by owners, where a write never blocks. End-of-file means
+that the other side is gone. Both sides are our own processes: nothing here is checked against
+malice.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class Channel:
         """Whether `recv` would return at once, because the next message has been read already."""
         if len(self._received) < _HEADER.size:
             return False
-        length, _ = _HEADER.unpack_from(self._received)
+        length: int = _HEADER.unpack_from(self._received)[0]
         return len(self._received) >= _HEADER.size + length
 
     def attach(
@@ -155,7 +156,7 @@ class Channel:
         while self._unsent and self._sock.fileno() >= 0:
             frame, fds = self._unsent[0]
             try:
-                sent = socket.send_fds(self._sock, [frame], fds) if fds else self._sock.send(frame)
+                sent = _send_some(self._sock, frame, fds)
             except (BlockingIOError, InterruptedError):
                 self._loop.add_writer(self._sock.fileno(), self._write)
                 return
@@ -173,7 +174,7 @@ class Channel:
             self._loop.remove_writer(self._sock.fileno())
 
 
-# Of this process. A forked child that kept one open would hide its parent's end from the other side.
+# Of this process. A forked child that kept one would hide its parent's end from the other side.
 _open: weakref.WeakSet[Channel] = weakref.WeakSet()
 
 
@@ -203,8 +204,12 @@ def _frame(message: Message, count: int) -> bytes:
 
 def _send_all(sock: socket.socket, frame: memoryview, fds: Sequence[int]) -> None:
     if fds:
-        frame = frame[socket.send_fds(sock, [frame], list(fds)) :]
+        frame = frame[_send_some(sock, frame, fds) :]
     sock.sendall(frame)
+
+
+def _send_some(sock: socket.socket, frame: memoryview, fds: Sequence[int]) -> int:
+    return socket.send_fds(sock, [frame], list(fds)) if fds else sock.send(frame)
 
 
 def _close_all(fds: list[int]) -> None:

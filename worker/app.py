@@ -1,15 +1,15 @@
 """The HTTP face of a replica: which requests it takes, and what it refuses.
 
-An ASGI application of its own, since a call should pass few layers: it routes, checks tokens, origins
-and sizes, and hands the rest to `serving`. Everything that the caller got wrong is answered 4xx with
-`{"error": {"type", "message"}}`; a traceback never leaves but signed.
+An ASGI application of its own, since a call should pass few layers: it routes, checks tokens,
+origins and sizes, and hands the rest to `serving`. Everything that the caller got wrong is answered
+4xx with `{"error": {"type", "message"}}`; a traceback never leaves but signed.
 """
 
 from __future__ import annotations
 
 import hmac
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from modules import envelope
@@ -29,7 +29,9 @@ from .formats import (
     error_body,
 )
 from .metrics import CONTENT_TYPE as METRICS_TYPE
-from .serving import Serving
+
+if TYPE_CHECKING:
+    from .serving import Serving
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -76,7 +78,7 @@ class ReplicaApp:
             await self._serving.answer(format_, body, events, receive, send)
             return
         if path not in ("/healthz", "/readyz", "/metrics"):
-            raise Refused(404, "NotFound", f"there is no {path}; a replica has /call, / and /readyz")
+            raise Refused(404, "NotFound", f"there is no {path}: a replica has /call and /readyz")
         if method not in ("GET", "HEAD"):
             raise Refused(405, "MethodNotAllowed", f"{path} takes GET, not {method}")
         if path == "/readyz":

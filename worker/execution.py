@@ -1,9 +1,9 @@
 """One task from message to outcome, as a chain of small steps.
 
-It owns what a slot does with a `run` message: catch up with the states, run the module's tasks under a
-recorder, and say how it ended. An error of the user's becomes part of the outcome, with its traceback
-as the user would have seen it; nothing is raised. What was printed is flushed before the outcome is
-told.
+It owns what a slot does with a `run` message: catch up with the states, run the module's tasks
+under a recorder, and say how it ended. An error of the user's becomes part of the outcome, with its
+traceback as the user would have seen it; nothing is raised. What was printed is flushed before the
+outcome is told.
 """
 
 from __future__ import annotations

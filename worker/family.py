@@ -1,8 +1,8 @@
-"""A process's children and what becomes of them: the kernel's part of "no process outlives its owner".
+"""A process's children and what becomes of them: the kernel's part of how all end together.
 
-It owns the calls of Linux that tie processes together (death signals, adoption of orphans), the search
-for descendants and their killing. Where the kernel offers none of this the functions do nothing, and
-what is left is the end of the control channel, which every process watches itself.
+It owns the calls of Linux that tie processes together (death signals, adoption of orphans), the
+search for descendants and their killing. Where the kernel offers none of this the functions do
+nothing, and what is left is the end of the control channel, which every process watches itself.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Collection
+from pathlib import Path
 from typing import Final
 
 IS_LINUX: Final = sys.platform.startswith("linux")
@@ -56,17 +57,17 @@ def kill_group(pid: int) -> None:
 def children() -> list[int]:
     """Return the ids of this process's children, adopted ones too; none where nobody can tell."""
     try:
-        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
-            return [int(word) for word in file.read().split()]
+        text = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii")
     except OSError:
         return []
+    return [int(word) for word in text.split()]
 
 
 def kill_strays(known: Collection[int], spared: set[int]) -> None:
     """Kill adopted orphans that belong to no living child.
 
-    `known` are the living children. An orphan in the session of one of them is its own (a server that
-    a task left running, say) and is spared, as is one that was here before the last exit (`spared`).
+    `known` are the living children. An orphan in the session of one of them is its own (a server
+    that a task left running, say) and is spared, as is one that was here before (`spared`).
     """
     for pid in children():
         if pid in known or pid in spared:

@@ -1,8 +1,8 @@
 """The three forms of a call's body: signed, JSON and msgpack.
 
-A format reads arguments from a body and writes results, errors and streams. What it raises as Refused
-is the caller's fault and carries the HTTP status. Only the signed one ever unpickles, and only what its
-signature covers; the other two take plain values, with limits on size and depth.
+A format reads arguments from a body and writes results, errors and streams. What it raises as
+Refused is the caller's fault and carries the HTTP status. Only the signed one ever unpickles, and
+only what its signature covers; the other two take plain values, with limits on size and depth.
 """
 
 from __future__ import annotations

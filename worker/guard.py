@@ -1,8 +1,8 @@
 """The thread that listens to the owner in a slot or replica, whatever the main thread does.
 
-It owns the end of the process: when the channel ends, or a lease that the owner armed is not renewed
-in time, the whole process group is killed. New endpoints are put to use at once, also in the middle of
-a task; everything else is passed on in order.
+It owns the end of the process: when the channel ends, or a lease that the owner armed is not
+renewed in time, the whole process group is killed. New endpoints are put to use at once, also in
+the middle of a task; everything else is passed on in order.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ import select
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
-
-from modules import wire
+from typing import TYPE_CHECKING, NoReturn
 
 from . import family
 
 if TYPE_CHECKING:
+    from modules import wire
     from modules.routes import PushedRoutes
 
 
@@ -73,7 +72,7 @@ class Guard:
                 self._on_message(message)
 
 
-def _end() -> None:
+def _end() -> NoReturn:
     """End this process and its group, at once."""
     family.kill_group(os.getpgrp())
     os._exit(1)

@@ -1,7 +1,7 @@
 """What a replica counts of itself, as Prometheus reads it.
 
-Counted are calls, errors of the module, refused requests, calls under way, and how long the calls took.
-It is changed from the event loop's thread only, so it needs no lock.
+Counted are calls, errors of the module, refused requests, calls under way, and how long the calls
+took. It is changed from the event loop's thread only, so it needs no lock.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from bisect import bisect_left
 from typing import Final
 
 CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
-BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 
 
 class Metrics:
@@ -41,7 +41,7 @@ class Metrics:
         lines: list[str] = []
         for name, kind, value, meaning in (
             ("calls_total", "counter", self.calls, "Calls that have ended."),
-            ("errors_total", "counter", self.errors, "Calls that ended with an error of the module."),
+            ("errors_total", "counter", self.errors, "Calls that ended with the module's error."),
             ("refused_total", "counter", self.refused, "Requests that were refused."),
             ("calls_in_flight", "gauge", self.in_flight, "Calls under way."),
         ):

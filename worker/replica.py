@@ -1,8 +1,9 @@
 """The process of one replica: it loads, sets up and serves one module until its owner lets it go.
 
-Order: apply the states, run `setup()` of every module that it loads, children first, then listen and
-say `ready`. Whatever raises before that is told as `failed`, with the user's own traceback, and ends the
-process. What the owner says afterwards (states, endpoints, ping, drain) is obeyed while it serves.
+Order: apply the states, run `setup()` of every module that it loads, children first, then listen
+and say `ready`. Whatever raises before that is told as `failed`, with the user's own traceback, and
+ends the process. What the owner says afterwards (states, endpoints, ping, drain) is obeyed while it
+serves.
 """
 
 from __future__ import annotations
@@ -79,14 +80,10 @@ class Replica:
 
     def hear(self, message: Message) -> None:
         """Take a message from the guard's thread; what comes before `serve` waits."""
-        if self._loop is None:
-            self._early.append(message)
-            if self._loop is None:
-                return
-            # `serve` began in between: the loop takes it with the others.
+        self._early.append(message)
+        # `serve` may have begun in between: then the loop takes it with the others.
+        if self._loop is not None:
             self._loop.call_soon_threadsafe(self._obey_early)
-        else:
-            self._loop.call_soon_threadsafe(self._obey, message)
 
     def apply(self, entries: list[bytes]) -> None:
         """Write states into the tree."""
@@ -97,7 +94,8 @@ class Replica:
         """Run `setup()` of all that is loaded here, children first."""
         self._obey_early()
         for path in self._tree.loaded_by(self._path):
-            finish(self._tree.module_at(path).setup())
+            setup: Callable[[], Any] = self._tree.module_at(path).setup
+            finish(setup())
 
     async def serve(self, spec: dict[str, Any], sock: socket.socket) -> None:
         """Listen, say so, and serve until the drain has ended."""

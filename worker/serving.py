@@ -1,8 +1,9 @@
 """Running calls: the user's code in threads of its own, its results and streams back to the caller.
 
-The event loop of the server never runs the user's code, so a replica answers its owner whatever a call
-does: plain functions and generators run in a pool of threads, coroutines in one loop of their own.  A
-stream is taken item by item, as fast as its reader reads, and closed when the reader has gone.
+The event loop of the server never runs the user's code, so a replica answers its owner whatever a
+call does: plain functions and generators run in a pool of threads, coroutines in one loop of their
+own. A stream is taken item by item, as fast as its reader reads, and closed when the reader has
+gone.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from .formats import EVENTS_TYPE, Format, Refused
-from .metrics import Metrics
+
+if TYPE_CHECKING:
+    from .metrics import Metrics
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -87,7 +90,8 @@ class Serving:
             raise
         except BaseException as error:
             return _failed(format_, error, wants_events)
-        return await self._in_pool(_settled, format_, result, wants_events)
+        settled: tuple[int, Any] = await self._in_pool(_settled, format_, result, wants_events)
+        return settled
 
     async def _stream(self, format_: Format, items: Any, receive: Receive, send: Send) -> bool:
         """Send the items as they come; return whether an error ended them."""
@@ -165,13 +169,18 @@ def _settled(format_: Format, result: Any, wants_events: bool) -> tuple[int, Any
 def _failed(format_: Format, error: BaseException, wants_events: bool) -> tuple[int, Any]:
     """Turn an error of the module into an answer; a reader of events gets it as one."""
     if wants_events and format_.is_plain:
-        return _STREAM, _raising(error)
+        return _STREAM, _Raising(error)
     return _PLAIN, (True, format_.error(error))
 
 
-def _raising(error: BaseException) -> Any:
-    raise error
-    yield
+class _Raising:
+    """An iterator that raises at once."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def __next__(self) -> NoReturn:
+        raise self._error
 
 
 def _take(items: Any) -> Any:

@@ -1,7 +1,7 @@
 """The process of one slot: it runs tasks, one at a time, until its owner lets it go.
 
-The main thread belongs to the user's code; a guard thread listens to the owner meanwhile, so that new
-endpoints arrive in the middle of a task and the end of the owner is the end of the slot.
+The main thread belongs to the user's code; a guard thread listens to the owner meanwhile, so that
+new endpoints arrive in the middle of a task and the end of the owner is the end of the slot.
 """
 
 from __future__ import annotations

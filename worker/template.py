@@ -2,14 +2,16 @@
 
 A bare template has the web stack imported and no user code; told to, it forks generation templates,
 and those load one tree and fork its slots and replicas. It has one thread, waits for its control
-channel and its children only, reports their exits, and runs nothing else. When the channel ends, all
-below it is killed before it exits itself; orphans of its descendants come to it, so none escapes.
+channel and its children only, reports their exits, and runs nothing else. When the channel ends,
+all below it is killed before it exits itself; orphans of its descendants come to it, so none
+escapes.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
+import io
 import os
 import select
 import signal
@@ -260,9 +262,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     family.adopt_orphans()
     family.wake_with_parent_death()
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)  # type: ignore[union-attr]
+        assert isinstance(stream, io.TextIOWrapper)
+        stream.reconfigure(encoding="utf-8", errors="replace", line_buffering=True)
     forbid("this is a worker's process")
-    # Whether a fork is safe is judged after each load; what the libraries' own threads do is theirs.
+    # Whether a fork is safe is judged after each load; threads of libraries look after themselves.
     warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
     _warm()
     program: Program | None = TemplateProcess(wire.Channel(control)).run
