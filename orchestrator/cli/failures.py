@@ -78,21 +78,28 @@ def exit_code(error: BaseException) -> int | None:
     return None
 
 
-def tell_failures(status: Status, failures: Sequence[Failure], *, verbose: bool = False) -> None:
-    """Explain a failed deployment on standard error: each failed module, then how to go on."""
+def tell_failures(
+    status: Status, failures: Sequence[Failure], *, verbose: bool = False, is_kept: bool = True
+) -> None:
+    """Explain a failed deployment on standard error, module by module.
+
+    `is_kept` says that its history stays, so that other commands can show the rest.
+    """
     shown = failures if verbose else failures[:SHOWN_FAILURES]
     for failure in shown:
-        for line in explain(failure, status, verbose=verbose):
+        for line in explain(failure, status, verbose=verbose, is_kept=is_kept):
             tell(line)
     if len(failures) > len(shown):
-        more = len(failures) - len(shown)
-        tell(f"... and {more} more: rootward status {status.deployment}")
+        where = f"rootward status {status.deployment}" if is_kept else "--verbose"
+        tell(f"... and {len(failures) - len(shown)} more: {where}")
     running = [each.service for each in status.services if each.state == "ready"]
-    if running:
+    if running and is_kept:
         tell(f"still running: {_some(running)}")
 
 
-def explain(failure: Failure, status: Status, *, verbose: bool = False) -> list[str]:
+def explain(
+    failure: Failure, status: Status, *, verbose: bool = False, is_kept: bool = True
+) -> list[str]:
     """Return the lines that tell one failed task, 15 at most unless `verbose`."""
     where = f" on {failure.worker}" if failure.worker else ""
     again = f" (attempt {failure.attempt})" if failure.attempt > 1 else ""
@@ -109,16 +116,23 @@ def explain(failure: Failure, status: Status, *, verbose: bool = False) -> list[
         tail = failure.log_tail if verbose else failure.log_tail[-OUTPUT_LINES:]
         lines.append("  the last of its output:")
         lines += [f"  | {line}" for line in tail]
-    stopped = [
+    if stopped := _skipped_because_of(failure, status):
+        lines.append(f"  not started because of it: {_some(stopped)}")
+    if not verbose:
+        logs = f"rootward logs {status.deployment} {failure.module}"
+        lines.append(f"  all of it: {logs if is_kept else '--verbose'}")
+    return lines
+
+
+def _skipped_because_of(failure: Failure, status: Status) -> list[str]:
+    # Nothing waits for a warm-up, and nobody asked for a join.
+    return [
         task.id
         for task in status.tasks
-        if task.state == "skipped" and task.kind != "join" and failure.task in (task.reason or "")
+        if task.state == "skipped"
+        and task.kind not in {"join", "prepare"}
+        and failure.task in (task.reason or "")
     ]
-    if stopped:
-        lines.append(f"  not started because of it: {_some(stopped)}")
-    if not verbose and failure.module is not None:
-        lines.append(f"  all of it: rootward logs {status.deployment} {failure.module}")
-    return lines
 
 
 def users_line(traceback: str) -> str | None:

@@ -6,6 +6,7 @@ end. Ctrl-C ends the following only: the deployment goes on, and the user is tol
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .failures import FAILED, INTERRUPTED, hint_lines, present, tell_failures
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from orchestrator.deployment import Deployment
+    from orchestrator.errors import DeploymentFailed
+    from orchestrator.failure import Failure
     from orchestrator.status import ServiceStatus
 
 
@@ -30,7 +33,7 @@ def follow(deployment: Deployment, *, as_json: bool = False, verbose: bool = Fal
     return code
 
 
-def watch(deployment: Deployment, *, verbose: bool = False, can_resume: bool = True) -> int:
+def watch(deployment: Deployment, *, verbose: bool = False, is_kept: bool = True) -> int:
     """Feed the view until the deployment is settled, and explain a failure; return 0 or 1."""
     from orchestrator.errors import DeploymentCancelled, DeploymentFailed
 
@@ -39,17 +42,31 @@ def watch(deployment: Deployment, *, verbose: bool = False, can_resume: bool = T
             for event in deployment.progress():
                 view.see(event)
     except DeploymentFailed as error:
-        status = deployment.status()
-        if not error.failures:
-            return present(error)
-        tell_failures(status, error.failures, verbose=verbose)
-        if can_resume:
-            for line in hint_lines(status):
-                tell(line)
+        _explain(deployment, error, verbose=verbose, is_kept=is_kept)
         return FAILED
     except DeploymentCancelled as error:
         return present(error)
     return 0
+
+
+def _explain(
+    deployment: Deployment, error: DeploymentFailed, *, verbose: bool, is_kept: bool
+) -> None:
+    failures = error.failures
+    status = deployment.status()
+    if not failures:
+        present(error)
+    if verbose:
+        failures = tuple(_with_whole_output(deployment, failure) for failure in failures)
+    tell_failures(status, failures, verbose=verbose, is_kept=is_kept)
+    if is_kept:
+        for line in hint_lines(status):
+            tell(line)
+
+
+def _with_whole_output(deployment: Deployment, failure: Failure) -> Failure:
+    text = "".join(entry.text for entry in deployment.logs(failure.task))
+    return replace(failure, log_tail=tuple(text.splitlines()))
 
 
 def tell_detached(deployment: Deployment) -> None:

@@ -83,7 +83,7 @@ def _run(
     client = machine.connect()
     deployment = client.submit(loaded, **order)
     machine.announce(deployment)
-    code = watch(deployment, verbose=verbose, can_resume=False)
+    code = watch(deployment, verbose=verbose, is_kept=False)
     if code:
         if as_json:
             emit_json(deployment.status().to_json())

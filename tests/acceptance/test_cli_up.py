@@ -108,7 +108,7 @@ def test_up_once_prints_the_result_and_leaves_nothing(folder: Path, runs: Path) 
     done = run(rootward("up", "tree.py:tree", "--once"), folder=folder)
     assert done.process.returncode == 0, done.report()
     lines = [line.split() for line in done.stdout.splitlines()]
-    assert ["tens/tens/adder", "12"] in lines or any("12" in line for line in lines)
+    assert ["tens/m/adder", "12"] in lines
     assert ["tens", "0.5"] in lines
     assert any(line[:2] == ["tens", "ready"] for line in lines)
     assert list(runs.iterdir()) == []
@@ -139,7 +139,9 @@ def test_up_is_found_by_the_users_other_commands(folder: Path, runs: Path) -> No
 
         status = json.loads(ask("status", "tens", "--json"))
         assert status["state"] == "ready"
-        assert {task["state"] for task in status["tasks"]} == {"succeeded"}
+        # A warm-up is skipped when the work itself has begun.
+        work = [task["state"] for task in status["tasks"] if task["kind"] != "prepare"]
+        assert set(work) == {"succeeded"}
         services = json.loads(ask("gateway", "list", "--json"))
         assert [service["state"] for service in services] == ["ready", "ready"]
         assert json.loads(ask("gateway", "call", "tens", "4")) == 60
