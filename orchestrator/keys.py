@@ -64,7 +64,7 @@ class Keys:
 
     @property
     def sweep(self) -> str:
-        """Hash: when the last sweep and the last tidying were (ms)."""
+        """Hash: when anyone was heard, and the last sweep, check and tidying (ms)."""
         return f"{self.prefix}:sweep"
 
     @property

@@ -138,7 +138,7 @@ class Leases:
         """End every agent and owner whose lease is over.
 
         Any agent may call this, each second; calls within 0.2 s of another do nothing. Had nobody
-        swept for 3 s, all leases are given that time back first, up to a whole lease from now.
+        swept or renewed for 3 s, all leases are given that time back, up to a whole lease from now.
         """
         error, _, exc = pack_error(LOST_TOO_OFTEN)
         lost, requeued, failed, stopped, released = self.scripts.sweep(lease_ms, error, exc)

@@ -61,36 +61,54 @@ class Readings:
 
     def deployment(self, name: str) -> DeploymentRecord | None:
         """Return a deployment with its newest generation; None when there is none of the name."""
-        found = self._client.hgetall(self.keys.name(name))
-        # A number that was only reserved is no deployment yet.
-        if b"latest" not in found:
-            return None
-        latest, current = int(found[b"latest"]), found.get(b"current")
-        return DeploymentRecord(
-            name=name,
-            created_at=int(found[b"created"]) / 1000,
-            latest=latest,
-            current=int(current) if current else None,
-            generation=self.generation(name, latest),
-        )
+        found = self._deployments([name])
+        return found[0] if found else None
 
     def deployments(self) -> list[DeploymentRecord]:
         """Return all deployments, the one with the newest generation first."""
         names = self._client.zrevrange(self.keys.deployments, 0, -1)
-        found = (self.deployment(name.decode()) for name in names)
-        return [record for record in found if record is not None]
+        return self._deployments([name.decode() for name in names])
+
+    def _deployments(self, names: Sequence[str]) -> list[DeploymentRecord]:
+        pipe = self._client.pipeline(transaction=False)
+        for name in names:
+            pipe.hgetall(self.keys.name(name))
+        answers = zip(names, pipe.execute(), strict=True)
+        # A number that was only reserved is no deployment yet.
+        found = {name: fields for name, fields in answers if b"latest" in fields}
+        newest = self._generations([(name, int(f[b"latest"])) for name, f in found.items()])
+        return [
+            DeploymentRecord(
+                name=name,
+                created_at=int(fields[b"created"]) / 1000,
+                latest=int(fields[b"latest"]),
+                current=int(fields[b"current"]) if b"current" in fields else None,
+                generation=newest.get((name, int(fields[b"latest"]))),
+            )
+            for name, fields in found.items()
+        ]
 
     def generation(self, name: str, generation: int) -> GenerationRecord | None:
         """Return a generation; None when it never was or its history is over."""
+        place = (name, generation)
+        return self._generations([place]).get(place)
+
+    def _generations(
+        self, places: Sequence[tuple[str, int]]
+    ) -> dict[tuple[str, int], GenerationRecord]:
         pipe = self._client.pipeline(transaction=True)
-        pipe.hgetall(self.keys.generation(name, generation))
-        for part in ("services", "ready", "repairs"):
-            pipe.hgetall(self.keys.part(name, generation, part))
-        pipe.hlen(self.keys.part(name, generation, "replicas"))
-        found, *parts = pipe.execute()
-        if b"state" not in found:
-            return None
-        return read_generation(name, generation, found, parts)
+        for place in places:
+            pipe.hgetall(self.keys.generation(*place))
+            for part in ("services", "ready", "repairs"):
+                pipe.hgetall(self.keys.part(*place, part))
+            pipe.hlen(self.keys.part(*place, "replicas"))
+        answers = pipe.execute()
+        told = ((place, answers[5 * i : 5 * i + 5]) for i, place in enumerate(places))
+        return {
+            place: read_generation(*place, found, parts)
+            for place, (found, *parts) in told
+            if b"state" in found
+        }
 
     def generations(self, name: str) -> list[int]:
         """Return the numbers of the generations that are stored, newest first."""

@@ -41,7 +41,8 @@ SHARED: Final[Mapping[str, tuple[str, ...]]] = {
     "leave": (*_MOVES, "replicas"),
     "scale": (*_MOVES, "replicas"),
     "repair": (*_MOVES, "replicas"),
-    "sweep": (*_MOVES, "replicas", "owners"),
+    "renew": ("amnesty",),
+    "sweep": (*_MOVES, "replicas", "owners", "amnesty"),
     "disown": (*_MOVES, "owners"),
 }
 """What stands between the prelude and a script."""

@@ -24,7 +24,7 @@ local function start(g, job, agent, worker, token)
   job.state, job.agent, job.worker, job.token = 'running', agent, worker, token
   call('HSET', job.key, 'rw_state', 'running', 'rw_token', token, 'rw_agent', agent,
     'rw_worker', worker, 'rw_attempt', job.attempt, 'rw_started', NOW_MS, 'rw_logseq', '0',
-    'status', 'started', 'started_at', DATE, 'last_heartbeat', DATE, 'worker_name', worker)
+    'status', 'started', 'started_at', rq_date(), 'last_heartbeat', rq_date(), 'worker_name', worker)
   call('SADD', agent_key(agent) .. ':held', job.id)
   -- RQ's tools fail a job whose score has passed, by their own clock: a day is out of their reach.
   call('ZADD', RQ .. ':wip:' .. job.origin, string.format('%.0f', NOW / 1000 + DAY_S), execution)

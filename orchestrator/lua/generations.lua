@@ -55,6 +55,14 @@ local function fail_generation(g, reason)
   local current = call('HGET', g.name_key, 'current')
   if current and current ~= g.n then call('HSET', g.key, 'retire', 1) end
   change_state(g, 'failed', reason, true)
+  -- What was prepared for a deploy that won't come is of no use; what is ready stays.
+  local replicas = call('HGETALL', g.key .. ':replicas')
+  for i = 1, #replicas, 2 do
+    local state, agent = string.match(replicas[i + 1], '^(%S+) (%S+)')
+    if state == 'starting' and is_agent(agent) then
+      command(agent, { op = 'stop_replica', replica = replicas[i], grace = 0 })
+    end
+  end
   cancel_rest(g, 'the deployment has failed')
   g.check = true
 end

@@ -11,7 +11,7 @@
 --   P:agent:ID:held      set     job ids and NAME@GEN/REPLICA under the agent's lease
 --   P:agent:ID:inbox     stream  commands (JSON in `c`)
 --   P:controller         string  who leads, with time to live
---   P:sweep              hash    last (sweep), tidied
+--   P:sweep              hash    heard (of anyone), swept, checked, tidied, seen:JOB
 --   P:bell               stream  an entry when tasks were released
 --   P:changes            stream  op put, drop or current; name gen path replica record
 --   P:{NAME}             hash    reserved latest current progressing live created
@@ -38,9 +38,11 @@ local NOW = CLOCK[1] * 1000 + math.floor(CLOCK[2] / 1000)
 local NOW_MS = string.format('%.0f', NOW)
 local NOW_S = string.format('%.3f', NOW / 1000)
 local DAY_S, DAY_MS = 86400, 86400000
-local generations = {}
+local generations, date = {}, nil
 
+-- Now as RQ writes it; made when the first needs it.
 local function rq_date()
+  if date then return date end
   -- Days to year, month, day: the algorithm of Howard Hinnant's date library, era of 400 years.
   local z = math.floor(NOW / DAY_MS) + 719468
   local era = math.floor(z / 146097)
@@ -53,10 +55,10 @@ local function rq_date()
   local year = yoe + era * 400 + (month <= 2 and 1 or 0)
   local day = doy - math.floor((153 * mp + 2) / 5) + 1
   local ms = NOW % DAY_MS
-  return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03d000Z', year, month, day,
+  date = string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03d000Z', year, month, day,
     math.floor(ms / 3600000), math.floor(ms / 60000) % 60, math.floor(ms / 1000) % 60, ms % 1000)
+  return date
 end
-local DATE = rq_date()
 
 local function job_key(id) return RQ .. ':job:' .. id end
 local function agent_key(id) return P .. ':agent:' .. id end

@@ -17,7 +17,7 @@ local timeout = tonumber(ARGV[10])
 call('HSET', KEYS[2], 'rw_state', 'queued', 'rw_name', g.name, 'rw_gen', g.n,
   'rw_task', 'deploy:' .. ARGV[6], 'rw_kind', 'deploy', 'rw_path', ARGV[6], 'rw_wait', '0',
   'rw_next', '', 'rw_retries', '0', 'rw_queue', ARGV[7], 'rw_ttl', call('HGET', g.key, 'history'),
-  'rw_repair', '1', 'rw_timeout', ARGV[10], 'data', ARGV[8], 'created_at', DATE,
+  'rw_repair', '1', 'rw_timeout', ARGV[10], 'data', ARGV[8], 'created_at', rq_date(),
   'description', ARGV[9], 'result_ttl', '-1',
   'timeout', timeout and string.format('%.0f', math.ceil(timeout)) or '-1')
 call('HSET', g.key .. ':repairs', ARGV[5], ARGV[6])

@@ -14,7 +14,7 @@ for i = 11, #ARGV, 10 do
     'rw_timeout', ARGV[i + 8])
   if ARGV[i + 9] ~= '' then
     -- A stock worker's result_ttl would take the task's record with it.
-    call('HSET', key, 'data', ARGV[i + 9], 'status', 'deferred', 'created_at', DATE,
+    call('HSET', key, 'data', ARGV[i + 9], 'status', 'deferred', 'created_at', rq_date(),
       'origin', ARGV[i + 6], 'description', ARGV[i + 7], 'result_ttl', '-1',
       'timeout', timeout and string.format('%.0f', math.ceil(timeout)) or '-1')
   end

@@ -1,22 +1,10 @@
 -- KEYS: sweep, agents, owners.  ARGV 3..: lease (ms), error and its RQ form for a task that was lost
 -- too often.
 -- Ends every agent and owner whose lease is over. Safe to call from anywhere at any rate.
-local lease, last = tonumber(ARGV[3]), tonumber(call('HGET', KEYS[1], 'last') or NOW)
-local gap = NOW - last
-if gap >= 0 and gap < 200 and call('HEXISTS', KEYS[1], 'last') == 1 then return { {}, {}, {}, {}, {} } end
-
--- When nobody swept for a while, Redis or everyone was away, or its clock has jumped: no lease is
--- judged by that time. Each gets the time back, but never more than a whole lease from now.
-if gap > 3000 or gap < 0 then
-  for _, key in ipairs({ KEYS[2], KEYS[3] }) do
-    local leases = call('ZRANGE', key, 0, -1, 'WITHSCORES')
-    for i = 1, #leases, 2 do
-      local ends = math.min(tonumber(leases[i + 1]) + gap, math.max(NOW + lease, leases[i + 1] + math.min(gap, 0)))
-      call('ZADD', key, string.format('%.0f', ends), leases[i])
-    end
-  end
-end
-call('HSET', KEYS[1], 'last', NOW_MS)
+local swept = tonumber(call('HGET', KEYS[1], 'swept') or 0)
+if math.abs(NOW - swept) < 200 then return { {}, {}, {}, {}, {} } end
+give_time_back(tonumber(ARGV[3]))
+call('HSET', KEYS[1], 'swept', NOW_MS)
 
 local lost, requeued, failed, stopped, taken = {}, {}, {}, {}, {}
 for _, id in ipairs(call('ZRANGEBYSCORE', KEYS[2], '-inf', NOW_MS, 'LIMIT', 0, 10)) do

@@ -6,7 +6,7 @@ local released, n_released = {}, 0
 
 local function enqueue(job, queue, front)
   call('HSET', job.key, 'rw_state', 'queued', 'rw_queued', NOW_MS, 'status', 'queued',
-    'enqueued_at', DATE, 'origin', queue)
+    'enqueued_at', rq_date(), 'origin', queue)
   call(front and 'LPUSH' or 'RPUSH', RQ .. ':queue:' .. queue, job.id)
   job.state, job.origin, released[job.id], n_released = 'queued', queue, true, n_released + 1
 end
@@ -53,7 +53,7 @@ local function end_task(g, job, state, reason, token)
   end
   job.state = state
   call('HSET', job.key, 'rw_state', state, 'rw_ended', NOW_MS, 'rw_token', token or '',
-    'rw_reason', reason or '', 'ended_at', DATE)
+    'rw_reason', reason or '', 'ended_at', rq_date())
   if job.kind ~= 'join' then mirror_ended(job) end
   if job.counted then g.left = g.left - 1 end
   if job.repair then

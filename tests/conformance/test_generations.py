@@ -262,3 +262,18 @@ def test_deployments_are_told_newest_first(store: Store) -> None:
 
 def _repair(store: Store, number: int) -> str:
     return f"{store.keys.prefix}-demo-1-r{number}"
+
+
+def test_what_was_only_prepared_is_stopped_when_a_first_generation_fails(store: Store) -> None:
+    scene = Scene(store)
+    scene.submit({"prepare:a": [], "train:b": [], "deploy:a": ["train:b"]}, services={"a": 1})
+    claims = scene.claim_all()
+    scene.put("a", "starting")
+    scene.succeed(claims["prepare:a"])
+    cursors = store.wait_bell(scene.agent, {}, 1).cursors
+    scene.fail(claims["train:b"])
+    assert scene.state() == "failed"
+    (command,) = store.wait_bell(scene.agent, cursors, 100).commands
+    assert command == {"op": "stop_replica", "replica": "r-a", "grace": 0}
+    store.drop_replica("demo", 1, "r-a")
+    assert store.active() == []

@@ -94,18 +94,30 @@ def test_after_a_pause_of_all_nobody_is_judged_by_that_time(store: Store) -> Non
     scene = Scene(store)
     store.sweep(LEASE_MS)
     store.renew(scene.agent, 1)
-    last = int(store.clients.scripts.hget(store.keys.sweep, "last") or 0)
-    store.clients.scripts.hset(store.keys.sweep, "last", last - 60_000)
+    heard = int(store.clients.scripts.hget(store.keys.sweep, "heard") or 0)
+    store.clients.scripts.hset(store.keys.sweep, mapping={"heard": heard - 60_000, "swept": 0})
     assert store.sweep(LEASE_MS).lost_agents == ()
     (record,) = store.agents()
     assert 50_000 < record.lease_ms <= LEASE_MS
+
+
+def test_who_renews_first_after_a_pause_gives_the_others_their_time_back(store: Store) -> None:
+    scene = Scene(store)
+    scene.join("w-2")
+    store.sweep(LEASE_MS)
+    store.renew("w-2", 1)
+    heard = int(store.clients.scripts.hget(store.keys.sweep, "heard") or 0)
+    store.clients.scripts.hset(store.keys.sweep, mapping={"heard": heard - 60_000, "swept": 0})
+    store.renew(scene.agent, LEASE_MS)
+    assert store.sweep(LEASE_MS).lost_agents == ()
+    assert {record.info.id for record in store.agents()} == {scene.agent, "w-2"}
 
 
 def test_after_a_long_pause_a_lease_is_at_most_a_whole_one(store: Store) -> None:
     scene = Scene(store)
     store.sweep(LEASE_MS)
     store.renew(scene.agent, 1)
-    store.clients.scripts.hset(store.keys.sweep, "last", 1)
+    store.clients.scripts.hset(store.keys.sweep, mapping={"heard": 1, "swept": 0})
     store.sweep(LEASE_MS)
     (record,) = store.agents()
     assert record.lease_ms <= LEASE_MS

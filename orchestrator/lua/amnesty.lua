@@ -1,0 +1,20 @@
+-- What renew.lua and sweep.lua share: no lease is judged by a time when nobody could renew.
+-- When neither a sweep nor a renewal was heard for a while, Redis or everyone was away, or its clock
+-- has jumped: every lease gets that time back, but never more than a whole lease from now. A time
+-- in which others renewed gives nothing back, so a death isn't covered by the end of a leader.
+
+local function give_time_back(lease)
+  local last = tonumber(call('HGET', P .. ':sweep', 'heard') or NOW)
+  local gap = NOW - last
+  if gap > 3000 or gap < 0 then
+    for _, kind in ipairs({ ':agents', ':owners' }) do
+      local leases = call('ZRANGE', P .. kind, 0, -1, 'WITHSCORES')
+      for i = 1, #leases, 2 do
+        local ends = tonumber(leases[i + 1]) + gap
+        if gap > 0 then ends = math.min(ends, math.max(NOW + lease, tonumber(leases[i + 1]))) end
+        call('ZADD', P .. kind, string.format('%.0f', ends), leases[i])
+      end
+    end
+  end
+  call('HSET', P .. ':sweep', 'heard', NOW_MS)
+end
