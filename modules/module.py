@@ -188,10 +188,15 @@ class ModuleBase:
         return self.submodules
 
     def _children(self) -> Iterator[tuple[str | None, ModuleBase]]:
-        """Yield (hint, module) for each module in the attributes; the hint says where it is."""
-        for attribute, value in list(vars(self).items()):
-            if may_hold_modules(type(value)):
-                yield from modules_in(value, attribute)
+        """Iterate over (hint, module) of what is in the attributes; the hint says where it is."""
+        found: list[tuple[str | None, ModuleBase]] = []
+        for attribute, value in vars(self).copy().items():
+            if isinstance(value, ModuleBase):
+                found.append((attribute, value))
+            elif may_hold_modules(type(value)):
+                found.extend(modules_in(value, attribute))
+        # Not a generator: in the walk of a deep chain as many of these are open as it has modules.
+        return iter(found)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is copied and pickled: the attributes without the local ones."""
@@ -231,7 +236,12 @@ def modules_in(value: Any, hint: str | None) -> Iterator[tuple[str | None, Modul
 
 def may_hold_modules(kind: type) -> bool:
     """Tell whether a value of this type is a module or a container that is searched for some."""
+    if kind in _LEAVES:
+        return False
     return issubclass(kind, (ModuleBase, list, tuple, dict)) or hasattr(kind, "_modules_inside")
+
+
+_LEAVES = frozenset({str, int, float, bool, bytes, type(None)})
 
 
 def _parts(value: Any, hint: str | None) -> list[tuple[str | None, Any]]:

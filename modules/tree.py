@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from .module import ModuleBase
 
 _RESERVED = frozenset({"call", "docs", "healthz", "readyz", "metrics", "openapi.json", ".", ".."})
+# Of the modules of a circle.
+_SHOWN = 20
 
 
 class Node:
@@ -113,11 +115,21 @@ def walk(root: ModuleBase) -> list[ModuleBase]:
 
 def default_name(root: ModuleBase) -> str:
     """Return the name that a tree has when nobody gave one: the root's own, else its class's."""
-    return slug(_own_name(root) or type(root).__name__) or "tree"
+    return _unique(slug(_own_name(root) or type(root).__name__), {})
 
 
 def slug(text: str) -> str:
-    """Return `text` as a part of a path: lower case; anything but letters, digits, `._-` is `-`."""
+    """Return `text` as a part of a path: lower case; anything but letters, digits, `._-` is `-`.
+
+    Letters and digits of any script stay, each in its one composed spelling.
+    """
+    if text.isascii():
+        if text.isidentifier():
+            return text.lower()
+    else:
+        import unicodedata
+
+        text = unicodedata.normalize("NFC", text)
     return "".join(c if c.isalnum() or c in "._-" else "-" for c in text.lower())
 
 
@@ -180,7 +192,10 @@ def _unique(part: str, taken: dict[str, int]) -> str:
 
 def _circle(stack: list[ModuleBase], again: ModuleBase) -> list[str]:
     start = next(index for index, module in enumerate(stack) if module is again)
-    return [_label(module) for module in [*stack[start:], again]]
+    circle = [_label(module) for module in [*stack[start:], again]]
+    if len(circle) > _SHOWN:
+        circle[_SHOWN // 2 : -_SHOWN // 2] = ["..."]
+    return circle
 
 
 def _label(module: ModuleBase) -> str:
