@@ -1,6 +1,6 @@
 """Calls of served modules: one blocking HTTP/1.1 client, made for many small calls.
 
-It owns the kept connections and the choice of the replica: the less busy of two drawn at random. A
+It owns the choice of the replica: the less busy of two drawn at random. A
 replica that refuses, or that says that it isn't the one meant, is left for another; while none is
 there the call is held. A call that may have begun is repeated only if the caller says that it may
 be, and never once something of the answer has come. What is inside the bodies is `envelope`'s
@@ -11,33 +11,25 @@ from __future__ import annotations
 
 import os
 import random
-import select
-import socket
 import threading
 import time
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from . import envelope
+from .connection import Connection, NotSent, connect, place
 from .errors import CallError, Unavailable
 from .routes import Endpoint, PushedRoutes, Routes
 
 __all__ = ["Endpoint", "PushedRoutes", "Routes", "call", "stream"]
 
-CONNECT_TIMEOUT_S: Final = 3.0
-IDLE_S: Final = 30.0
 # A call that ends its replica each time must not end them all.
 MAX_BEGUN: Final = 3
-_MAX_LINE: Final = 1 << 16
 _MAX_HEADERS: Final = 100
-_JOINED_BYTES: Final = 1 << 16
 
 _outstanding: dict[Endpoint, int] = {}
 # An answer may be collected, and counted out, while this very thread holds it.
 _outstanding_lock = threading.RLock()
-_idle: dict[tuple[str, int], list[_Connection]] = {}
 
 
 class _Missed(Exception):
@@ -149,7 +141,11 @@ def _ask(
     endpoint: Endpoint, path: str, body: bytes, key: bytes, timeout: float | None
 ) -> _Answer:
     """Send one call to one replica and return its answer once the first of it is here."""
-    answer = _Answer(_connect(endpoint.url), endpoint, path, body, key)
+    try:
+        connection = connect(endpoint.url)
+    except OSError as error:
+        raise _Missed(f"can't be reached ({error})", begun=False) from error
+    answer = _Answer(connection, endpoint, path, body, key)
     try:
         answer.begin(_head(endpoint, len(body)), timeout)
     except BaseException as error:
@@ -161,123 +157,19 @@ def _ask(
 
 
 def _head(endpoint: Endpoint, length: int) -> bytes:
+    there = place(endpoint.url)
     return (
-        f"POST {_place(endpoint.url)[2]}/call HTTP/1.1\r\nHost: {_place(endpoint.url)[3]}\r\n"
+        f"POST {there.prefix}/call HTTP/1.1\r\nHost: {there.netloc}\r\n"
         f"Content-Type: {envelope.CALL_TYPE}\r\nX-Rootward-Token: {endpoint.token}\r\n"
         f"Content-Length: {length}\r\n\r\n"
     ).encode()
-
-
-@lru_cache(maxsize=1024)
-def _place(url: str) -> tuple[str, int, str, str]:
-    parts = urlsplit(url)
-    if parts.scheme != "http" or parts.hostname is None:
-        raise CallError(f"{url!r} is no endpoint: it must begin with http://")
-    return parts.hostname, parts.port or 80, parts.path.rstrip("/"), parts.netloc
-
-
-def _connect(url: str) -> _Connection:
-    host, port, _, _ = _place(url)
-    kept = _idle.get((host, port))
-    while kept:
-        try:
-            connection = kept.pop()
-        except IndexError:
-            break
-        if connection.is_alive():
-            return connection
-        connection.close()
-    _close_stale()
-    try:
-        return _Connection((host, port))
-    except OSError as error:
-        raise _Missed(f"can't be reached ({error})", begun=False) from error
-
-
-def _close_stale() -> None:
-    for connections in list(_idle.values()):
-        while connections:
-            try:
-                # The oldest is first; what another thread has just taken is no longer here.
-                oldest = connections.pop(0)
-            except IndexError:
-                break
-            if oldest.is_fresh():
-                connections.insert(0, oldest)
-                break
-            oldest.close()
-
-
-class _Connection:
-    """One kept connection."""
-
-    def __init__(self, address: tuple[str, int]) -> None:
-        self.address = address
-        self._sock = socket.create_connection(address, CONNECT_TIMEOUT_S)
-        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # A host that vanished sends nothing: the kernel asks after it.
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
-            if hasattr(socket, name):
-                self._sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-        self._file = self._sock.makefile("rb", 1 << 16)
-        self._used_at = time.monotonic()
-
-    def is_fresh(self) -> bool:
-        return time.monotonic() - self._used_at < IDLE_S
-
-    def is_alive(self) -> bool:
-        """Whether it can be used again: an idle one that has something to read has ended."""
-        if not self.is_fresh():
-            return False
-        poll = select.poll()
-        poll.register(self._sock, select.POLLIN)
-        return not poll.poll(0)
-
-    def keep(self) -> None:
-        self._used_at = time.monotonic()
-        _idle.setdefault(self.address, []).append(self)
-
-    def close(self) -> None:
-        self._file.close()
-        self._sock.close()
-
-    def send(self, head: bytes, body: bytes, timeout: float | None) -> None:
-        self._sock.settimeout(timeout)
-        try:
-            if len(body) < _JOINED_BYTES:
-                self._sock.sendall(head + body)
-            else:
-                self._sock.sendall(head)
-                self._sock.sendall(body)
-        except TimeoutError:
-            raise
-        except OSError:
-            # An answer may be there all the same: 413 comes before the body has gone. If none
-            # is, the replica never had the whole call.
-            poll = select.poll()
-            poll.register(self._sock, select.POLLIN)
-            if not poll.poll(0):
-                raise _Missed("broke off before the call was sent", begun=False) from None
-
-    def line(self) -> bytes:
-        line = self._file.readline(_MAX_LINE)
-        if not line.endswith(b"\n"):
-            raise ConnectionResetError("the connection ended")
-        return line
-
-    def read(self, length: int) -> bytes:
-        data: bytes = self._file.read(length)
-        if len(data) < length:
-            raise ConnectionResetError("the answer broke off")
-        return data
 
 
 class _Answer:
     """One call under way and its answer; it ends when it is read, closed or forgotten."""
 
     def __init__(
-        self, connection: _Connection, endpoint: Endpoint, path: str, call_body: bytes, key: bytes
+        self, connection: Connection, endpoint: Endpoint, path: str, call_body: bytes, key: bytes
     ) -> None:
         self.is_stream = False
         self._connection, self._endpoint, self._path = connection, endpoint, path
@@ -299,7 +191,10 @@ class _Answer:
     def begin(self, head: bytes, timeout: float | None) -> None:
         """Send the call; read the answer's head and as much as tells that it has been taken."""
         connection = self._connection
-        connection.send(head, self._call, timeout)
+        try:
+            connection.send(head, self._call, timeout)
+        except NotSent as error:
+            raise _Missed("broke off before the call was sent", begun=False) from error
         try:
             self._status = int(connection.line().split(b" ", 2)[1])
             for _ in range(_MAX_HEADERS):
@@ -402,8 +297,7 @@ def _frame_end(data: bytes) -> int:
 
 
 def _forget() -> None:
-    # A forked child must not write into its parent's connections.
-    _idle.clear()
+    # The calls under way are the parent's.
     _outstanding.clear()
 
 
