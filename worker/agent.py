@@ -24,7 +24,8 @@ from orchestrator.transport import Signer
 from .identity import Identity, checked_name
 from .shift import Shift
 
-DEADLINE_S = 30.0
+# Whoever stops a container kills it 10 s later: what hasn't ended by then is better handed back.
+DEADLINE_S = 9.0
 
 
 class Agent:

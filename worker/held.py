@@ -14,6 +14,8 @@ import time
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import psutil
+
 from modules.errors import ServeFailed
 from orchestrator.states import ReplicaState
 
@@ -67,6 +69,15 @@ class HeldReplica:
     def is_stopping(self) -> bool:
         """Whether it was told to end."""
         return self.stop_asked.is_set()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether its process was stopped by a signal: it answers nobody until it is continued."""
+        pid = self.child.pid if self.child is not None else None
+        try:
+            return pid is not None and psutil.Process(pid).status() == psutil.STATUS_STOPPED
+        except psutil.Error:
+            return False
 
     def awaits(self, generation: Generation, path: str) -> bool:
         """Whether it was prepared for the module at `path` and waits for its deploy."""

@@ -34,7 +34,7 @@ class Standing(Enum):
 
 
 class Keeper:
-    """Renews every third of the lease, and calls `on_standing(standing)` from its thread.
+    """Renews every third of the lease, and calls `on_standing(standing, agent id)` from its thread.
 
     `HELD` is told only after something else was. `UNHEARD` comes once, at 0.7 of a lease without a
     renewal: from then on others may have been given what this agent holds exclusively.
@@ -46,7 +46,7 @@ class Keeper:
         agent_id: str,
         store_id: str,
         lease_s: float,
-        on_standing: Callable[[Standing], None],
+        on_standing: Callable[[Standing, str], None],
     ) -> None:
         """Start nothing yet; `lease_s` in seconds."""
         self._store = store
@@ -109,4 +109,4 @@ class Keeper:
     def _tell(self, standing: Standing) -> None:
         if standing is not self._standing and not self._stop.is_set():
             self._standing = standing
-            self._on_standing(standing)
+            self._on_standing(standing, self._agent_id)

@@ -48,8 +48,8 @@ class Client(Protocol):
     def take(self, claim: Claim) -> None:
         """Take a claimed task; must not block or raise."""
 
-    def fenced(self) -> None:
-        """Take that this agent's lease had ended: nothing that it holds is its own any more."""
+    def fenced(self, agent_id: str) -> None:
+        """Take that the lease of this incarnation had ended: nothing it holds is its own now."""
 
 
 class Pump:
@@ -112,11 +112,12 @@ class Pump:
             finishes = self._next()
             if not finishes and not want.limit:
                 continue
+            agent_id = self.agent_id
             answer = await self._exchange(finishes, want)
             if answer is None:
                 continue
             if not answer.known:
-                self._client.fenced()
+                self._client.fenced(agent_id)
                 return
             _note_refused(finishes, answer)
             if want.limit:

@@ -1,4 +1,4 @@
-"""The thread in which an agent does the controller's rounds, once a second.
+"""The thread in which an agent sweeps and does the controller's rounds, once a second.
 
 Every agent offers itself; the leader lease in the store decides who acts. A round that fails,
 because Redis is away or one generation can't be read, is told once and tried again: the rounds
@@ -49,6 +49,8 @@ class Rounds:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
+                # Everyone sweeps, as a sweep that is late by a dead leader's lease spares the dead.
+                self._store.sweep(round(self._lease_s * 1000))
                 self._controller.run_once(time.time())
                 self._is_failing = False
             except Exception as error:

@@ -36,10 +36,10 @@ class Runner:
         self,
         generations: Generations,
         slots: Slots,
-        supervisor: Supervisor,
+        supervisor: Supervisor | None,
         on_room: Callable[[], None],
     ) -> None:
-        """Run nothing yet."""
+        """Run nothing yet; without a supervisor, everything is a task of slots."""
         self._generations, self._slots, self._supervisor = generations, slots, supervisor
         self._on_room = on_room
         self._store, self._link = generations.store, generations.link
@@ -76,7 +76,8 @@ class Runner:
         """End a running task, which then fails with `error`."""
         assignment.ended_by = error
         self._slots.kill(assignment)
-        self._supervisor.cancel(assignment, error["message"])
+        if self._supervisor is not None:
+            self._supervisor.cancel(assignment, error["message"])
 
     async def flush(self, assignment: Assignment) -> None:
         """Store what this task has printed since the last time."""
@@ -88,6 +89,8 @@ class Runner:
 
     async def _work(self, assignment: Assignment, generation: Generation) -> Outcome:
         kind, path = assignment.claim.kind, assignment.claim.path
+        if self._supervisor is None:
+            return await self._slots.run(assignment, generation)
         if kind == "prepare":
             return await self._supervisor.prepare(assignment, generation)
         if kind == "deploy" and await generation.serves(path):

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec
@@ -46,7 +47,7 @@ logger = logging.getLogger(__name__)
 
 TICK_S = 0.25
 BEAT_S = 1.0
-DRAIN_GRACE_S = 10.0
+TASKS_SHARE = 0.6
 _STARTS = 16
 _OWN_LIMIT = 16
 _GOODBYE_S = 2.0
@@ -144,9 +145,9 @@ class Shift:
         self._resources.hold(assignment, self._resources.needs(claim.queue) or {})
         self._work[assignment] = asyncio.create_task(self._do(assignment), name=claim.task)
 
-    def fenced(self) -> None:
-        """Take that our lease had ended."""
-        self._stand(Standing.FENCED)
+    def fenced(self, agent_id: str) -> None:
+        """Take that the lease of that incarnation had ended."""
+        self._stand(Standing.FENCED, agent_id)
 
     # The work itself.
 
@@ -205,14 +206,14 @@ class Shift:
             if self._identity.resources:
                 self._chore(self._look_for_special())
 
-    def _stand(self, standing: Standing) -> None:
+    def _stand(self, standing: Standing, agent_id: str) -> None:
         match standing:
             case Standing.UNHEARD:
                 self._supervisor.end_exclusive()
             case Standing.EMPTIED:
                 self._chore(self._rejoin())
             case Standing.FENCED:
-                self._chore(self._start_anew(self.agent_id))
+                self._chore(self._start_anew(agent_id))
             case Standing.HELD:
                 logger.info("the lease holds again", extra={"event": "lease.held"})
 
@@ -322,11 +323,11 @@ class Shift:
         deadline = self._loop.time() + limit_s
         if self._work:
             logger.info("waiting for %d tasks", len(self._work), extra={"event": "agent.draining"})
-            await asyncio.wait(set(self._work.values()), timeout=limit_s)
+            await asyncio.wait(set(self._work.values()), timeout=limit_s * TASKS_SHARE)
         self._is_leaving = True
         self._slots.kill_all()
         left_s = max(0.0, deadline - self._loop.time())
-        await self._supervisor.stop_all(min(DRAIN_GRACE_S, left_s))
+        await self._supervisor.stop_all(left_s)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._pump.until_quiet(), max(0.1, deadline - self._loop.time()))
 
@@ -349,7 +350,11 @@ class Shift:
             task.cancel()
         await asyncio.gather(*self._chores, *self._work.values(), return_exceptions=True)
         self._link.close()
-        self._mirror.close()
+        closing = threading.Thread(target=self._mirror.close, daemon=True)
+        closing.start()
+        # Wakes the threads that wait in a read, so that none of them is waited for.
+        self._store.clients.close()
+        closing.join(_GOODBYE_S)
 
     async def _tell_state(self) -> None:
         info = self._identity.info(self.agent_id, "quiet")

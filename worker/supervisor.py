@@ -295,8 +295,8 @@ class Supervisor:
                 # It was this process that slept: nobody else is judged by that time.
                 held.heard_at = loop.time()
             silent = loop.time() - held.heard_at
-            if silent > KILL_AFTER_S:
-                held.kill(f"it did not answer for {KILL_AFTER_S:g} s and was killed")
+            if silent > KILL_AFTER_S or (silent > UNREADY_AFTER_S and held.is_stopped):
+                held.kill(f"it did not answer for {silent:.0f} s and was killed")
             elif silent > UNREADY_AFTER_S and held.state is ReplicaState.READY:
                 reason = f"no answer for {UNREADY_AFTER_S:g} s"
                 await self._registrar.put(held, ReplicaState.UNREADY, reason)

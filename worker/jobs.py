@@ -1,0 +1,171 @@
+"""The only function that a job may name, for when a stock RQ worker takes one of ours.
+
+An agent never calls it: it reads the job's arguments and does the work by its own means. In a stock
+`rq worker -S orchestrator.queue.Serializer` it claims the job by the same script as an agent does,
+under a lease of its own, and runs a plain task in a child process. What needs a supervisor to stay
+with it, a served module, goes back to its queue: only an agent can keep it. Nothing is run before
+its signature holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from modules.errors import TaskFailed
+from orchestrator.connection import Clients
+from orchestrator.errors import MissingSecret, NoRedis
+from orchestrator.keys import Keys
+from orchestrator.registry import RegistryMirror
+from orchestrator.settings import Settings
+from orchestrator.states import TaskState
+from orchestrator.store import Store
+from orchestrator.transport import Signer
+
+from .assignment import Assignment
+from .generations import Generations
+from .identity import Identity, checked_name
+from .keeper import Keeper, Standing
+from .link import Link
+from .runner import Runner
+from .slots import Slots
+
+if TYPE_CHECKING:
+    from orchestrator.records import Claim
+
+    from .assignment import Outcome
+
+__all__ = ["run_task"]
+
+_HANDED_BACK_MS = 5000
+_GOODBYE_S = 2.0
+
+
+def run_task(name: str, generation: int, task: str, job_id: str, signature: bytes) -> None:
+    """Run one task of a deployment as a stock RQ worker's job.
+
+    Raises SignatureError for a job that wasn't made with our secret, MissingSecret without one, and
+    TaskFailed with what the task raised. A job that isn't to run any more is left alone.
+    """
+    settings = Settings.from_environment()
+    if settings.secret is None:
+        raise MissingSecret("set ROOTWARD_SECRET for this worker, the same as where jobs are made")
+    signer = Signer(settings.secret.reveal())
+    signer.verify_job(name, generation, task, job_id, signature)
+    clients = _clients(settings)
+    store = Store(clients, Keys(prefix=settings.prefix))
+    try:
+        failure = asyncio.run(_Errand(store, signer, settings).run(job_id))
+    finally:
+        clients.close()
+    if failure is not None:
+        raise TaskFailed(f"{task} of {name}@{generation}: {failure}")
+
+
+def _clients(settings: Settings) -> Clients:
+    if settings.redis_url is not None:
+        return Clients(settings.redis_url, name="rootward-job")
+    from rq import get_current_job
+
+    job = get_current_job()
+    if job is None or job.connection is None:
+        raise NoRedis("set REDIS_URL: run_task runs as the job of an RQ worker")
+    return Clients.sharing(job.connection)
+
+
+class _Errand:
+    """The run of one job outside an agent."""
+
+    def __init__(self, store: Store, signer: Signer, settings: Settings) -> None:
+        self._store, self._signer, self._settings = store, signer, settings
+        self._lease_ms = round(settings.lease_seconds * 1000)
+        self._slots = Slots(1, settings.state_limit)
+
+    async def run(self, job_id: str) -> str | None:
+        """Claim the job and run it; return why it has failed for good, if it has."""
+        identity = Identity(
+            prefix=self._settings.prefix,
+            name=checked_name(None),
+            host=self._settings.host,
+            slots=1,
+        )
+        agent_id = identity.new_id()
+        # Quiet: it takes this one job and no other.
+        joined = self._store.join(identity.info(agent_id, "quiet"), self._lease_ms)
+        keeper = self._keeper(agent_id, joined.store_id)
+        try:
+            claim = self._store.claim(agent_id, job_id)
+            if claim is None:
+                return None
+            return await self._run_claimed(agent_id, claim)
+        finally:
+            keeper.stop()
+            self._store.leave(agent_id)
+
+    def _keeper(self, agent_id: str, store_id: str) -> Keeper:
+        loop = asyncio.get_running_loop()
+
+        def stand(standing: Standing, _: str) -> None:
+            if standing is Standing.FENCED:
+                loop.call_soon_threadsafe(self._slots.kill_all)
+
+        lease_s = self._settings.lease_seconds
+        keeper = Keeper(self._store, agent_id, store_id, lease_s, stand)
+        keeper.start()
+        return keeper
+
+    async def _run_claimed(self, agent_id: str, claim: Claim) -> str | None:
+        link = Link(asyncio.get_running_loop())
+        mirror = RegistryMirror(self._store, self._signer)
+        generations = Generations(self._store, self._signer, link, mirror)
+        mirror.on_change(self._follow(generations))
+        try:
+            place = (claim.name, claim.generation)
+            if claim.kind == "prepare" or (
+                claim.kind == "deploy" and await generations.of(place).serves(claim.path)
+            ):
+                self._hand_on(claim)
+                return None
+            assignment = Assignment(claim=claim)
+            outcome = await Runner(generations, self._slots, None, lambda: None).run(assignment)
+            return self._settle(agent_id, assignment, outcome)
+        finally:
+            await generations.close(_GOODBYE_S)
+            link.close()
+            mirror.close()
+
+    def _follow(self, generations: Generations) -> Callable[[str, int | None], None]:
+        loop = asyncio.get_running_loop()
+
+        def follow(name: str, generation: int | None) -> None:
+            asyncio.run_coroutine_threadsafe(generations.refresh((name, generation)), loop)
+
+        return follow
+
+    def _settle(
+        self, agent_id: str, assignment: Assignment, outcome: Outcome | None
+    ) -> str | None:
+        claim = assignment.claim
+        if outcome is None:
+            self._store.hand_back(claim.job_id, claim.token, count_attempt=True)
+            return None
+        self._store.exchange(agent_id, finishes=[assignment.finish(outcome, self._signer)])
+        record = self._store.job(claim.job_id)
+        if record is None or record.state is not TaskState.FAILED:
+            return None
+        error = record.error or {}
+        return f"{error.get('type', 'failed')}: {error.get('message', '')}"
+
+    def _hand_on(self, claim: Claim) -> None:
+        """Give the job back to its queue, and give an agent some seconds to take it.
+
+        Without that pause this same worker would take it again, and again.
+        """
+        events = self._store.events(claim.name)
+        last = events[-1].id if events else "0-0"
+        self._store.hand_back(claim.job_id, claim.token)
+        while events := self._store.events(claim.name, last, block_ms=_HANDED_BACK_MS):
+            last = events[-1].id
+            if any(event.task == claim.task for event in events):
+                return
