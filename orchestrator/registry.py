@@ -118,6 +118,8 @@ class RegistryMirror:
                 self._refresh(place for place in self._places() if place[0] in touched)
                 after = changes[-1].id if changes else after
             except (RedisError, OSError) as error:
+                if self._closing.is_set():
+                    return
                 log.warning("registry.unreached", extra={"reason": str(error)})
                 self._closing.wait(RETRY_S)
                 # Whatever was missed meanwhile is read with the next round.
