@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .failures import FAILED
+from .failures import FAILED, users_line
 from .group import Entry, LazyGroup
 from .output import (
     StdoutClosed,
@@ -103,6 +103,7 @@ def call(
 
     Without JSON its `forward` is called without arguments.
     """
+    from modules.errors import RemoteError
     from orchestrator.errors import OrchestratorError
 
     del as_json
@@ -117,9 +118,10 @@ def call(
                     emit_line(item)
             else:
                 emit_line(client.gateway.call(service, *arguments, hold=hold))
-        except (OrchestratorError, StdoutClosed):
-            raise
         except Exception as error:
+            ours = isinstance(error, (OrchestratorError, StdoutClosed))
+            if ours and not isinstance(error, RemoteError):
+                raise
             # What `forward` raised comes back as it was: any type at all.
             _tell_raised(service, error, verbose=verbose)
             return FAILED
@@ -182,11 +184,17 @@ def _short(text: str) -> str:
 
 
 def _tell_raised(service: str, error: Exception, *, verbose: bool) -> None:
-    head = paint("error:", "red", sys.stderr)
-    tell(f"{head} {service} raised {type(error).__name__}: {error}")
-    notes = getattr(error, "__notes__", [])
+    """Tell what the module raised, with the line of the user's where it did."""
+    from modules.errors import RemoteError
+
+    name, said = type(error).__name__, str(error)
+    if isinstance(error, RemoteError):
+        # Its class can't be imported here; its name and words have come all the same.
+        name, said, traceback = error.type_name, error.message, error.remote_traceback
+    else:
+        traceback = str(error.__cause__ or "")
+    tell(f"{paint('error:', 'red', sys.stderr)} {service} raised {name}: {said}")
     if verbose:
-        for note in notes:
-            tell(str(note))
-    elif notes:
-        tell("its traceback: --verbose")
+        tell(traceback.rstrip())
+    elif place := users_line(traceback):
+        tell(f"  at {place}")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from orchestrator.deployment import Deployment
     from orchestrator.records import LogEntry
+    from orchestrator.status import Status
 
 
 @click.command()
@@ -56,18 +57,35 @@ def logs(
     """Print what tasks and replicas wrote: of MODULE (its path, or a task's id), or of all."""
     with connected(redis_url, prefix) as client:
         deployment = client.deployment(name)
-        wanted = None if module is None else _known(deployment, module)
-        found = deployment.logs(wanted, follow)
+        found = deployment.logs(follow=follow)
+        if module is not None:
+            wanted = _wanted(deployment, module)
+            found = (each for each in found if each.path in wanted or each.task in wanted)
         if as_json:
             for entry in found:
                 emit_line(_entry_json(entry))
             return
-        _print(found, labelled=wanted is None)
+        _print(found, labelled=module is None)
 
 
-def _known(deployment: Deployment, module: str) -> str:
-    """Return the module's whole path, or the task id. Raises UsageError that tells near names."""
+def _wanted(deployment: Deployment, module: str) -> set[str]:
+    """Return the task id, or the paths of all modules that run as one with MODULE.
+
+    These are the module itself and those below it that no other service stands above: a served
+    module is a wrapper, and whoever names it means what it holds.
+    """
     status = deployment.status()
+    name = _known(deployment, status, module)
+    paths = {task.module for task in status.tasks if task.module}
+    below = [s.service + "/" for s in status.services if s.service.startswith(name + "/")]
+    inside = {path for path in paths if path.startswith(name + "/")}
+    return {name} | {
+        path for path in inside if not any((path + "/").startswith(service) for service in below)
+    }
+
+
+def _known(deployment: Deployment, status: Status, module: str) -> str:
+    """Return the module's whole path, or the task id. Raises UsageError that tells near names."""
     paths: list[str] = [task.module for task in status.tasks if task.module]
     paths += [service.service for service in status.services]
     known = list(dict.fromkeys([*paths, *(task.id for task in status.tasks)]))
