@@ -137,9 +137,7 @@ def _count(endpoint: Endpoint, by: int) -> None:
             _outstanding.pop(endpoint, None)
 
 
-def _ask(
-    endpoint: Endpoint, path: str, body: bytes, key: bytes, timeout: float | None
-) -> _Answer:
+def _ask(endpoint: Endpoint, path: str, body: bytes, key: bytes, timeout: float | None) -> _Answer:
     """Send one call to one replica and return its answer once the first of it is here."""
     try:
         connection = connect(endpoint.url)

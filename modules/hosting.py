@@ -198,9 +198,7 @@ class Template:
                 self._drain()
                 self._fork_safe = message["fork_safe"]
                 output, self._output = tuple(self._output), []
-                self._loading.set_result(
-                    LoadedInfo(fork_safe=message["fork_safe"], output=output)
-                )
+                self._loading.set_result(LoadedInfo(fork_safe=message["fork_safe"], output=output))
             case "load_failed":
                 self._fail_load(message["error"])
 
@@ -224,11 +222,13 @@ class Template:
         self._theirs.close()
         if self._pipes is not None:
             self._pipes.close()
-        self._fail_load({
-            "type": "ProcessEnded",
-            "message": f"the process that loads it ended ({_how(waitstatus)})",
-            "traceback": "",
-        })
+        self._fail_load(
+            {
+                "type": "ProcessEnded",
+                "message": f"the process that loads it ended ({_how(waitstatus)})",
+                "traceback": "",
+            }
+        )
         self.ended.set_result(None)
         for child in [*self._children.values()]:
             # They died with it, by the kernel's hand; their own status nobody has seen.

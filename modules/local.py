@@ -161,9 +161,7 @@ class _ServiceHost:
             self._do(service.start())
             return
         if deployment.generation is None or deployment.is_stale:
-            definition = portable.pack(
-                deployment.tree, search_path=portable.user_search_path()
-            )
+            definition = portable.pack(deployment.tree, search_path=portable.user_search_path())
             deployment.generation = self._do(self._generation(definition))
             deployment.is_stale = False
         self._do(self._serve(deployment, path, module))

@@ -216,7 +216,9 @@ class Service:
         if self._is_stopping or replica.is_retired:
             return
         log.warning(
-            "%s: %s; it is started again", self.home.path, replica.how_it_ended(),
+            "%s: %s; it is started again",
+            self.home.path,
+            replica.how_it_ended(),
             extra={"event": "replica.lost"},
         )
         if time.monotonic() - replica.started_at > _LONGEST_PAUSE_S:
@@ -248,7 +250,8 @@ class Service:
             for replica in list(self._ready):
                 if not replica.ping():
                     log.warning(
-                        "%s: it gives no sign of life and is killed", self.home.path,
+                        "%s: it gives no sign of life and is killed",
+                        self.home.path,
                         extra={"event": "replica.unready"},
                     )
                     replica.kill()

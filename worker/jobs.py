@@ -143,9 +143,7 @@ class _Errand:
 
         return follow
 
-    def _settle(
-        self, agent_id: str, assignment: Assignment, outcome: Outcome | None
-    ) -> str | None:
+    def _settle(self, agent_id: str, assignment: Assignment, outcome: Outcome | None) -> str | None:
         claim = assignment.claim
         if outcome is None:
             self._store.hand_back(claim.job_id, claim.token, count_attempt=True)

@@ -27,9 +27,7 @@ class Answer:
         return self.status == 200
 
 
-async def probe(
-    host: str, port: int, token: str, *, timeout_s: float = PROBE_TIMEOUT_S
-) -> Answer:
+async def probe(host: str, port: int, token: str, *, timeout_s: float = PROBE_TIMEOUT_S) -> Answer:
     """Ask `GET /readyz` of the replica that `token` names; never raises for what it answers."""
     try:
         async with asyncio.timeout(timeout_s):

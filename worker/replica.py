@@ -186,4 +186,3 @@ def _signature(module: ServerModule) -> Any:
         return inspect.signature(first)
     except (TypeError, ValueError):
         return None
-

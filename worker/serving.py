@@ -33,7 +33,10 @@ class Serving:
     """Answers the calls of one module; `target` is what they run."""
 
     def __init__(
-        self, target: Callable[..., Any], signature: inspect.Signature | None, metrics: Metrics,
+        self,
+        target: Callable[..., Any],
+        signature: inspect.Signature | None,
+        metrics: Metrics,
         concurrency: int,
     ) -> None:
         """`signature` (None: unknown) tells which plain calls are the caller's fault."""
@@ -133,9 +136,7 @@ class Serving:
 
     def _in_pool(self, function: Callable[..., Any], *args: Any) -> Awaitable[Any]:
         context = contextvars.copy_context()
-        return asyncio.get_running_loop().run_in_executor(
-            self._pool, context.run, function, *args
-        )
+        return asyncio.get_running_loop().run_in_executor(self._pool, context.run, function, *args)
 
     def _in_own_loop(self, coroutine: Any) -> Awaitable[Any]:
         if self._own_loop is None:
@@ -230,4 +231,3 @@ async def _send_whole(send: Send, status: int, body: bytes, content_type: str) -
     start["headers"].append((b"content-length", b"%d" % len(body)))
     await send(start)
     await send({"type": "http.response.body", "body": body})
-

@@ -80,13 +80,9 @@ class Shift:
         self._registrar = Registrar(
             store, signer, self._link, agent_id=agent_id, worker=identity.name
         )
-        self._supervisor = Supervisor(
-            self._registrar, signer, self._resources, host=settings.host
-        )
+        self._supervisor = Supervisor(self._registrar, signer, self._resources, host=settings.host)
         self._pump = Pump(store, self._link, agent_id, self)
-        self._runner = Runner(
-            self._generations, self._slots, self._supervisor, self._pump.kick
-        )
+        self._runner = Runner(self._generations, self._slots, self._supervisor, self._pump.kick)
         self._bell = Bell(store, agent_id, self._from_thread(self._rung))
         self._rounds = Rounds(store, signer, agent_id, settings.lease_seconds)
         self._keeper: Keeper | None = None
@@ -161,9 +157,7 @@ class Shift:
             if outcome is None:
                 await self._runner.flush(assignment)
                 back = self._store.hand_back
-                await self._link.insist(
-                    lambda: back(claim.job_id, claim.token, count_attempt=True)
-                )
+                await self._link.insist(lambda: back(claim.job_id, claim.token, count_attempt=True))
         except Exception:
             logger.exception("handing back %s", claim.task, extra={"event": "task.stuck"})
         finally:

@@ -98,7 +98,8 @@ def test_a_deployment_from_submit_to_stop(network: Network, folder: Path) -> Non
     assert json.loads(call(network, "status", "calc@1", "--json"))["state"] == "ready"
     leaf = next(s["service"] for s in document["services"] if s["service"] != "calc")
     assert json.loads(call(network, "gateway", "call", leaf, '"x"'))[0] == "x"
-    assert "the leaf has learned" in call(network, "logs", "calc", leaf.removeprefix("calc/"))
+    assert "the leaf has learned" in call(network, "logs", "calc", "leaf")
+    assert "the leaf has learned" not in call(network, "logs", "calc", "calc")
     call(network, "scale", leaf, "2")
     wait_until(
         lambda: len(json.loads(call(network, "gateway", "get", leaf, "--json"))["endpoints"]) == 2,

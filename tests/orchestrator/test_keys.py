@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-
-import pytest
+from typing import TYPE_CHECKING
 
 import orchestrator
 from orchestrator.keys import GENERATION_PARTS, Keys, Lasts
+
+if TYPE_CHECKING:
+    import pytest
 
 KEYS = Keys(prefix="p-1", rq="rq")
 
