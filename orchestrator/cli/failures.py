@@ -138,6 +138,9 @@ def _skipped_because_of(failure: Failure, status: Status) -> list[str]:
 def users_line(traceback: str) -> str | None:
     """Return the last place in the user's own code that a traceback went through, or None."""
     found: str | None = None
+    if "_RemoteTraceback" in traceback:
+        # One error that went through several processes: the first part is where it was raised.
+        traceback = traceback.partition("\nThe above exception was the direct cause")[0]
     lines = traceback.splitlines()
     for number, line in enumerate(lines):
         frame = _FRAME.match(line)

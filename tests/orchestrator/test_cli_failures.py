@@ -107,6 +107,18 @@ def test_many_failures_are_not_all_told(capsys: pytest.CaptureFixture[str]) -> N
     assert "and 4 more" in told
 
 
+def test_an_error_of_another_process_is_placed_where_it_was_raised() -> None:
+    """Not where the call stood that it came back through."""
+    passed_on = TRACEBACK.replace("app.py", "caller.py")
+    text = (
+        f"modules.envelope._RemoteTraceback: \n{TRACEBACK}\n"
+        f"The above exception was the direct cause of the following exception:\n\n{passed_on}"
+    )
+    place = users_line(text)
+    assert place is not None
+    assert place.startswith("/home/me/app.py:12")
+
+
 @pytest.mark.parametrize("traceback", ["", "nonsense", TRACEBACK.replace("/home/me", "<frozen x>")])
 def test_a_traceback_without_a_line_of_the_users_has_none(traceback: str) -> None:
     """Nothing is made up."""
