@@ -124,15 +124,24 @@ class Machine:
         )
 
     def stay(self, deployment: Deployment) -> int:
-        """Tell what happens until the deployment is stopped by someone; return the exit code."""
+        """Tell what happens until the deployment is stopped by someone; return the exit code.
+
+        A newer generation, submitted from another terminal, takes the place of the one before.
+        """
         after = "0"
         for event in deployment.events(follow=False):
             after = event.id
-        for event in deployment.events(follow=True, after=after):
-            if event.event.startswith(("replica.", "deployment.")):
-                tell(_news(event))
-        tell(f"{deployment.id} has been stopped")
-        return 0
+        while True:
+            for event in deployment.events(follow=True, after=after):
+                after = event.id
+                if event.event.startswith(("replica.", "deployment.")):
+                    tell(_news(event))
+            newest = self.connect().deployment(deployment.name)
+            if newest.generation == deployment.generation:
+                tell(f"{deployment.id} has been stopped")
+                return 0
+            deployment = newest
+            tell(f"{deployment.id} takes its place")
 
     def log_tail(self) -> str:
         """Return the last lines that the worker wrote."""
@@ -206,14 +215,19 @@ class Machine:
                 tell("the worker did not end by itself and is killed")
 
     def _end_deployment(self, deployment: Deployment, deadline: float) -> None:
-        worker = self._worker
-        state = deployment.status().state
-        if state in {"pending", "progressing"}:
-            deployment.cancel("the `up` that it belongs to has ended")
-        deployment.stop()
+        """Stop the current generation and one that is to follow it, which can be newer than ours."""
+        client, name = self.connect(), deployment.name
+        record = client.store.deployment(name)
+        numbers = set() if record is None else {record.latest, record.current} - {None}
+        serving = [client.deployment(name, number) for number in numbers]
+        for each in serving:
+            if each.status().state in {"pending", "progressing"}:
+                each.cancel("the `up` that it belongs to has ended")
+            each.stop()
         # Without a worker nobody is left who could stop anything.
-        if worker is not None and worker.exit_code is None:
-            deployment.wait_stopped(max(0.1, deadline - time.monotonic()))
+        if self._worker is not None and self._worker.exit_code is None:
+            for each in serving:
+                each.wait_stopped(max(0.1, deadline - time.monotonic()))
 
     def _kill(self) -> None:
         if self._worker is not None:

@@ -171,6 +171,24 @@ def test_up_ends_when_its_deployment_is_stopped(folder: Path, runs: Path) -> Non
     assert list(runs.iterdir()) == []
 
 
+def test_up_stays_for_a_newer_generation(folder: Path, runs: Path) -> None:
+    """Deploying again from another terminal replaces what runs and doesn't end `up`."""
+    with Program(rootward("up", "tree.py:tree"), folder=folder, name="up") as up:
+        wait_until(lambda: ready(up), description="up is ready", timeout=START_TIMEOUT_S)
+        (folder / "tree.py").write_text(TREE.replace("* 10", "* 100"))
+        done = run(rootward("deploy", "tree.py:tree"), folder=folder)
+        assert done.process.returncode == 0, done.report()
+        assert done.stdout.startswith("tens@2 ready")
+        wait_until(
+            lambda: "tens@2 takes its place" in up.stderr,
+            description="the first has gone",
+            timeout=20,
+        )
+        assert run(rootward("gateway", "call", "tens", "4"), folder=folder).stdout == "600\n"
+        assert up.stop(signal.SIGINT) == 130
+    assert list(runs.iterdir()) == []
+
+
 def test_up_that_is_killed_leaves_no_process(folder: Path, runs: Path) -> None:
     """kill -9 of `up` takes server, worker, templates and replicas along (what must hold: 5)."""
     with Program(rootward("up", "tree.py:tree"), folder=folder, name="up") as up:
