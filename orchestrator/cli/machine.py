@@ -34,6 +34,7 @@ STOP_TIMEOUT_S = 15.0
 MAX_RESTARTS = 3
 RESTART_WINDOW_S = 30.0
 LOG_TAIL_LINES = 10
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Machine:
@@ -87,7 +88,7 @@ class Machine:
             tell("stopping at once")
         finally:
             # Whoever is impatient from here on has to wait for milliseconds only.
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            for number in ENDING_SIGNALS:
                 signal.signal(number, signal.SIG_IGN)
             self._kill()
 
@@ -215,7 +216,7 @@ class Machine:
                 tell("the worker did not end by itself and is killed")
 
     def _end_deployment(self, deployment: Deployment, deadline: float) -> None:
-        """Stop the current generation and one that is to follow it, which can be newer than ours."""
+        """Stop the current generation, which can be newer than ours, and one that is to follow."""
         client, name = self.connect(), deployment.name
         record = client.store.deployment(name)
         numbers = set() if record is None else {record.latest, record.current} - {None}
