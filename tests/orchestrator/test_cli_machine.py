@@ -39,9 +39,13 @@ def test_a_worker_that_keeps_ending_is_given_up(
     monkeypatch.setattr(machine, "worker_command", lambda **_: ENDING)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with Machine.prepare(None, None) as up:
-        with pytest.raises(KeyboardInterrupt):
+
+        def run() -> None:
             up.start_worker()
             threading.Event().wait(30)
+
+        with pytest.raises(KeyboardInterrupt):
+            run()
         assert up.has_given_up
     told = capsys.readouterr().err
     assert told.count("is started again") == MAX_RESTARTS
