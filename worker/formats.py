@@ -154,7 +154,7 @@ class MsgpackFormat(JsonFormat):
         import msgpack
 
         try:
-            value = msgpack.unpackb(body, ext_hook=_no_extension, max_buffer_size=MSGPACK_BYTES)
+            value = msgpack.unpackb(body, ext_hook=_no_extension)
         except (ValueError, RecursionError, msgpack.UnpackException) as error:
             raise Refused(400, "BadRequest", f"the body is no plain msgpack ({error})") from error
         return Arguments((value,), {}) if self._bare else _arguments(value)

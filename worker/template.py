@@ -187,6 +187,8 @@ class TemplateProcess:
 def _generation(fds: Sequence[int]) -> Program | None:
     control, out, err = fds
     family.lead_group()
+    # Neither survives a fork.
+    family.adopt_orphans()
     family.wake_with_parent_death()
     _print_to(out, err)
     return TemplateProcess(wire.Channel(socket.socket(fileno=control))).run()

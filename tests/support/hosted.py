@@ -1,0 +1,79 @@
+"""An owner of templates for tests: an event loop, and what its children have said so far."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Any
+
+from modules import portable
+from modules.hosting import Child, ReplicaSpec, Template, listen
+from modules.tree import Tree, default_name
+
+if TYPE_CHECKING:
+    from modules import ModuleBase
+
+TIMEOUT_S = 20.0
+KEY = b"k" * 32
+
+
+class Heard:
+    """What one child has said, printed, and how it ended."""
+
+    def __init__(self, child: Child) -> None:
+        self.child = child
+        self.messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.output = {1: b"", 2: b""}
+        self.exit: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+        child.on_message = lambda _, message: self.messages.put_nowait(message)
+        child.on_output = self._printed
+        child.on_exit = lambda _, status: self.exit.set_result(status)
+
+    async def next(self) -> dict[str, Any]:
+        async with asyncio.timeout(TIMEOUT_S):
+            return await self.messages.get()
+
+    async def ended(self) -> int | None:
+        async with asyncio.timeout(TIMEOUT_S):
+            return await self.exit
+
+    async def run(self, path: str, kind: str, states: list[bytes] | None = None) -> dict[str, Any]:
+        """Let a slot run one task and return how that ended."""
+        self.child.send(
+            {"op": "run", "job": "j", "kind": kind, "path": path, "states": states or [],
+             "limit": 1 << 20}
+        )
+        return await self.next()
+
+    def _printed(self, child: Child, fd: int, data: bytes) -> None:
+        self.output[fd] += data
+
+
+class Owner:
+    """An async context manager with a bare template, which ends with it."""
+
+    async def __aenter__(self) -> Owner:
+        self.bare = Template.launch(asyncio.get_running_loop())
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self.bare.close()
+        async with asyncio.timeout(TIMEOUT_S):
+            await self.bare.ended
+
+    async def load(self, root: ModuleBase) -> Template:
+        tree = Tree(root, default_name(root))
+        template = self.bare.fork()
+        definition = portable.pack(tree, search_path=portable.user_search_path())
+        async with asyncio.timeout(TIMEOUT_S):
+            self.info = await template.load(definition)
+        return template
+
+    def slot(self, template: Template) -> Heard:
+        return Heard(template.slot("slot"))
+
+    def replica(self, template: Template, path: str, **options: Any) -> tuple[Heard, ReplicaSpec]:
+        spec = ReplicaSpec(path=path, token=os.urandom(8).hex(), call_key=KEY, **options)
+        with listen(spec.host, None) as sock:
+            self.port = sock.getsockname()[1]
+            return Heard(template.replica("replica", spec, sock)), spec
