@@ -40,6 +40,7 @@ __all__ = ["run_task"]
 
 _HANDED_BACK_MS = 5000
 _GOODBYE_S = 2.0
+_RESULTS_S = 365 * 86400
 
 
 def run_task(name: str, generation: int, task: str, job_id: str, signature: bytes) -> None:
@@ -55,12 +56,21 @@ def run_task(name: str, generation: int, task: str, job_id: str, signature: byte
     signer.verify_job(name, generation, task, job_id, signature)
     clients = _clients(settings)
     store = Store(clients, Keys(prefix=settings.prefix))
+    _let_results_end()
     try:
         failure = asyncio.run(_Errand(store, signer, settings).run(job_id))
     finally:
         clients.close()
     if failure is not None:
         raise TaskFailed(f"{task} of {name}@{generation}: {failure}")
+
+
+def _let_results_end() -> None:
+    """Give what RQ writes after this job a time to live: our jobs ask for no results."""
+    from rq import get_current_job
+
+    if (job := get_current_job()) is not None:
+        job.result_ttl = _RESULTS_S
 
 
 def _clients(settings: Settings) -> Clients:

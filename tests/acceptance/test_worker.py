@@ -1,0 +1,404 @@
+"""A worker as a process: it runs trees, keeps what they serve, and goes when it is told to.
+
+Each test starts `python -P -m worker` (or RQ's own worker) against a server, submits trees from
+here and looks at what the store and the services say.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import orchestrator
+from orchestrator.errors import DeploymentFailed
+from orchestrator.queue import plain_queue
+from tests.support.programs import Program
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchestrator.client import Client
+    from orchestrator.deployment import Deployment
+    from tests.acceptance.conftest import Network
+
+SOURCE = """
+import os, signal, sys, time
+from modules import ModuleBase, ServerModule
+
+class Part(ModuleBase):
+    weight = 0
+    def _get_train_tasks(self):
+        return self.train
+    def train(self):
+        print('training', self.name)
+        self.weight += 3
+    def forward(self, x):
+        return x * self.weight
+
+class Whole(ModuleBase):
+    def __init__(self, *parts):
+        super().__init__(name='whole')
+        self.parts = list(parts)
+    def _get_train_tasks(self):
+        return self.train
+    def train(self):
+        self.total = sum(part.weight for part in self.parts)
+    def forward(self, x):
+        return sum(part(x) for part in self.parts)
+
+class Scripted(ModuleBase):
+    def __init__(self, *steps):
+        super().__init__(name='scripted')
+        self.steps = steps
+    def _get_train_tasks(self):
+        return self.act
+    def act(self):
+        print('first line')
+        print('last line')
+        for step, *values in self.steps:
+            getattr(self, step)(*values)
+    def wait_for(self, path):
+        open(path + '.begun', 'w').close()
+        while not os.path.exists(path):
+            time.sleep(0.01)
+    def kill(self, number):
+        os.kill(os.getpid(), number)
+    def leave(self, code):
+        os._exit(code)
+    def fail(self, message):
+        raise KeyError(message)
+
+class Server(ModuleBase):
+    def __init__(self, how=''):
+        super().__init__(name='model')
+        self.how = how
+    def setup(self):
+        print('loading')
+        if self.how:
+            raise ValueError(self.how)
+    def forward(self, x):
+        return [x, os.getpid()]
+
+def plain():
+    return Whole(Part(name='a'), Part(name='b'))
+
+def served():
+    return ServerModule(Server(), name='served')
+
+def broken():
+    return ServerModule(Server('no such model'), name='served')
+"""
+
+
+class Site:
+    """A network with a client, and the file that its trees come from."""
+
+    def __init__(self, network: Network, client: Client) -> None:
+        self.network, self.client = network, client
+        self.path = network.folder / "trees.py"
+        self.path.write_text(SOURCE)
+
+    def worker(self, *options: str, expect_ready: bool = True, lease: float = 2.0) -> Program:
+        number = len(self.network.workers) + 1
+        program = Program(
+            [sys.executable, "-P", "-m", "worker", "--name", f"w{number}", *options],
+            folder=self.network.folder,
+            environ={**self.network.environ, "ROOTWARD_LEASE_SECONDS": str(lease)},
+            name=f"worker{number}",
+        )
+        self.network.workers.append(program)
+        if expect_ready:
+            wait_until(
+                lambda: "takes tasks" in program.stderr,
+                description=f"the worker has joined\n{program.report()}",
+                timeout=20,
+            )
+        return program
+
+    def submit(self, attribute: str, name: str, **options: Any) -> Deployment:
+        return self.client.submit(f"{self.path}:{attribute}", name=name, **options)
+
+    def scripted(
+        self, *steps: tuple[Any, ...], name: str = "scripted", **options: Any
+    ) -> Deployment:
+        # A file of its own: one that was imported is not read again.
+        path = self.path.with_name(f"{name}.py")
+        path.write_text(f"{SOURCE}\ntree = Scripted(*{steps!r})\n")
+        return self.client.submit(f"{path}:tree", name=name, **options)
+
+    def replica(self, name: str) -> Any:
+        """The one ready replica of a deployment, or None."""
+        ready = [each for each, _ in self.client.store.replicas(name, 1) if each.state == "ready"]
+        return ready[0] if ready else None
+
+    def task(self, name: str) -> Any:
+        return self.client.store.tasks(name, 1)[0]
+
+
+@pytest.fixture
+def site(network: Network) -> Iterator[Site]:
+    with orchestrator.connect(network.url, secret=network.secret, prefix=network.prefix) as client:
+        yield Site(network, client)
+
+
+def test_a_plain_tree_is_trained_children_first_and_its_output_is_kept(site: Site) -> None:
+    site.worker()
+    deployment = site.submit("plain", "plain").wait(20)
+    tasks = site.client.store.tasks("plain", 1)
+    assert [str(task.state) for task in tasks] == ["succeeded"] * 3
+    assert tasks[2].started_at >= max(tasks[0].ended_at, tasks[1].ended_at)
+    text = "".join(line.text for line in deployment.logs(follow=False))
+    assert sorted(text.splitlines()) == ["training a", "training b"]
+
+
+def test_a_served_tree_answers_and_follows_its_replica_when_it_is_killed(site: Site) -> None:
+    site.worker()
+    site.submit("served", "served").wait(20)
+    first = site.replica("served")
+    assert site.client.gateway.call("served", 5) == [5, first.pid]
+    os.kill(first.pid, signal.SIGKILL)
+    answer = site.client.gateway.call("served", 6)
+    assert answer[0] == 6
+    assert answer[1] != first.pid
+    second = wait_until(lambda: site.replica("served"), description="a replica is ready again")
+    assert (second.replica, second.pid) == (first.replica, answer[1])
+    assert second.token != first.token
+
+
+def test_a_frozen_replica_is_withdrawn_and_replaced(site: Site) -> None:
+    site.worker()
+    site.submit("served", "served").wait(20)
+    first = site.replica("served")
+    os.kill(first.pid, signal.SIGSTOP)
+    wait_until(
+        lambda: (now := site.replica("served")) is not None and now.pid != first.pid,
+        description="another process serves",
+        timeout=20,
+    )
+    assert site.client.gateway.call("served", 1)[1] == site.replica("served").pid
+
+
+def test_what_a_killed_worker_held_goes_on_at_another(site: Site) -> None:
+    first = site.worker()
+    gate = str(site.network.folder / "gate")
+    served = site.submit("served", "served").wait(20)
+    running = site.scripted(("wait_for", gate))
+    wait_until(Path(gate + ".begun").exists, description="the task runs")
+    before = site.replica("served")
+    first.process.kill()
+    first.wait(5)
+    Path(gate).touch()
+    site.worker()
+    running.wait(30)
+    task = site.task("scripted")
+    assert (task.worker, task.attempt) == ("w2", 2)
+    after = wait_until(
+        lambda: (now := site.replica("served")) is not None and now.pid != before.pid and now,
+        description="the replica is back",
+        timeout=30,
+    )
+    assert after.worker == "w2"
+    assert served.status().state == "ready"
+
+
+def test_sigterm_lets_a_task_end_and_withdraws_replicas(site: Site) -> None:
+    worker = site.worker()
+    gate = str(site.network.folder / "gate")
+    site.submit("served", "served").wait(20)
+    running = site.scripted(("wait_for", gate))
+    wait_until(Path(gate + ".begun").exists, description="the task runs")
+    worker.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: "waiting for 1 tasks" in worker.stderr, description="it drains")
+    assert site.replica("served") is not None, "tasks that still run may call it"
+    Path(gate).touch()
+    assert worker.wait(20) == 0, worker.report()
+    running.wait(5)
+    assert site.client.store.replicas("served", 1) == []
+    assert site.client.store.agents() == []
+
+
+def test_a_second_sigterm_ends_at_once_and_hands_back_without_a_loss(site: Site) -> None:
+    worker = site.worker()
+    gate = str(site.network.folder / "gate")
+    running = site.scripted(("wait_for", gate))
+    wait_until(Path(gate + ".begun").exists, description="the task runs")
+    worker.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: "waiting for 1 tasks" in worker.stderr, description="it drains")
+    worker.process.send_signal(signal.SIGTERM)
+    assert worker.wait(5) == 1, worker.report()
+    Path(gate).touch()
+    site.worker()
+    running.wait(20)
+    assert (site.task("scripted").worker, site.task("scripted").attempt) == ("w2", 1)
+
+
+def test_a_worker_that_was_frozen_past_its_lease_starts_anew(site: Site) -> None:
+    first = site.worker()
+    site.submit("served", "served").wait(20)
+    site.worker()
+    before = {agent.info.id for agent in site.client.store.agents()}
+    holder = site.replica("served").worker
+    frozen = site.network.workers[int(holder[1:]) - 1]
+    frozen.process.send_signal(signal.SIGSTOP)
+    try:
+        wait_until(
+            lambda: (now := site.replica("served")) is not None and now.worker != holder,
+            description="the other worker serves",
+            timeout=30,
+        )
+    finally:
+        frozen.process.send_signal(signal.SIGCONT)
+    wait_until(
+        lambda: "starting anew" in frozen.stderr and len(site.client.store.agents()) == 2,
+        description=f"it joins again\n{frozen.report()}",
+        timeout=20,
+    )
+    after = {agent.info.id for agent in site.client.store.agents()}
+    assert len(before & after) == 1
+    assert site.replica("served").worker != holder
+    assert first.is_running
+
+
+def test_a_task_whose_process_dies_is_tried_three_times_and_says_of_what_it_died(
+    site: Site,
+) -> None:
+    site.worker()
+    with pytest.raises(DeploymentFailed, match="its process was killed by SIGKILL") as caught:
+        site.scripted(("kill", 9)).wait(20)
+    assert "last line" in str(caught.value)
+    assert site.task("scripted").attempt == 3
+    with pytest.raises(DeploymentFailed, match="its process exited with code 7"):
+        site.scripted(("leave", 7), name="leaver").wait(20)
+
+
+def test_a_replica_that_cant_load_fails_its_deploy_with_the_users_error(site: Site) -> None:
+    site.worker()
+    with pytest.raises(DeploymentFailed, match="ValueError: no such model") as caught:
+        site.submit("broken", "broken").wait(20)
+    assert "loading" in str(caught.value)
+    assert "raise ValueError(self.how)" in caught.value.failures[0].traceback
+    wait_until(
+        lambda: site.client.store.replicas("broken", 1) == [], description="nothing is registered"
+    )
+
+
+def test_a_job_that_nobody_signed_is_refused(site: Site, network: Network) -> None:
+    with orchestrator.connect(network.url, secret="another", prefix=network.prefix) as stranger:
+        deployment = stranger.submit(f"{site.path}:plain", name="plain")
+        site.worker()
+        with pytest.raises(DeploymentFailed, match="not signed with this secret"):
+            deployment.wait(20)
+
+
+def test_rq_shows_the_worker_and_stops_and_suspends_its_jobs(site: Site) -> None:
+    from redis import Redis
+    from rq import Worker
+    from rq.command import send_stop_job_command
+    from rq.suspension import resume, suspend
+
+    from orchestrator.queue import Serializer
+
+    site.worker()
+    gate = str(site.network.folder / "gate")
+    with Redis.from_url(site.network.url) as server:
+        assert "w1" in {worker.name for worker in Worker.all(connection=server)}
+        stopped = site.scripted(("wait_for", gate))
+        wait_until(Path(gate + ".begun").exists, description="the task runs")
+        send_stop_job_command(server, site.task("scripted").job_id, serializer=Serializer)
+        with pytest.raises(DeploymentFailed, match="stop-job"):
+            stopped.wait(10)
+        suspend(server, ttl=60)
+        try:
+            wait_until(
+                lambda: any(each.get_state() == "suspended" for each in Worker.all(server)),
+                description="the worker knows",
+            )
+            waiting = site.submit("plain", "plain")
+            with pytest.raises(TimeoutError):
+                waiting.wait(0.5)
+            assert str(site.task("plain").state) == "queued"
+        finally:
+            resume(server)
+        waiting.wait(10)
+
+
+def test_a_burst_ends_when_nothing_is_left(site: Site) -> None:
+    site.submit("plain", "plain")
+    worker = site.worker("--burst", expect_ready=False)
+    assert worker.wait(30) == 0, worker.report()
+    assert site.client.deployment("plain").status().state == "ready"
+
+
+def test_a_stock_rq_worker_runs_plain_tasks_and_leaves_services_to_workers(
+    site: Site, network: Network
+) -> None:
+    rq = Program(
+        [
+            str(Path(sys.executable).with_name("rq")),
+            "worker",
+            "-S",
+            "orchestrator.queue.Serializer",
+            "-u",
+            network.url,
+            plain_queue(network.prefix),
+        ],
+        folder=network.folder,
+        environ={**network.environ, "PYTHONPATH": str(Path(orchestrator.__file__).parents[1])},
+        name="rq",
+    )
+    with rq:
+        site.submit("plain", "plain").wait(50)
+        deployment = site.submit("served", "served")
+        wait_until(
+            lambda: rq.stderr.count("deploy:served") or rq.stdout.count("deploy:served"),
+            description=f"RQ's worker has taken it\n{rq.report()}",
+            timeout=20,
+        )
+        site.worker()
+        deployment.wait(30)
+        assert site.replica("served").worker == "w1"
+
+
+def test_a_worker_without_redis_or_without_a_secret_says_so_at_once(
+    site: Site, network: Network
+) -> None:
+    def outcome(environ: dict[str, str | None]) -> tuple[int, str, float]:
+        began = time.monotonic()
+        with Program(
+            [sys.executable, "-P", "-m", "worker"],
+            folder=network.folder,
+            environ=environ,
+            name="refused",
+        ) as program:
+            return program.wait(20), program.stderr, time.monotonic() - began
+
+    code, told, _ = outcome({**network.environ, "ROOTWARD_SECRET": None})
+    assert code == 2
+    assert "token_hex" in told
+    nowhere = {**network.environ, "REDIS_URL": "redis://127.0.0.1:1/0"}
+    code, told, seconds = outcome(nowhere)
+    assert code == 3
+    assert "127.0.0.1:1" in told
+    assert seconds < 10
+    assert outcome({**network.environ, "REDIS_URL": None})[0] == 3
+
+
+def test_the_log_can_be_json_lines(site: Site, network: Network) -> None:
+    worker = Program(
+        [sys.executable, "-P", "-m", "worker", "--burst"],
+        folder=network.folder,
+        environ={**network.environ, "ROOTWARD_LOG_FORMAT": "json"},
+        name="json",
+    )
+    with worker:
+        assert worker.wait(20) == 0, worker.report()
+        events = [json.loads(line)["event"] for line in worker.stderr.splitlines()]
+    assert "agent.joined" in events
