@@ -6,6 +6,7 @@ its own, so that the seconds go on while nothing happens; it never asks Redis fo
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -108,10 +109,10 @@ class LiveView:
         return self
 
     def __exit__(self, *error: object) -> None:
-        try:
+        # Without Redis the last picture has to do; the error itself is told by others.
+        with contextlib.suppress(Exception):
             self._load()
-        finally:
-            self._live.stop()
+        self._live.stop()
 
     def see(self, event: Event | None) -> None:
         """Take the event over; a quiet moment is used to make up for any that was missed."""
