@@ -94,7 +94,8 @@ def counting(count: int, *, is_whole: bool) -> Callable[[socket.socket, bytes, s
             parts.append(envelope.seal_end(KEY, contexts[count]))
         data = b"".join(envelope.FRAME.pack(len(part)) + part for part in parts)
         connection.sendall(
-            b"HTTP/1.1 200 OK\r\nContent-Type: " + envelope.STREAM_TYPE.encode()
+            b"HTTP/1.1 200 OK\r\nContent-Type: "
+            + envelope.STREAM_TYPE.encode()
             + b"\r\nTransfer-Encoding: chunked\r\n\r\n"
         )
         for start in range(0, len(data), 37):

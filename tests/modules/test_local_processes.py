@@ -47,9 +47,7 @@ def mark(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv(MARK, mark)
     yield mark
     try:
-        wait_until(
-            lambda: not marked_processes(mark), description="no process is left", timeout=3
-        )
+        wait_until(lambda: not marked_processes(mark), description="no process is left", timeout=3)
     finally:
         kill_marked(mark)
 
@@ -194,9 +192,11 @@ def test_killed_program_leaves_nothing(mark: str, tmp_path: Path, stopped: str) 
     environ = {"PYTHONPATH": root}
     command = [sys.executable, "-c", DRIVER]
     with Program(command, folder=tmp_path, environ=environ) as driver:
-        pids = wait_until(
-            lambda: driver.stdout.splitlines(), description="the tree is served", timeout=20
-        )[-1].split()
+
+        def told() -> list[str]:
+            return driver.stdout.split()
+
+        pids = wait_until(told, description="the tree is served", timeout=20)[-4:]
         if stopped == "replica":
             os.kill(int(pids[0]), signal.SIGSTOP)
         if stopped == "templates":
@@ -206,9 +206,7 @@ def test_killed_program_leaves_nothing(mark: str, tmp_path: Path, stopped: str) 
         assert len(marked_processes(mark)) >= 7
         driver.process.kill()
         driver.wait(5)
-        wait_until(
-            lambda: not marked_processes(mark), description="no process is left", timeout=3
-        )
+        wait_until(lambda: not marked_processes(mark), description="no process is left", timeout=3)
 
 
 def test_program_that_ends_leaves_nothing(mark: str, tmp_path: Path) -> None:

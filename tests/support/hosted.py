@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from modules import portable
 from modules.hosting import Child, ReplicaSpec, Template, listen
@@ -40,8 +40,14 @@ class Heard:
     async def run(self, path: str, kind: str, states: list[bytes] | None = None) -> dict[str, Any]:
         """Let a slot run one task and return how that ended."""
         self.child.send(
-            {"op": "run", "job": "j", "kind": kind, "path": path, "states": states or [],
-             "limit": 1 << 20}
+            {
+                "op": "run",
+                "job": "j",
+                "kind": kind,
+                "path": path,
+                "states": states or [],
+                "limit": 1 << 20,
+            }
         )
         return await self.next()
 
@@ -52,7 +58,7 @@ class Heard:
 class Owner:
     """An async context manager with a bare template, which ends with it."""
 
-    async def __aenter__(self) -> Owner:
+    async def __aenter__(self) -> Self:
         self.bare = Template.launch(asyncio.get_running_loop())
         return self
 

@@ -128,7 +128,9 @@ def test_lease_that_is_not_renewed_ends_the_replica() -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize(("given", "status"), [(None, 401), ("Bearer no", 401), ("Bearer yes", 200)])
+@pytest.mark.parametrize(
+    ("given", "status"), [(None, 401), ("Bearer no", 401), ("Bearer yes", 200)]
+)
 def test_off_loopback_the_call_token_is_required(given: str | None, status: int) -> None:
     async def scenario() -> None:
         async with Owner() as owner:

@@ -103,9 +103,7 @@ def mark(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv(MARK, mark)
     yield mark
     try:
-        wait_until(
-            lambda: not marked_processes(mark), description="no process is left", timeout=3
-        )
+        wait_until(lambda: not marked_processes(mark), description="no process is left", timeout=3)
     finally:
         kill_marked(mark)
 
@@ -152,8 +150,9 @@ def test_end_of_a_slot_is_told_after_its_output() -> None:
     async def scenario() -> None:
         async with Owner() as owner:
             slot = owner.slot(await owner.load(Loud("die")))
-            slot.child.send({"op": "run", "job": "j", "kind": "train", "path": "loud",
-                             "states": [], "limit": 1})
+            slot.child.send(
+                {"op": "run", "job": "j", "kind": "train", "path": "loud", "states": [], "limit": 1}
+            )
             status = await slot.ended()
             assert status is not None
             assert os.WTERMSIG(status) == signal.SIGKILL
