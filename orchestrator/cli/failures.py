@@ -149,13 +149,16 @@ def users_line(traceback: str) -> str | None:
         code = lines[number + 1].strip() if number + 1 < len(lines) else ""
         found = f"{frame['file']}:{frame['line']} in {frame['where']}"
         if code and not code.startswith(("File ", "^")):
-            found += f": {code}"
+            found += f": {code if len(code) <= 80 else code[:77] + '...'}"
     return found
 
 
 def hint_lines(status: Status) -> Iterator[str]:
     """Return the commands to go on with after a failure."""
-    yield f"when the cause is mended: rootward resume {status.deployment}"
+    yield (
+        f"when the cause is mended: rootward resume {status.deployment}"
+        " (after a change of the code: deploy again)"
+    )
     if any(each.state == "ready" for each in status.services):
         yield f"to stop what runs: rootward stop {status.deployment}"
 

@@ -93,7 +93,7 @@ def test_what_keeps_running_and_how_to_go_on_is_told(capsys: pytest.CaptureFixtu
     tell_failures(status(), [failure()])
     assert "still running: tree/b" in capsys.readouterr().err
     assert list(hint_lines(status())) == [
-        "when the cause is mended: rootward resume tree",
+        "when the cause is mended: rootward resume tree (after a change of the code: deploy again)",
         "to stop what runs: rootward stop tree",
     ]
 
