@@ -35,15 +35,16 @@ class _RemoteTraceback(Exception):
         return f"\n\nwhere it was raised:\n{self.text}"
 
 
+# Lists, not tuples, hold the parts: the codec writes them at once, and calls are many.
 def seal_call(args: tuple[Any, ...], kwargs: dict[str, Any], key: bytes, token: str) -> bytes:
     """Seal a call for the replica that `token` names; raises CodecError."""
-    return codec.seal(codec.dumps((args, kwargs)), key, f"call|{token}")
+    return codec.seal(codec.dumps([list(args), kwargs]), key, f"call|{token}")
 
 
 def open_call(body: bytes, key: bytes, token: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return arguments and keywords; raises SignatureError or CodecError."""
     args, kwargs = codec.loads(codec.unseal(body, key, f"call|{token}"))
-    return args, kwargs
+    return tuple(args), kwargs
 
 
 def answer_context(call: bytes, index: int = 0) -> str:
@@ -53,7 +54,7 @@ def answer_context(call: bytes, index: int = 0) -> str:
 
 def seal_value(value: object, key: bytes, context: str) -> bytes:
     """Seal a result, or one item of a stream; raises CodecError when it can't travel."""
-    return codec.seal(codec.dumps((_OK, value)), key, context)
+    return codec.seal(codec.dumps([_OK, value]), key, context)
 
 
 def seal_error(error: BaseException, key: bytes, context: str) -> bytes:
@@ -64,12 +65,12 @@ def seal_error(error: BaseException, key: bytes, context: str) -> bytes:
     except CodecError:
         whole = None
     parts = (described["type"], described["message"], described["traceback"])
-    return codec.seal(codec.dumps((_ERROR, (whole, *parts))), key, context)
+    return codec.seal(codec.dumps([_ERROR, [whole, *parts]]), key, context)
 
 
 def seal_end(key: bytes, context: str) -> bytes:
     """Seal the end of a stream: one that lacks it was cut off."""
-    return codec.seal(codec.dumps((_END, None)), key, context)
+    return codec.seal(codec.dumps([_END, None]), key, context)
 
 
 def open_answer(body: bytes, key: bytes, context: str) -> Any:
