@@ -1,8 +1,9 @@
-"""The thread in which an agent sweeps and does the controller's rounds, once a second.
+"""The thread in which an agent sweeps and does the controller's rounds.
 
-Every agent offers itself; the leader lease in the store decides who acts. A round that fails,
-because Redis is away or one generation can't be read, is told once and tried again: the rounds
-are level-triggered, so one that is missed is only a delay.
+Every agent offers itself; the leader lease in the store decides who acts. A round comes each
+second, and sooner when the registry has changed. One that fails, because Redis is away or one
+generation can't be read, is told once and tried again: the rounds are level-triggered, so one that
+is missed is only a delay.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ROUND_S = 1.0
+REST_S = 0.05
 
 
 class Rounds:
@@ -31,6 +33,7 @@ class Rounds:
         self._store, self._signer, self._lease_s = store, signer, lease_s
         self._stop = threading.Event()
         self._is_failing = False
+        self._seen: str | None = None
         self._thread = threading.Thread(target=self._run, name="rootward-rounds", daemon=True)
         self.rename(agent_id)
 
@@ -53,10 +56,20 @@ class Rounds:
                 self._store.sweep(round(self._lease_s * 1000))
                 self._controller.run_once(time.time())
                 self._is_failing = False
+                self._await_change()
             except Exception as error:
                 if not self._is_failing and not self._stop.is_set():
                     logger.warning(
                         "the controller's round failed: %s", error, extra={"event": "round.failed"}
                     )
                 self._is_failing = True
-            self._stop.wait(ROUND_S)
+                self._stop.wait(ROUND_S)
+
+    def _await_change(self) -> None:
+        """Wait until replicas have come or gone, which may let others come or go, or a second."""
+        if self._seen is None:
+            self._seen = self._store.changes_end()
+        changes = self._store.changes(self._seen, block_ms=round(ROUND_S * 1000))
+        if changes:
+            self._seen = changes[-1].id
+            self._stop.wait(REST_S)
