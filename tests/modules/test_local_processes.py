@@ -66,6 +66,19 @@ def test_killed_replica_is_restarted_and_callers_follow(mark: str) -> None:
         tree.stop()
 
 
+@pytest.mark.parametrize("which", [0, 1])
+def test_killed_template_is_replaced_and_callers_follow(mark: str, which: int) -> None:
+    """Its replicas end with it; the generation's template is the parent of a replica."""
+    tree = ServerModule(Pid())
+    tree.start()
+    try:
+        first = tree()
+        psutil.Process(first).parents()[which].kill()
+        wait_until(lambda: tree() != first, description="another process answers")
+    finally:
+        tree.stop()
+
+
 def test_update_replaces_and_restart_stops_first(mark: str) -> None:
     tree = ServerModule(Pid())
     tree.update()
