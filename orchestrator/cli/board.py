@@ -161,6 +161,8 @@ class Board:
         if module is None:
             return Row(label=label, path=path, state="", detail="", seconds=None, worker="", url="")
         state, detail = _state_of(module)
+        if state == "unready" and self.state == "stopped":
+            state = "stopped"
         workers = [worker for worker, _ in module.ready.values() if worker]
         urls = [url for _, url in module.ready.values() if url]
         last = max(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +12,7 @@ from .output import emit_json, json_option, tell, verbose_option, write
 from .session import connected, connection_options
 
 if TYPE_CHECKING:
+    from orchestrator.client import Client
     from orchestrator.deployment import Deployment
 
 
@@ -44,7 +46,7 @@ def resume(
     with connected(redis_url, prefix) as client:
         deployment = client.deployment(name).resume()
         if not detach:
-            return follow(deployment, as_json=as_json, verbose=verbose)
+            return follow(client, deployment, as_json=as_json, verbose=verbose)
         _print(deployment, as_json=as_json)
     return 0
 
@@ -69,21 +71,31 @@ def stop(
     redis_url: str | None,
     prefix: str | None,
 ) -> int:
-    """Stop all that a deployment serves, parents before children, and wait until it is gone."""
+    """Stop all that a deployment serves, parents before children, and wait until it is gone.
+
+    Without a GENERATION all of them are meant: the current one and one that is to follow it.
+    """
     with connected(redis_url, prefix) as client:
-        deployment = client.deployment(name).stop()
+        asked = client.deployment(name)
+        stopping = [asked.stop()] if "@" in name else stop_all(client, name)
         code = 0
-        if not detach:
-            try:
-                deployment.wait_stopped(timeout)
-            except TimeoutError as error:
-                tell(f"{error}; it goes on stopping")
-                code = FAILED
-            except KeyboardInterrupt:
-                tell(f"{deployment.id} goes on stopping without this terminal")
-                return INTERRUPTED
-        _print(deployment, as_json=as_json)
+        try:
+            deadline = time.monotonic() + timeout
+            for deployment in [] if detach else stopping:
+                deployment.wait_stopped(max(0.0, deadline - time.monotonic()))
+        except TimeoutError as error:
+            tell(str(error))
+            code = FAILED
+        except KeyboardInterrupt:
+            tell(f"{name} goes on stopping without this terminal")
+            return INTERRUPTED
+        _print(stopping[-1] if stopping else asked, as_json=as_json)
     return code
+
+
+def stop_all(client: Client, name: str) -> list[Deployment]:
+    """Have all generations of a deployment stop; return those that do, the newest last."""
+    return [client.deployment(name, number) for number in sorted(client.store.stop(name))]
 
 
 @click.command()

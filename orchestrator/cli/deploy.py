@@ -47,7 +47,7 @@ def deploy(
             by_value=by_value,
         )
         if not detach:
-            return follow(deployment, as_json=as_json, verbose=verbose)
+            return follow(client, deployment, as_json=as_json, verbose=verbose)
         if as_json:
             emit_json(deployment.status().to_json())
         else:

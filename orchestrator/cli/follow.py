@@ -16,16 +16,21 @@ from .view import view_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from orchestrator.client import Client
     from orchestrator.deployment import Deployment
     from orchestrator.errors import DeploymentFailed
     from orchestrator.failure import Failure
     from orchestrator.status import ServiceStatus
 
 
-def follow(deployment: Deployment, *, as_json: bool = False, verbose: bool = False) -> int:
+def follow(
+    client: Client, deployment: Deployment, *, as_json: bool = False, verbose: bool = False
+) -> int:
     """Show the deployment until it is ready or has failed; return the exit code."""
     try:
         code = watch(deployment, verbose=verbose)
+        if code:
+            tell_current(client, deployment)
     except KeyboardInterrupt:
         tell_detached(deployment)
         return INTERRUPTED
@@ -47,6 +52,13 @@ def watch(deployment: Deployment, *, verbose: bool = False, is_kept: bool = True
     except DeploymentCancelled as error:
         return present(error)
     return 0
+
+
+def tell_current(client: Client, deployment: Deployment) -> None:
+    """Say that another generation than this one is what the outside sees, if so."""
+    record = client.store.deployment(deployment.name)
+    if record is not None and record.current not in {None, deployment.generation}:
+        tell(f"{deployment.name}@{record.current} is current and keeps serving")
 
 
 def _explain(

@@ -21,6 +21,7 @@ from orchestrator.owned import OwnedProcess
 from orchestrator.runfolder import RunFolder, UpState
 from orchestrator.settings import Secret, Settings
 
+from .control import stop_all
 from .output import tell
 from .worker import worker_command
 
@@ -216,18 +217,11 @@ class Machine:
                 tell("the worker did not end by itself and is killed")
 
     def _end_deployment(self, deployment: Deployment, deadline: float) -> None:
-        """Stop the current generation, which can be newer than ours, and one that is to follow."""
-        client, name = self.connect(), deployment.name
-        record = client.store.deployment(name)
-        numbers = set() if record is None else {record.latest, record.current} - {None}
-        serving = [client.deployment(name, number) for number in numbers]
-        for each in serving:
-            if each.status().state in {"pending", "progressing"}:
-                each.cancel("the `up` that it belongs to has ended")
-            each.stop()
+        """Stop every generation of it: the current one can be newer than the one that we made."""
+        stopping = stop_all(self.connect(), deployment.name)
         # Without a worker nobody is left who could stop anything.
         if self._worker is not None and self._worker.exit_code is None:
-            for each in serving:
+            for each in stopping:
                 each.wait_stopped(max(0.1, deadline - time.monotonic()))
 
     def _kill(self) -> None:

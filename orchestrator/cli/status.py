@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .follow import tell_current
 from .output import duration, emit_json, emit_line, json_option, table, tell, write
 from .session import connected, connection_options
 
@@ -37,7 +38,9 @@ def status(
         elif watch:
             _watch(client.deployment(name), as_json=as_json)
         else:
-            _show(client.deployment(name).status(), as_json=as_json)
+            deployment = client.deployment(name)
+            _show(deployment.status(), as_json=as_json)
+            tell_current(client, deployment)
 
 
 @click.command()

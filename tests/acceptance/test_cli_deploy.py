@@ -166,6 +166,22 @@ def test_a_failed_deployment_is_resumed(network: Network, folder: Path) -> None:
     assert json.loads(call(network, "status", "failing", "--json"))["state"] == "ready"
 
 
+def test_a_failed_replacement_leaves_what_runs(network: Network, folder: Path) -> None:
+    """The first generation goes on serving, whoever looks is told, and `stop` means it too."""
+    network.worker()
+    call(network, "deploy", "trees.py:tree", "--name", "same")
+    done = run(
+        rootward("deploy", "trees.py:failing", "--name", "same"),
+        folder=folder,
+        environ=network.environ,
+    )
+    assert done.process.returncode == 1, done.report()
+    assert "same@1 is current and keeps serving" in done.stderr
+    assert call(network, "gateway", "call", "same", '"x"') == '"x"\n'
+    assert call(network, "stop", "same").startswith("same@1 stopped")
+    assert json.loads(call(network, "gateway", "list", "--json")) == []
+
+
 def test_detached_deploy_returns_at_once(network: Network, folder: Path) -> None:
     """It prints the id on standard output, and needs no worker for that."""
     assert call(network, "deploy", "trees.py:slow", "--detach") == "slow@1\n"

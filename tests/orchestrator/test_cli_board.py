@@ -109,6 +109,13 @@ def test_events_move_the_board() -> None:
     assert board.rows(100.0)[0].state == "unready"
 
 
+def test_what_was_stopped_is_not_called_unready() -> None:
+    """Nothing is wrong with it: it was asked to end."""
+    board = Board(status(task("deploy:tree", "succeeded"), services=[service("tree")]))
+    board.see(event("deployment.stopped"))
+    assert board.rows(0.0)[0].state == "stopped"
+
+
 def test_an_event_of_something_unknown_changes_nothing() -> None:
     """A repair outside the plan, or an event of a later version, is no reason to fall over."""
     board = Board(status(task("train:tree")))
