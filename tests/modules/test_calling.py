@@ -49,7 +49,8 @@ class ScriptedReplica:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
-        with connection, connection.makefile("rb") as file:
+        # The caller may end the connection at any moment, also with a reset.
+        with contextlib.suppress(OSError), connection, connection.makefile("rb") as file:
             while line := file.readline():
                 length = 0
                 while line.strip():
@@ -59,10 +60,7 @@ class ScriptedReplica:
                     line = file.readline()
                 body = file.read(length)
                 self.asked += 1
-                try:
-                    self._answer(connection, body, self.token)
-                except OSError:
-                    return
+                self._answer(connection, body, self.token)
 
 
 def doubling(connection: socket.socket, body: bytes, token: str) -> None:
