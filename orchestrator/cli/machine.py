@@ -73,7 +73,11 @@ class Machine:
         folder = RunFolder.create()
         server = None
         if settings.redis_url is None:
-            server = EmbeddedServer(folder)
+            try:
+                server = EmbeddedServer(folder)
+            except BaseException:
+                folder.remove()
+                raise
             settings = replace(settings, redis_url=server.url)
         if settings.secret is None:
             settings = replace(settings, secret=Secret(secrets.token_hex(32)))

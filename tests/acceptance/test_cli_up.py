@@ -202,7 +202,8 @@ def test_up_that_is_killed_leaves_no_process(folder: Path, runs: Path) -> None:
 
 def test_up_starts_a_dead_worker_again(folder: Path) -> None:
     """A worker that was killed comes back, and what it served with it."""
-    with Program(rootward("up", "tree.py:tree"), folder=folder, name="up") as up:
+    environ = {"ROOTWARD_LEASE_SECONDS": "2"}
+    with Program(rootward("up", "tree.py:tree"), folder=folder, environ=environ, name="up") as up:
         wait_until(lambda: ready(up), description="up is ready", timeout=START_TIMEOUT_S)
         done = run(rootward("workers", "--json"), folder=folder)
         (worker,) = json.loads(done.stdout)

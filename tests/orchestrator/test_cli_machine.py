@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from orchestrator import embedded
 from orchestrator.cli import machine
 from orchestrator.cli.machine import MAX_RESTARTS, Machine
+from orchestrator.embedded import NoServer
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -65,6 +67,17 @@ def test_a_machine_takes_everything_away(runs: Path, monkeypatch: pytest.MonkeyP
         assert up.connect().deployments() == []
     assert worker.exit_code is not None
     wait_until(lambda: list(runs.iterdir()) == [], description="nothing is left")
+
+
+def test_without_a_server_program_nothing_is_left(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder that was made for the server goes with the error."""
+    monkeypatch.setattr(embedded, "find_spec", lambda _: None)
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(NoServer):
+        Machine.prepare(None, None)
+    assert list(runs.iterdir()) == []
 
 
 def test_a_redis_of_the_users_own_is_used(
