@@ -40,10 +40,10 @@ class Worker(ModuleBase):
         return self.train
 
     def _get_deploy_tasks(self) -> object:
-        return [lambda: print(f"{self.name} deployed {self.trained}")]  # noqa: T201
+        return [lambda: print(f"{self.name} deployed {self.trained}")]
 
     def train(self) -> None:
-        print(f"{self.name} trains")  # noqa: T201
+        print(f"{self.name} trains")
         if self.fails:
             raise ValueError(f"{self.name} can't")
         self.trained += 1
