@@ -29,7 +29,7 @@ class Member(ModuleBase):
         return self.train
 
     def train(self) -> None:
-        print(f"{self.name} trains")  # noqa: T201
+        print(f"{self.name} trains")
         if self.fails:
             raise ValueError("no")
         self.weights = [len(self.name)]
@@ -47,12 +47,12 @@ class Team(ModuleBase):
         return self.choose
 
     def _get_eval_tasks(self) -> object:
-        return lambda: print(f"best is {self.best.name}")  # noqa: T201
+        return lambda: print(f"best is {self.best.name}")
 
     def choose(self) -> None:
         self.best = self.members[1]
         self.members[0].weights = "reset"
-        print("team chose")  # noqa: T201
+        print("team chose")
 
 
 @pytest.fixture
