@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _RETRY_S = 0.25
+_SHORTEST_S = 3.0
 EXCLUSIVE_SHARE = 0.7
 
 
@@ -60,6 +61,15 @@ class Keeper:
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rootward-keeper", daemon=True)
+
+    def left_s(self, *, exclusive: bool) -> float:
+        """Return for how long (seconds) a replica may go on without hearing again.
+
+        One that may run beside its successor needs a living agent, an exclusive one a lease.
+        """
+        if not exclusive:
+            return max(self._lease_s, _SHORTEST_S)
+        return self._renewed_at + EXCLUSIVE_SHARE * self._lease_s - time.monotonic()
 
     def start(self) -> None:
         """Begin to renew; the agent has just joined."""

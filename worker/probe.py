@@ -47,14 +47,17 @@ async def _ask(host: str, port: int, token: str) -> Answer:
             "Connection: close\r\n\r\n".encode()
         )
         head = await reader.readuntil(b"\r\n")
-        version, _, rest = head.decode("latin-1").partition(" ")
+        version, _, line = head.decode("latin-1").partition(" ")
         if not version.startswith("HTTP/1."):
             return Answer(status=None, detail=f"no HTTP: {head[:40]!r}")
-        status = int(rest.split(" ", 1)[0])
+        status = int(line.split(" ", 1)[0])
         if status == 200:
             return Answer(status=status, detail="ready")
-        body = await reader.read(_BODY_BYTES)
-        text = body.partition(b"\r\n\r\n")[2].decode(errors="replace").strip()
+        rest = bytearray(b"\r\n")
+        # The other side closes when it has said all.
+        while len(rest) < _BODY_BYTES and (data := await reader.read(_BODY_BYTES)):
+            rest += data
+        text = rest.partition(b"\r\n\r\n")[2].decode(errors="replace").strip()
         return Answer(status=status, detail=f"HTTP {status} {text}".strip())
     finally:
         writer.close()

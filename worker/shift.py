@@ -108,7 +108,7 @@ class Shift:
         """Take no more tasks; what runs goes on, replicas stay."""
         if self._is_open:
             self._is_open = False
-            self._chore(self._tell_state())
+            self._chore(self._tell_state("quiet"))
 
     # What the pump asks and tells.
 
@@ -203,6 +203,7 @@ class Shift:
     def _stand(self, standing: Standing, agent_id: str) -> None:
         match standing:
             case Standing.UNHEARD:
+                logger.warning("the lease can't be renewed", extra={"event": "lease.unheard"})
                 self._supervisor.end_exclusive()
             case Standing.EMPTIED:
                 self._chore(self._rejoin())
@@ -247,7 +248,9 @@ class Shift:
                 lease_s,
                 self._from_thread(self._stand),
             )
-            self._keeper.start()
+            keeper = self._keeper
+            self._supervisor.left_s = lambda exclusive: keeper.left_s(exclusive=exclusive)
+            keeper.start()
         else:
             self._keeper.rejoined(self.agent_id, joined.store_id)
         await self._link.insist(self._engine.register_birth)
@@ -312,18 +315,30 @@ class Shift:
             self._pump.kick()
 
     async def _drain(self, limit_s: float) -> None:
-        """Take no more, let tasks end, then let replicas finish their calls."""
-        self.quiet()
+        """Take no more, let tasks end and others take over, then let replicas end their calls."""
+        self._is_open = False
         deadline = self._loop.time() + limit_s
-        if self._work:
-            logger.info("waiting for %d tasks", len(self._work), extra={"event": "agent.draining"})
-            await asyncio.wait(set(self._work.values()), timeout=limit_s * TASKS_SHARE)
+        logger.info("waiting for %d tasks", len(self._work), extra={"event": "agent.draining"})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s * TASKS_SHARE):
+                await self._tell_state("draining")
+                await self._hand_over()
+                if self._work:
+                    await asyncio.wait(set(self._work.values()))
         self._is_leaving = True
         self._slots.kill_all()
         left_s = max(0.0, deadline - self._loop.time())
         await self._supervisor.stop_all(left_s)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._pump.until_quiet(), max(0.1, deadline - self._loop.time()))
+
+    async def _hand_over(self) -> None:
+        """Serve on until others do: the controller lets each replica go that has been replaced."""
+        while self._supervisor.is_serving:
+            agents = await self._link.insist(self._store.agents)
+            if not any(agent.info.state == "running" for agent in agents):
+                return
+            await asyncio.sleep(TICK_S)
 
     async def _leave(self) -> None:
         """End all processes and give up the lease; what Redis can't be told now, it finds out."""
@@ -350,8 +365,8 @@ class Shift:
         self._store.clients.close()
         closing.join(_GOODBYE_S)
 
-    async def _tell_state(self) -> None:
-        info = self._identity.info(self.agent_id, "quiet")
+    async def _tell_state(self, state: str) -> None:
+        info = self._identity.info(self.agent_id, state)
         lease_ms = round(self._settings.lease_seconds * 1000)
         await self._link.insist(self._store.join, info, lease_ms)
 

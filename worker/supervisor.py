@@ -16,7 +16,7 @@ import logging
 import secrets
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from modules.hosting import ReplicaSpec, listen
@@ -59,6 +59,8 @@ class Supervisor:
         self._signer = signer
         self._resources = resources
         self._host = host
+        # How long a replica may serve without hearing from here; set when there is a lease.
+        self.left_s: Callable[[bool], float] | None = None
         self._held: dict[str, HeldReplica] = {}
         self._lives: dict[str, asyncio.Task[None]] = {}
 
@@ -66,6 +68,11 @@ class Supervisor:
     def is_adoptable(self) -> bool:
         """Whether a prepared replica waits for its deploy, which comes by the agent's own queue."""
         return any(not (held.is_published or held.is_over) for held in self.held)
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether there is a published replica that nobody has told to stop."""
+        return any(held.is_published and not held.is_stopping for held in self.held)
 
     @property
     def held(self) -> tuple[HeldReplica, ...]:
@@ -288,6 +295,8 @@ class Supervisor:
         while True:
             number += 1
             assert held.child is not None
+            if self.left_s is not None:
+                held.child.send({"op": "lease", "ttl": self.left_s(held.service.exclusive)})
             held.child.send({"op": "ping", "n": number})
             due = loop.time() + PING_S
             await asyncio.sleep(PING_S)

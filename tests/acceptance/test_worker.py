@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,127 +20,13 @@ import orchestrator
 from orchestrator.errors import DeploymentFailed
 from orchestrator.queue import plain_queue
 from tests.support.programs import Program
+from tests.support.sites import Site
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchestrator.client import Client
-    from orchestrator.deployment import Deployment
     from tests.acceptance.conftest import Network
-
-SOURCE = """
-import os, signal, sys, time
-from modules import ModuleBase, ServerModule
-
-class Part(ModuleBase):
-    weight = 0
-    def _get_train_tasks(self):
-        return self.train
-    def train(self):
-        print('training', self.name)
-        self.weight += 3
-    def forward(self, x):
-        return x * self.weight
-
-class Whole(ModuleBase):
-    def __init__(self, *parts):
-        super().__init__(name='whole')
-        self.parts = list(parts)
-    def _get_train_tasks(self):
-        return self.train
-    def train(self):
-        self.total = sum(part.weight for part in self.parts)
-    def forward(self, x):
-        return sum(part(x) for part in self.parts)
-
-class Scripted(ModuleBase):
-    def __init__(self, *steps):
-        super().__init__(name='scripted')
-        self.steps = steps
-    def _get_train_tasks(self):
-        return self.act
-    def act(self):
-        print('first line')
-        print('last line')
-        for step, *values in self.steps:
-            getattr(self, step)(*values)
-    def wait_for(self, path):
-        open(path + '.begun', 'w').close()
-        while not os.path.exists(path):
-            time.sleep(0.01)
-    def kill(self, number):
-        os.kill(os.getpid(), number)
-    def leave(self, code):
-        os._exit(code)
-    def fail(self, message):
-        raise KeyError(message)
-
-class Server(ModuleBase):
-    def __init__(self, how=''):
-        super().__init__(name='model')
-        self.how = how
-    def setup(self):
-        print('loading')
-        if self.how:
-            raise ValueError(self.how)
-    def forward(self, x):
-        return [x, os.getpid()]
-
-def plain():
-    return Whole(Part(name='a'), Part(name='b'))
-
-def served():
-    return ServerModule(Server(), name='served')
-
-def broken():
-    return ServerModule(Server('no such model'), name='served')
-"""
-
-
-class Site:
-    """A network with a client, and the file that its trees come from."""
-
-    def __init__(self, network: Network, client: Client) -> None:
-        self.network, self.client = network, client
-        self.path = network.folder / "trees.py"
-        self.path.write_text(SOURCE)
-
-    def worker(self, *options: str, expect_ready: bool = True, lease: float = 2.0) -> Program:
-        number = len(self.network.workers) + 1
-        program = Program(
-            [sys.executable, "-P", "-m", "worker", "--name", f"w{number}", *options],
-            folder=self.network.folder,
-            environ={**self.network.environ, "ROOTWARD_LEASE_SECONDS": str(lease)},
-            name=f"worker{number}",
-        )
-        self.network.workers.append(program)
-        if expect_ready:
-            wait_until(
-                lambda: "takes tasks" in program.stderr,
-                description=f"the worker has joined\n{program.report()}",
-                timeout=20,
-            )
-        return program
-
-    def submit(self, attribute: str, name: str, **options: Any) -> Deployment:
-        return self.client.submit(f"{self.path}:{attribute}", name=name, **options)
-
-    def scripted(
-        self, *steps: tuple[Any, ...], name: str = "scripted", **options: Any
-    ) -> Deployment:
-        # A file of its own: one that was imported is not read again.
-        path = self.path.with_name(f"{name}.py")
-        path.write_text(f"{SOURCE}\ntree = Scripted(*{steps!r})\n")
-        return self.client.submit(f"{path}:tree", name=name, **options)
-
-    def replica(self, name: str) -> Any:
-        """The one ready replica of a deployment, or None."""
-        ready = [each for each, _ in self.client.store.replicas(name, 1) if each.state == "ready"]
-        return ready[0] if ready else None
-
-    def task(self, name: str) -> Any:
-        return self.client.store.tasks(name, 1)[0]
 
 
 @pytest.fixture
@@ -173,42 +59,6 @@ def test_a_served_tree_answers_and_follows_its_replica_when_it_is_killed(site: S
     assert second.token != first.token
 
 
-def test_a_frozen_replica_is_withdrawn_and_replaced(site: Site) -> None:
-    site.worker()
-    site.submit("served", "served").wait(20)
-    first = site.replica("served")
-    os.kill(first.pid, signal.SIGSTOP)
-    wait_until(
-        lambda: (now := site.replica("served")) is not None and now.pid != first.pid,
-        description="another process serves",
-        timeout=20,
-    )
-    assert site.client.gateway.call("served", 1)[1] == site.replica("served").pid
-
-
-def test_what_a_killed_worker_held_goes_on_at_another(site: Site) -> None:
-    first = site.worker()
-    gate = str(site.network.folder / "gate")
-    served = site.submit("served", "served").wait(20)
-    running = site.scripted(("wait_for", gate))
-    wait_until(Path(gate + ".begun").exists, description="the task runs")
-    before = site.replica("served")
-    first.process.kill()
-    first.wait(5)
-    Path(gate).touch()
-    site.worker()
-    running.wait(30)
-    task = site.task("scripted")
-    assert (task.worker, task.attempt) == ("w2", 2)
-    after = wait_until(
-        lambda: (now := site.replica("served")) is not None and now.pid != before.pid and now,
-        description="the replica is back",
-        timeout=30,
-    )
-    assert after.worker == "w2"
-    assert served.status().state == "ready"
-
-
 def test_sigterm_lets_a_task_end_and_withdraws_replicas(site: Site) -> None:
     worker = site.worker()
     gate = str(site.network.folder / "gate")
@@ -238,45 +88,6 @@ def test_a_second_sigterm_ends_at_once_and_hands_back_without_a_loss(site: Site)
     site.worker()
     running.wait(20)
     assert (site.task("scripted").worker, site.task("scripted").attempt) == ("w2", 1)
-
-
-def test_a_worker_that_was_frozen_past_its_lease_starts_anew(site: Site) -> None:
-    first = site.worker()
-    site.submit("served", "served").wait(20)
-    site.worker()
-    before = {agent.info.id for agent in site.client.store.agents()}
-    holder = site.replica("served").worker
-    frozen = site.network.workers[int(holder[1:]) - 1]
-    frozen.process.send_signal(signal.SIGSTOP)
-    try:
-        wait_until(
-            lambda: (now := site.replica("served")) is not None and now.worker != holder,
-            description="the other worker serves",
-            timeout=30,
-        )
-    finally:
-        frozen.process.send_signal(signal.SIGCONT)
-    wait_until(
-        lambda: "starting anew" in frozen.stderr and len(site.client.store.agents()) == 2,
-        description=f"it joins again\n{frozen.report()}",
-        timeout=20,
-    )
-    after = {agent.info.id for agent in site.client.store.agents()}
-    assert len(before & after) == 1
-    assert site.replica("served").worker != holder
-    assert first.is_running
-
-
-def test_a_task_whose_process_dies_is_tried_three_times_and_says_of_what_it_died(
-    site: Site,
-) -> None:
-    site.worker()
-    with pytest.raises(DeploymentFailed, match="its process was killed by SIGKILL") as caught:
-        site.scripted(("kill", 9)).wait(20)
-    assert "last line" in str(caught.value)
-    assert site.task("scripted").attempt == 3
-    with pytest.raises(DeploymentFailed, match="its process exited with code 7"):
-        site.scripted(("leave", 7), name="leaver").wait(20)
 
 
 def test_a_replica_that_cant_load_fails_its_deploy_with_the_users_error(site: Site) -> None:

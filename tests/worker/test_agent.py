@@ -1,0 +1,90 @@
+"""An agent in a program: it starts, runs, is quiet and stops, in any order that makes sense."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+import orchestrator
+from modules import ModuleBase
+from orchestrator.errors import MissingSecret, NoRedis
+from orchestrator.settings import Secret, Settings
+from tests.support.waiting import wait_until
+from worker import Agent
+from worker.identity import BadWorkerName
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orchestrator.store import Store
+
+
+class Trained(ModuleBase):
+    def _get_train_tasks(self) -> Callable[[], None]:
+        def train() -> None:
+            self.weight = 7
+
+        return train
+
+
+@pytest.fixture
+def settings(redis_url: str, prefix: str, secret: str) -> Settings:
+    return Settings(redis_url=redis_url, prefix=prefix, secret=Secret(secret), lease_seconds=5.0)
+
+
+def test_a_program_can_start_and_stop_one(
+    settings: Settings, store: Store, secret: str, prefix: str
+) -> None:
+    agent = Agent(settings=settings, name="mine", slots=1)
+    agent.start()
+    agent.start()
+    try:
+        assert [each.info.worker for each in store.agents()] == ["mine"]
+        with orchestrator.connect(settings.redis_url, secret=secret, prefix=prefix):
+            tree = Trained(name="tree")
+            tree.update()
+            assert tree.weight == 7
+    finally:
+        agent.stop(5)
+    agent.stop(5)
+    assert store.agents() == []
+
+
+def test_a_quiet_one_takes_nothing_and_says_so(
+    settings: Settings, store: Store, secret: str, prefix: str
+) -> None:
+    agent = Agent(settings=settings, slots=1)
+    agent.start()
+    try:
+        agent.quiet()
+        wait_until(
+            lambda: [each.info.state for each in store.agents()] == ["quiet"],
+            description="it says that it is quiet",
+        )
+        with orchestrator.connect(settings.redis_url, secret=secret, prefix=prefix) as client:
+            deployment = client.submit(Trained(name="tree"), name="tree")
+            with pytest.raises(TimeoutError):
+                deployment.wait(0.3)
+            deployment.cancel()
+    finally:
+        agent.stop(5)
+
+
+def test_one_that_was_stopped_first_never_starts(settings: Settings, store: Store) -> None:
+    agent = Agent(settings=settings)
+    agent.stop()
+    agent.start()
+    assert agent.run()
+    assert store.agents() == []
+
+
+def test_what_is_missing_is_said_before_anything_starts(settings: Settings) -> None:
+    with pytest.raises(NoRedis, match="REDIS_URL"):
+        Agent(settings=Settings(secret=settings.secret))
+    with pytest.raises(MissingSecret, match="token_hex"):
+        Agent(settings=Settings(redis_url=settings.redis_url))
+    with pytest.raises(ValueError, match="at least one"):
+        Agent(settings=settings, slots=0)
+    with pytest.raises(BadWorkerName, match="two words"):
+        Agent(settings=settings, name="two words")

@@ -1,0 +1,92 @@
+"""Nothing is run that a holder of the secret didn't ask for, and every error says enough."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import replace
+
+import pytest
+
+from modules.errors import SignatureError
+from orchestrator.queue import Serializer
+from orchestrator.records import Claim
+from orchestrator.transport import Signer, payload
+from worker.assignment import Assignment, how_it_ended, verify
+
+SIGNER = Signer(b"secret")
+CLAIM = Claim(
+    job_id="p-demo-1-0",
+    name="demo",
+    generation=1,
+    task="train:demo",
+    kind="train",
+    path="demo",
+    attempt=1,
+    token="t",
+    data=payload(SIGNER, "demo", 1, "train:demo", "p-demo-1-0"),
+    queue="q",
+)
+
+
+def test_a_signed_job_passes() -> None:
+    verify(CLAIM, SIGNER)
+
+
+def test_a_job_of_another_secret_or_moved_elsewhere_is_refused() -> None:
+    with pytest.raises(SignatureError):
+        verify(CLAIM, Signer(b"another"))
+    for moved in (
+        replace(CLAIM, task="eval:demo"),
+        replace(CLAIM, generation=2),
+        replace(CLAIM, job_id="p-demo-1-1"),
+    ):
+        with pytest.raises(ValueError, match="says that it is"):
+            verify(moved, SIGNER)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xc1",
+        Serializer.dumps(("os.system", None, ("demo", 1, "train:demo", "p-demo-1-0", b""), {})),
+        Serializer.dumps(("worker.jobs.run_task", None, ("demo",), {})),
+        Serializer.dumps(["worker.jobs.run_task"]),
+    ],
+)
+def test_a_payload_that_isnt_ours_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match="p-demo-1-0"):
+        verify(replace(CLAIM, data=data), SIGNER)
+
+
+def test_an_error_carries_the_last_lines_of_its_own_task() -> None:
+    assignment = Assignment(claim=CLAIM)
+    assignment.output.feed(2, b"one\ntwo\n")
+    outcome = assignment.failed(ValueError("no"))
+    assert outcome.error == {
+        "type": "ValueError",
+        "message": "no",
+        "traceback": "",
+        "log_tail": "one\ntwo",
+    }
+    finish = assignment.finish(outcome, SIGNER)
+    assert finish.output == [(2, "one\ntwo\n")]
+
+
+def test_states_are_sealed_for_their_generation() -> None:
+    from orchestrator.states import TaskState
+    from worker.assignment import Outcome
+
+    outcome = Outcome(state=TaskState.SUCCEEDED, states=[b"entry"])
+    (sealed,) = Assignment(claim=CLAIM).finish(outcome, SIGNER).states
+    assert SIGNER.open_state(sealed, "demo", 1) == b"entry"
+    with pytest.raises(SignatureError):
+        SIGNER.open_state(sealed, "demo", 2)
+
+
+def test_how_a_process_ended_is_told_by_name() -> None:
+    assert how_it_ended(signal.SIGKILL) == "its process was killed by SIGKILL"
+    assert how_it_ended(3 << 8) == "its process exited with code 3"
+    assert os.WIFEXITED(3 << 8)
+    assert how_it_ended(None) == "its process ended"

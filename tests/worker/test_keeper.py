@@ -1,0 +1,75 @@
+"""The keeper says what a renewal means for all that an agent holds."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from orchestrator.connection import Clients
+from orchestrator.keys import Keys
+from orchestrator.records import AgentInfo
+from orchestrator.store import Store
+from worker.keeper import Keeper, Standing
+
+if TYPE_CHECKING:
+    import pytest
+
+LEASE_S = 30.0
+
+
+class Told(list[tuple[Standing, str]]):
+    def __call__(self, standing: Standing, agent_id: str) -> None:
+        self.append((standing, agent_id))
+
+
+def join(store: Store, agent_id: str) -> str:
+    return store.join(AgentInfo(id=agent_id, worker="w"), round(LEASE_S * 1000)).store_id
+
+
+def test_a_lease_that_holds_is_no_news(store: Store) -> None:
+    told = Told()
+    keeper = Keeper(store, "w-1", join(store, "w-1"), LEASE_S, told)
+    assert keeper.run_once(time.monotonic()) == LEASE_S / 3
+    assert told == []
+
+
+def test_a_lease_that_was_given_up_fences_the_incarnation_that_had_it(store: Store) -> None:
+    told = Told()
+    store_id = join(store, "w-1")
+    keeper = Keeper(store, "w-1", store_id, LEASE_S, told)
+    store.leave("w-1")
+    keeper.run_once(time.monotonic())
+    keeper.run_once(time.monotonic())
+    assert told == [(Standing.FENCED, "w-1")], "it is told once"
+    keeper.rejoined("w-2", join(store, "w-2"))
+    keeper.run_once(time.monotonic())
+    assert told == [(Standing.FENCED, "w-1")]
+
+
+def test_a_store_of_another_id_has_lost_its_data(store: Store) -> None:
+    told = Told()
+    join(store, "w-other")
+    keeper = Keeper(store, "w-1", "the id of the store before", LEASE_S, told)
+    keeper.run_once(time.monotonic())
+    assert told == [(Standing.EMPTIED, "w-1")]
+
+
+def test_silence_is_told_at_seven_tenths_of_the_lease(
+    tmp_path_factory: pytest.TempPathFactory, prefix: str
+) -> None:
+    nowhere = Clients(f"unix://{tmp_path_factory.mktemp('none')}/redis.sock")
+    told = Told()
+    keeper = Keeper(Store(nowhere, Keys(prefix=prefix)), "w-1", "id", LEASE_S, told)
+    now = time.monotonic()
+    assert keeper.run_once(now + 0.6 * LEASE_S) < 1.0
+    assert told == []
+    keeper.run_once(now + 0.8 * LEASE_S)
+    keeper.run_once(now + 0.9 * LEASE_S)
+    assert told == [(Standing.UNHEARD, "w-1")]
+    nowhere.close()
+
+
+def test_stopping_twice_or_before_the_start_is_harmless(store: Store) -> None:
+    keeper = Keeper(store, "w-1", "id", LEASE_S, Told())
+    keeper.stop()
+    keeper.stop()
