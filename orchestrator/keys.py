@@ -144,6 +144,6 @@ _LASTING: Final = (
     (r"{rq}:job:{p}-.+", Lasts.WHILE_ACTIVE),
     # RQ's own lists and registries: entries go, and an empty key is no key.
     (r"{rq}:queues", Lasts.ALWAYS),
-    (r"{rq}:(queue|wip|finished|failed|deferred|canceled):{p}-.+", Lasts.ALWAYS),
+    (r"{rq}:(queue|wip|finished|failed|deferred|canceled|scheduled):{p}-.+", Lasts.ALWAYS),
     (r"{rq}:workers(:.+)?", Lasts.ALWAYS),
 )

@@ -45,6 +45,29 @@ local function start(g, job, agent, worker, token)
   return job
 end
 
+-- A task that has lost its worker twice may be what ends workers. It runs alone, so that the third
+-- loss is nobody else's; where nobody is free for a minute, it is taken like any other.
+local function is_suspect(job) return job.losses >= 2 end
+
+local function must_wait(job, agent)
+  if not is_suspect(job) then return false end
+  if NOW - tonumber(call('HGET', job.key, 'rw_queued') or 0) > 60000 then return false end
+  for _, member in ipairs(call('SMEMBERS', agent_key(agent) .. ':held')) do
+    if not string.find(member, '/', 1, true) then return true end
+  end
+  return false
+end
+
+-- Whether the suspect that this agent took last still runs.
+local function runs_alone(agent, id)
+  if not id then return false end
+  local job = load_job(id)
+  if job and job.state == 'running' and job.agent == agent then return true end
+  call('HDEL', agent_key(agent), 'alone')
+  return false
+end
+
+-- Returns the job, or nil and whether it is to stay on its queue.
 local function claim_job(id, agent, worker, token)
   local job = load_job(id)
   if not job then return nil end
@@ -55,18 +78,26 @@ local function claim_job(id, agent, worker, token)
     end_task(g, job, 'skipped', 'its deploy began first')
     return nil
   end
+  if must_wait(job, agent) then return nil, true end
+  if is_suspect(job) then call('HSET', agent_key(agent), 'alone', job.id) end
   return start(g, job, agent, worker, token)
 end
 
 local function claim_from(queue, agent, worker, token)
+  local key, aside, found = RQ .. ':queue:' .. queue, {}, nil
   -- Bounded, as a step of Redis stops everyone; what remains is dropped by the next claim.
   for _ = 1, 1000 do
-    local id = call('LPOP', RQ .. ':queue:' .. queue)
-    if not id then return nil end
-    local job = claim_job(id, agent, worker, token)
-    if job then return job end
+    local id = call('LPOP', key)
+    if not id then break end
+    local job, stays = claim_job(id, agent, worker, token)
+    if stays then aside[#aside + 1] = id end
+    if job then
+      found = job
+      break
+    end
   end
-  return nil
+  for i = #aside, 1, -1 do call('LPUSH', key, aside[i]) end
+  return found
 end
 
 -- Claims as they are told, and per generation the entries of its state log from the offset on.

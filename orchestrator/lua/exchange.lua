@@ -44,7 +44,7 @@ local function finish(f)
   if f.retryable and job.retries > 0 then
     call('HINCRBY', job.key, 'rw_retries', -1)
     task_event(g, 'task.retried', job, f.reason)
-    requeue(g, job, false, f.token)
+    retry_later(g, job, f.token)
   else
     fail_task(g, job, f.reason, f.token)
   end
@@ -56,19 +56,20 @@ for i, f in ipairs(finishes) do results[i] = finish(f) end
 local known = is_agent(me)
 local claims = {}
 if known then
-  local v = call('HMGET', KEYS[1], 'worker', 'request', 'claimed')
+  local v = call('HMGET', KEYS[1], 'worker', 'request', 'claimed', 'alone')
   if v[2] == request then
     for id in string.gmatch(v[3], '[^,]+') do
       local job = load_job(id)
       if job and job.state == 'running' and job.agent == me then claims[#claims + 1] = job end
     end
-  elseif limit > 0 then
+  elseif limit > 0 and not runs_alone(me, v[4]) then
     local ids = {}
     for _, queue in ipairs(queues) do
       while #claims < limit do
         local job = claim_from(queue, me, v[1], request .. '-' .. #claims)
         if not job then break end
         claims[#claims + 1], ids[#ids + 1] = job, job.id
+        if is_suspect(job) then limit = #claims end
       end
     end
     if #ids > 0 then call('HSET', KEYS[1], 'request', request, 'claimed', table.concat(ids, ',')) end

@@ -36,6 +36,8 @@ local function cancel_task(g, job, reason)
   end_task(g, job, 'cancelled', reason)
   if state == 'running' and is_agent(agent) then
     command(agent, { op = 'cancel_job', job = job.id, reason = reason })
+  elseif state == 'queued' and call('ZREM', RQ .. ':scheduled:' .. job.origin, job.id) == 1 then
+    return
   elseif state == 'queued' and (g.removed or 0) < 100 then
     -- A long queue isn't searched for each of many: what is left there is dropped when it is taken.
     g.removed = (g.removed or 0) + 1

@@ -7,7 +7,8 @@
 --   P:deployments        zset    NAME -> time of its newest generation
 --   P:active             set     NAME@GEN that progress, serve or stop
 --   P:agents             zset    agent id -> end of its lease; P:owners likewise for programs
---   P:agent:ID           hash    worker, info, last request and its claims; `gone` when it is
+--   P:agent:ID           hash    worker, info, state, last request and its claims; `alone` is the
+--                                task that it must run alone; `gone` when it is
 --   P:agent:ID:held      set     job ids and NAME@GEN/REPLICA under the agent's lease
 --   P:agent:ID:inbox     stream  commands (JSON in `c`)
 --   P:controller         string  who leads, with time to live
@@ -26,7 +27,8 @@
 --                                rw_wait rw_next rw_token rw_attempt rw_losses rw_retries rw_agent
 --                                rw_worker rw_queue rw_queued rw_started rw_ended rw_error rw_reason
 --                                rw_logseq rw_ttl rw_repair rw_timeout
---   RQ:queue:Q wip:Q finished:Q failed:Q deferred:Q canceled:Q execution:.. executions:.. results:..
+--   RQ:queue:Q wip:Q finished:Q failed:Q deferred:Q canceled:Q scheduled:Q execution:..
+--   executions:.. results:..
 --                        RQ's own: a mirror for its tools, from which nothing is decided
 --
 -- Redis doesn't roll back: a script reads and checks first, and writes only what can't fail.

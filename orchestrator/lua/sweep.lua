@@ -50,6 +50,18 @@ local function release_taken(queue)
   end
 end
 
+-- What failed and is to be tried again, when its pause is over.
+local function release_due(queue)
+  local key = RQ .. ':scheduled:' .. queue
+  for _, id in ipairs(call('ZRANGEBYSCORE', key, '-inf', NOW_S, 'LIMIT', 0, 100)) do
+    local job = load_job(id)
+    call('ZREM', key, id)
+    if job and job.state == 'queued' and call('HGET', job.key, 'status') == 'scheduled' then
+      enqueue(job, job.queue, false)
+    end
+  end
+end
+
 local function tidy(queue)
   for _, kind in ipairs({ 'finished', 'failed', 'canceled' }) do
     call('ZREMRANGEBYSCORE', RQ .. ':' .. kind .. ':' .. queue, '-inf', NOW_S)
@@ -70,6 +82,7 @@ if math.abs(NOW - checked) >= 1000 then
     if string.sub(key, 1, #ours) == ours then
       local queue = string.sub(key, #RQ + 8)
       release_taken(queue)
+      release_due(queue)
       if is_due then tidy(queue) end
     end
   end

@@ -25,13 +25,33 @@ local function forget_prepared(g, job)
   end
 end
 
--- A running task goes back on the queue that anyone takes from: an adopter's own may have no taker.
-local function requeue(g, job, front, token)
+-- Takes a running task from its worker; it is queued, and on no queue yet.
+local function detach(g, job, token)
   stop_running(job)
   forget_prepared(g, job)
   call('HSET', job.key, 'rw_token', token, 'rw_agent', '', 'rw_worker', '', 'rw_started', '',
     'started_at', '', 'worker_name', '')
+end
+
+-- A running task goes back on the queue that anyone takes from: an adopter's own may have no taker.
+local function requeue(g, job, front, token)
+  detach(g, job, token)
   enqueue(job, job.queue, front)
+end
+
+-- A failed attempt is tried again after a pause that doubles each time, half of it by chance, so
+-- that what failed together doesn't come back together. RQ's registry of scheduled jobs keeps it
+-- until the sweep releases it. The token (random, and a number) is the dice: a script has no others.
+local function retry_later(g, job, token)
+  local seed = tonumber(string.sub(job.token, 1, 6), 16) or tonumber(CLOCK[2])
+  seed = seed + 40503 * tonumber(string.match(job.token, '%-(%d+)$') or 0)
+  local chance = seed % 65536 / 65536
+  local pause = math.min(30000, 500 * 2 ^ math.min(job.attempt - 1, 16)) * (1 - chance / 2)
+  detach(g, job, token)
+  call('HSET', job.key, 'rw_state', 'queued', 'rw_queued', NOW_MS, 'status', 'scheduled',
+    'origin', job.queue)
+  call('ZADD', RQ .. ':scheduled:' .. job.queue, string.format('%.3f', (NOW + pause) / 1000), job.id)
+  job.state, job.origin = 'queued', job.queue
 end
 
 local MIRROR = { succeeded = 'finished', failed = 'failed', cancelled = 'canceled',

@@ -54,6 +54,55 @@ def test_a_task_that_loses_three_workers_fails(store: Store) -> None:
     assert scene.state() == "failed"
 
 
+def test_a_task_that_ends_its_workers_takes_no_sibling_with_it(store: Store) -> None:
+    """What was lost twice runs alone, so the third loss is the poison's only."""
+    scene = Scene(store)
+    scene.submit({f"train:{name}": [] for name in ("poison", "b", "c")})
+    for number in range(2):
+        agent = scene.join(f"dead-{number}")
+        assert len(scene.claim_all(agent=agent)) == 3
+        swept(store, agent)
+    ran = []
+    for number in range(2, 9):
+        agent = scene.join(f"dead-{number}")
+        claims = scene.claim_all(agent=agent)
+        if not claims:
+            break
+        [(task, claim)] = claims.items()
+        assert scene.exchange(agent=agent, limit=4).claims == ()
+        ran.append(task)
+        if task == "train:poison":
+            swept(store, agent)
+        else:
+            assert scene.succeed(claim) == "accepted"
+    assert sorted(ran) == ["train:b", "train:c", "train:poison"]
+    assert scene.states() == {
+        "train:poison": "failed",
+        "train:b": "succeeded",
+        "train:c": "succeeded",
+    }
+
+
+def test_a_busy_worker_leaves_a_suspect_to_others(store: Store) -> None:
+    scene = Scene(store)
+    scene.submit({"train:a": []})
+    for number in range(2):
+        agent = scene.join(f"dead-{number}")
+        scene.claim(agent=agent)
+        swept(store, agent)
+    scene.submit({"train:long": [], "train:other": []}, name="busy")
+    (first,) = scene.exchange(limit=1).claims
+    assert first.task == "train:a"
+    assert store.hand_back(first.job_id, first.token)
+    client, queue = store.clients.scripts, store.keys.queue(scene.queue)
+    client.lmove(queue, queue, "LEFT", "RIGHT")
+    assert scene.claim().task == "train:long"
+    client.lmove(queue, queue, "RIGHT", "LEFT")
+    assert scene.claim().task == "train:other"
+    assert scene.exchange(limit=1).claims == ()
+    assert scene.claim(agent=scene.join("idle-1")).task == "train:a"
+
+
 def test_a_swept_agents_id_is_gone_for_ever(store: Store) -> None:
     scene = Scene(store)
     agent = scene.join("dead-1")

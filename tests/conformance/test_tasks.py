@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.errors import IncompleteSubmission
-from tests.support.scenes import Scene, done, failed, specs
+from tests.support.scenes import Scene, done, failed, hasten_retries, specs
 
 if TYPE_CHECKING:
     from orchestrator.store import Store
@@ -157,9 +157,37 @@ def test_retries_count_exceptions_of_a_task(store: Store) -> None:
         attempts.append(claim.attempt)
         assert scene.fail(claim) == "accepted"
         assert scene.fail(claim) == "repeated"
+        hasten_retries(store)
     assert attempts == [1, 2, 3]
     assert scene.states() == {"train:a": "failed"}
     assert scene.events().count("task.retried") == 2
+
+
+def test_a_retry_waits_for_a_pause_that_doubles(store: Store) -> None:
+    scene = Scene(store)
+    scene.submit({"train:a": []}, retries=3)
+    client, key = store.clients.scripts, f"rq:scheduled:{scene.queue}"
+    for longest_s in (0.5, 1.0, 2.0):
+        seconds, micros = client.time()
+        scene.fail(scene.claim())
+        assert scene.states() == {"train:a": "queued"}
+        [(_, due)] = client.zrange(key, 0, -1, withscores=True)
+        assert longest_s / 2 - 0.01 <= due - seconds - micros / 1e6 <= longest_s + 0.5
+        assert scene.exchange(limit=1).claims == ()
+        hasten_retries(store)
+    assert client.zcard(key) == 0
+    scene.fail(scene.claim())
+    assert scene.state() == "failed"
+
+
+def test_a_task_that_waits_to_be_tried_again_can_be_cancelled(store: Store) -> None:
+    scene = Scene(store)
+    scene.submit({"train:a": []}, retries=3)
+    scene.fail(scene.claim())
+    assert store.cancel("demo", 1)
+    hasten_retries(store)
+    assert scene.exchange(limit=1).claims == ()
+    assert scene.states() == {"train:a": "cancelled"}
 
 
 def test_a_failure_that_is_not_retryable_is_final(store: Store) -> None:

@@ -27,7 +27,7 @@ from orchestrator.keys import Keys
 from orchestrator.states import DeploymentState, TaskState, may_become
 from orchestrator.store import Store
 from tests.properties.model import Model
-from tests.support.scenes import LEASE_MS, Scene, done, failed
+from tests.support.scenes import LEASE_MS, Scene, done, failed, hasten_retries
 
 if TYPE_CHECKING:
     from orchestrator.records import Claim, Finish
@@ -150,6 +150,10 @@ class StoreMachine(RuleBasedStateMachine):
         self.agents[slot] = self.birth(slot)
 
     @rule()
+    def pass_time(self) -> None:
+        hasten_retries(self.store)
+
+    @rule()
     def cancel(self) -> None:
         was = self.model.state.is_progressing
         assert self.store.cancel("demo", 1) is was
@@ -206,6 +210,7 @@ class StoreMachine(RuleBasedStateMachine):
         tasks = self.store.tasks("demo", 1)
         queued = {task.job_id for task in tasks if task.state is TaskState.QUEUED}
         listed = self.client.lrange(self.store.keys.queue(self.scene.queue), 0, -1)
+        listed += self.client.zrange(f"rq:scheduled:{self.scene.queue}", 0, -1)
         assert queued <= {id_.decode() for id_ in listed}
         running = {(t.agent_id, t.job_id) for t in tasks if t.state is TaskState.RUNNING}
         held = {

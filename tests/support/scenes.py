@@ -147,6 +147,17 @@ class Scene:
         return self.store.put_replica(who, record)
 
 
+def hasten_retries(store: Store) -> bool:
+    """Let the pauses of all tasks that are to be tried again be over; return whether any were."""
+    keys, client = store.keys, store.clients.scripts
+    scheduled = f"{keys.rq}:scheduled:{plain_queue(keys.prefix)}"
+    if waiting := client.zrange(scheduled, 0, -1):
+        client.zadd(scheduled, dict.fromkeys(waiting, 1))
+        client.hdel(keys.sweep, "swept", "checked")
+        store.sweep(LEASE_MS)
+    return bool(waiting)
+
+
 def done(claim: Claim, **options: Any) -> Finish:
     return Finish(job_id=claim.job_id, token=claim.token, state=TaskState.SUCCEEDED, **options)
 
