@@ -69,6 +69,7 @@ class Controller:
         self._agent_id = agent_id
         self._lease_ms = round(lease_s * 1000)
         self._memories: dict[Place, _Memory] = {}
+        self._leaving: frozenset[str] = frozenset()
 
     def run_once(self, now: float) -> bool:
         """Do one round at the time `now` (Unix seconds); return whether this one leads.
@@ -83,6 +84,9 @@ class Controller:
         active = [record for place in self._store.active() if (record := self._read(place))]
         places = {(record.name, record.generation) for record in active}
         self._memories = {k: m for k, m in self._memories.items() if k in places}
+        self._leaving = frozenset(
+            agent.info.id for agent in self._store.agents() if agent.info.state == "draining"
+        )
         for record in active:
             try:
                 self._look_after(record, active, now)
@@ -121,6 +125,7 @@ class Controller:
                 agent_id=replica.agent_id,
                 state=str(replica.state),
                 since=replica.since,
+                is_leaving=replica.agent_id in self._leaving,
             )
             for replica, _ in self._store.replicas(record.name, record.generation)
         )

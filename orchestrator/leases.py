@@ -51,7 +51,7 @@ class Leases:
     def join(self, agent: AgentInfo, lease_ms: int) -> RenewResult:
         """Register an agent or what it says of itself anew; not known when its id is gone."""
         known, store = self.scripts.join(
-            agent.id, lease_ms, agent.worker, pack_agent(agent), secrets.token_hex(8)
+            agent.id, lease_ms, agent.worker, pack_agent(agent), secrets.token_hex(8), agent.state
         )
         return RenewResult(known=known, store_id=store)
 

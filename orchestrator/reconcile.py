@@ -60,13 +60,17 @@ class Desired:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenReplica:
-    """One replica as registered: `state` is one of the replica states, `since` when it began."""
+    """One replica as registered: `state` is one of the replica states, `since` when it began.
+
+    `is_leaving` says that its agent drains: it serves until others do.
+    """
 
     id: str
     path: str
     agent_id: str
     state: str
     since: float = 0.0
+    is_leaving: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +161,9 @@ def _stops_from_the_top(desired: Desired, observed: Observed) -> list[StopReplic
 
 def _settle(service: ServiceWish, wish: Wish, observed: Observed, now: float) -> list[Action]:
     own = [replica for replica in observed.replicas if replica.path == service.path]
-    counted = [replica for replica in own if replica.state in _COUNTED]
+    present = [replica for replica in own if replica.state in _COUNTED]
+    counted = [replica for replica in present if not replica.is_leaving]
+    leaving = [replica for replica in present if replica.is_leaving]
     wanted = 0 if service.gives_way else service.wanted
     is_deployed = service.path in observed.deployed
     if wish is Wish.GROW and not is_deployed:
@@ -169,7 +175,10 @@ def _settle(service: ServiceWish, wish: Wish, observed: Observed, now: float) ->
     stale = [replica for replica in counted if _is_stale(replica, service, observed, now)]
     counted = [replica for replica in counted if replica not in stale]
     surplus = len(counted) - wanted
-    stops = [*stale, *sorted(counted, key=_worth)[: max(0, surplus)]]
+    # Each that is ready elsewhere lets one go of those that leave.
+    spare = sum(replica.state == "ready" for replica in counted) + len(leaving) - wanted
+    relieved = sorted(leaving, key=_worth)[: max(0, spare)]
+    stops = [*stale, *relieved, *sorted(counted, key=_worth)[: max(0, surplus)]]
     missing = -surplus - observed.open_starts.get(service.path, 0)
     trial = observed.trials.get(service.path)
     too_soon = trial is not None and now < trial.last_at + backoff_s(trial.count)

@@ -123,11 +123,12 @@ class Scripts:
         return bool(self.run("replica_log", [self._generation(part)], args))
 
     def join(
-        self, agent_id: str, lease_ms: int, worker: str, info: bytes, store_id: str
+        self, agent_id: str, lease_ms: int, worker: str, info: bytes, store_id: str, state: str
     ) -> tuple[bool, str]:
         """Register an agent; return whether it may be, and the store's id."""
         keys = [self._keys.agent(agent_id), self._keys.agents, self._keys.store]
-        known, store = self.run("join", keys, [agent_id, lease_ms, worker, info, store_id])
+        args: list[Value] = [agent_id, lease_ms, worker, info, store_id, state]
+        known, store = self.run("join", keys, args)
         return bool(known), _text(store)
 
     def renew(self, agent_id: str, lease_ms: int, client: Redis) -> tuple[bool, str]:

@@ -31,6 +31,7 @@ from .formats import (
 from .metrics import CONTENT_TYPE as METRICS_TYPE
 
 if TYPE_CHECKING:
+    from .guard import Guard
     from .serving import Serving
 
 Scope = MutableMapping[str, Any]
@@ -45,10 +46,21 @@ class ReplicaApp:
     """The ASGI application of one replica; `is_draining` refuses what is new."""
 
     def __init__(
-        self, serving: Serving, *, host: str, token: str, call_key: bytes, call_token: str
+        self,
+        serving: Serving,
+        *,
+        host: str,
+        token: str,
+        call_key: bytes,
+        call_token: str,
+        guard: Guard | None = None,
     ) -> None:
-        """`host` is the address that it is bound to: off loopback callers must be known."""
+        """`host` is the address that it is bound to: off loopback callers must be known.
+
+        Once the lease that `guard` watches is over, nothing is answered any more.
+        """
         self.is_draining = False
+        self._guard = guard
         self._serving = serving
         self._host, self._token = host, token
         self._call_key, self._call_token = call_key, call_token
@@ -68,6 +80,8 @@ class ReplicaApp:
 
     async def _route(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         method, path = scope["method"], scope["path"]
+        if self._guard is not None and self._guard.has_lapsed:
+            raise Refused(421, "MisdirectedRequest", "this replica has lost its lease and ends")
         if path in ("/call", "/"):
             if method != "POST":
                 raise Refused(405, "MethodNotAllowed", f"{path} takes POST, not {method}")

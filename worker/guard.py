@@ -34,6 +34,11 @@ class Guard:
         self._channel, self._routes, self._on_message = channel, routes, on_message
         self._ends_at: float | None = None
 
+    @property
+    def has_lapsed(self) -> bool:
+        """Whether the lease is over: this process is about to end, and must answer nobody."""
+        return self._ends_at is not None and time.monotonic() >= self._ends_at
+
     def start(self) -> None:
         """Take what has come already, then listen in the background."""
         poll = select.poll()
@@ -48,7 +53,10 @@ class Guard:
         while True:
             if not self._channel.has_message:
                 left = None if self._ends_at is None else self._ends_at - time.monotonic()
-                if left is not None and (left <= 0 or not poll.poll(left * 1000)):
+                if left is not None:
+                    poll.poll(max(0.0, left * 1000))
+                # Also when a renewal has come: after a stop it comes too late.
+                if self.has_lapsed:
                     _end()
             self._listen_once()
 
@@ -65,7 +73,7 @@ class Guard:
                     self._routes.key = message["key"]
                 self._routes.update(message["table"])
             case "lease":
-                # The owner renews while it holds its own lease; see `exclusive`.
+                # Renewed while the owner lives, or for an exclusive one while it holds its lease.
                 ttl = message["ttl"]
                 self._ends_at = None if ttl is None else time.monotonic() + ttl
             case _:

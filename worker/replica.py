@@ -53,9 +53,10 @@ def run(
         routes.key = spec["call_key"]
         routes.update(spec["table"])
         replica.apply(spec["states"])
-        Guard(channel, routes, replica.hear).start()
+        guard = Guard(channel, routes, replica.hear)
+        guard.start()
         replica.set_up()
-        asyncio.run(replica.serve(spec, sock))
+        asyncio.run(replica.serve(spec, sock, guard))
     except BaseException as error:
         channel.send({"event": "failed", "error": describe(error)})
         raise SystemExit(1) from error
@@ -97,7 +98,7 @@ class Replica:
             setup: Callable[[], Any] = self._tree.module_at(path).setup
             finish(setup())
 
-    async def serve(self, spec: dict[str, Any], sock: socket.socket) -> None:
+    async def serve(self, spec: dict[str, Any], sock: socket.socket, guard: Guard) -> None:
         """Listen, say so, and serve until the drain has ended."""
         module: ServerModule = self._tree.module_at(self._path)  # type: ignore[assignment]
         serving = Serving(
@@ -109,6 +110,7 @@ class Replica:
             token=spec["token"],
             call_key=spec["call_key"],
             call_token=spec["call_token"],
+            guard=guard,
         )
         config = uvicorn.Config(
             self._app,

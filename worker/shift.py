@@ -328,7 +328,9 @@ class Shift:
         self._is_leaving = True
         self._slots.kill_all()
         left_s = max(0.0, deadline - self._loop.time())
-        await self._supervisor.stop_all(left_s)
+        with contextlib.suppress(TimeoutError):
+            # Those that the controller stops may have been given longer.
+            await asyncio.wait_for(self._supervisor.stop_all(left_s), left_s + 0.1)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._pump.until_quiet(), max(0.1, deadline - self._loop.time()))
 
