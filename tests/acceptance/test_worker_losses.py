@@ -128,7 +128,7 @@ def test_a_pause_of_redis_loses_nothing(prefix: str, secret: str, tmp_path: Path
         network = Network(url=server.url, prefix=prefix, secret=secret, folder=tmp_path)
         client = stack.enter_context(orchestrator.connect(server.url, secret=secret, prefix=prefix))
         site = Site(network, client)
-        stack.enter_context(site.worker(lease=0.5))
+        stack.enter_context(site.worker(lease=4.0))
         site.submit("served", "served").wait(20)
         before = site.replica("served")
         info = client.store.clients.scripts.info("server")
