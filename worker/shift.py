@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -31,6 +30,7 @@ from .resources import Resources
 from .rounds import Rounds
 from .runner import Runner
 from .slots import Slots
+from .sources import Sources
 from .supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -49,7 +49,6 @@ TICK_S = 0.25
 BEAT_S = 1.0
 TASKS_SHARE = 0.6
 _STARTS = 16
-_OWN_LIMIT = 16
 _GOODBYE_S = 2.0
 _SHORTEST_RQ_TTL_S = 30
 
@@ -71,10 +70,10 @@ class Shift:
         self._work: dict[Assignment, asyncio.Task[None]] = {}
         self._chores: set[asyncio.Task[None]] = set()
         self._is_open, self._is_suspended, self._is_leaving = True, False, False
-        self._special: Sequence[str] = ()
         self._link = Link(loop)
         self._mirror = RegistryMirror(store, signer)
         self._resources = Resources(settings.prefix, identity.resources)
+        self._sources = Sources(identity, store, self._link, self._resources)
         self._generations = Generations(store, signer, self._link, self._mirror)
         self._slots = Slots(identity.slots, settings.state_limit)
         self._registrar = Registrar(
@@ -116,20 +115,10 @@ class Shift:
         """Say what may be claimed now: never more than can start."""
         if not self._is_open or self._is_suspended:
             return ()
-        own = self._identity.own_queue(self.agent_id)
         in_slots = sum(each.needs_slot for each in self._work)
         starting = len(self._work) - in_slots
         room = min(self._identity.slots - in_slots, _STARTS - starting)
-        wants = []
-        if self._supervisor.is_adoptable:
-            wants.append(Want(queues=(own,), limit=_OWN_LIMIT))
-        if room > 0 and (special := self._resources.servable(self._special)):
-            # One at a time, as the next may no longer fit; looked for again at the next ring.
-            wants.append(Want(queues=special, limit=1))
-            room -= 1
-        if room > 0:
-            wants.append(Want(queues=(own, *self._identity.plain), limit=room))
-        return wants
+        return self._sources.wants(self.agent_id, room, is_adoptable=self._supervisor.is_adoptable)
 
     def offsets(self) -> Mapping[str, int]:
         """Say how much of each state log is here."""
@@ -198,7 +187,7 @@ class Shift:
         if released:
             self._pump.kick()
             if self._identity.resources:
-                self._chore(self._look_for_special())
+                self._chore(self._look())
 
     def _stand(self, standing: Standing, agent_id: str) -> None:
         match standing:
@@ -281,9 +270,15 @@ class Shift:
             if self._loop.time() >= beat_at:
                 beat_at = self._loop.time() + BEAT_S
                 await self._beat()
-            if self._burst and self._pump.is_dry and self._pump.is_quiet and not self._work:
+            if self._burst and await self._has_nothing_left():
                 self.stop_asked.set()
             await asyncio.sleep(TICK_S)
+
+    async def _has_nothing_left(self) -> bool:
+        if self._work or not (self._pump.is_dry and self._pump.is_quiet):
+            return False
+        # What has failed and waits for its next try is left to do, too.
+        return not await self._sources.retries()
 
     async def _beat(self) -> None:
         self._generations.drop_idle(time.monotonic())
@@ -299,19 +294,10 @@ class Shift:
             return
         if was and not self._is_suspended:
             self._pump.kick()
-        if self._identity.resources:
-            await self._look_for_special()
+        await self._look()
 
-    async def _look_for_special(self) -> None:
-        """Find the queues of tasks that need what this worker offers."""
-        client, keys = self._store.clients.scripts, self._store.keys
-        start = keys.queue("")
-        found = await self._link.insist(client.smembers, f"{keys.rq}:queues")
-        names = [os.fsdecode(key).removeprefix(start) for key in found]
-        fitting = [name for name in names if self._resources.needs(name)]
-        queued = await self._link.insist(self._store.queued, fitting) if fitting else {}
-        self._special = [name for name, length in queued.items() if length]
-        if self._special:
+    async def _look(self) -> None:
+        if await self._sources.look():
             self._pump.kick()
 
     async def _drain(self, limit_s: float) -> None:

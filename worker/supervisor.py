@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import itertools
 import logging
 import secrets
 import socket
@@ -234,7 +235,8 @@ class Supervisor:
             return str(error)
         if not held.loaded.done():
             held.loaded.set_result(None)
-        watcher = asyncio.create_task(self._watch(held))
+        # Two, as telling the store may take long, and the replica must go on hearing from us.
+        watcher = asyncio.gather(self._call(held), self._watch(held))
         try:
             return await asyncio.shield(held.ended)
         finally:
@@ -289,15 +291,9 @@ class Supervisor:
             raise held.failure("its generation has ended")
 
     async def _watch(self, held: HeldReplica) -> None:
-        """Ping it until it ends; withdraw it when it is silent, kill it when it stays so."""
+        """Withdraw it when it is silent, and kill it when it stays so."""
         loop = asyncio.get_running_loop()
-        number = 0
         while True:
-            number += 1
-            assert held.child is not None
-            if self.left_s is not None:
-                held.child.send({"op": "lease", "ttl": self.left_s(held.service.exclusive)})
-            held.child.send({"op": "ping", "n": number})
             due = loop.time() + PING_S
             await asyncio.sleep(PING_S)
             if loop.time() - due > PING_S:
@@ -311,6 +307,15 @@ class Supervisor:
                 await self._registrar.put(held, ReplicaState.UNREADY, reason)
             elif silent <= UNREADY_AFTER_S and held.state is ReplicaState.UNREADY:
                 await self._bring_back(held)
+
+    async def _call(self, held: HeldReplica) -> None:
+        """Let it hear that we live, and ask for the same, until it ends."""
+        for number in itertools.count(1):
+            assert held.child is not None
+            if self.left_s is not None:
+                held.child.send({"op": "lease", "ttl": self.left_s(held.service.exclusive)})
+            held.child.send({"op": "ping", "n": number})
+            await asyncio.sleep(PING_S)
 
     async def _bring_back(self, held: HeldReplica) -> None:
         """Publish a replica again that was silent and answers now."""

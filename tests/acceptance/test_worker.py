@@ -148,6 +148,13 @@ def test_a_burst_ends_when_nothing_is_left(site: Site) -> None:
     assert site.client.deployment("plain").status().state == "ready"
 
 
+def test_a_burst_waits_for_what_is_to_be_tried_again(site: Site) -> None:
+    site.scripted(("fail_once", str(site.network.folder / "tried")), retries=1)
+    worker = site.worker("--burst", expect_ready=False)
+    assert worker.wait(30) == 0, worker.report()
+    assert (str(site.task("scripted").state), site.task("scripted").attempt) == ("succeeded", 2)
+
+
 def test_a_stock_rq_worker_runs_plain_tasks_and_leaves_services_to_workers(
     site: Site, network: Network
 ) -> None:
