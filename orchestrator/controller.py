@@ -177,6 +177,7 @@ class Controller:
                     parents=services[path].parents if path in services else (),
                     startup_timeout=services[path].startup_timeout if path in services else 60.0,
                     gives_way=path in gives_way,
+                    is_exclusive=path in services and services[path].exclusive,
                 )
                 for path, wanted in record.services.items()
             ),

@@ -39,7 +39,7 @@ class ServiceWish:
     """One service: how many replicas, and the services that call it.
 
     `startup_timeout` is in seconds; `gives_way` says that a newer generation can't start its
-    replica beside ours.
+    replica beside ours, `is_exclusive` that none of our own may run beside its successor.
     """
 
     path: str
@@ -47,6 +47,7 @@ class ServiceWish:
     parents: tuple[str, ...] = ()
     startup_timeout: float = 60.0
     gives_way: bool = False
+    is_exclusive: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +179,8 @@ def _settle(service: ServiceWish, wish: Wish, observed: Observed, now: float) ->
     # Each that is ready elsewhere lets one go of those that leave.
     spare = sum(replica.state == "ready" for replica in counted) + len(leaving) - wanted
     relieved = sorted(leaving, key=_worth)[: max(0, spare)]
+    if service.is_exclusive:
+        relieved, surplus = leaving, surplus + len(leaving)
     stops = [*stale, *relieved, *sorted(counted, key=_worth)[: max(0, surplus)]]
     missing = -surplus - observed.open_starts.get(service.path, 0)
     trial = observed.trials.get(service.path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,9 +26,9 @@ from orchestrator.reconcile import (
 LIVE = ("starting", "ready", "unready")
 
 
-def replica(id_: str, path: str = "r/s", state: str = "ready", since: float = 0.0) -> SeenReplica:
+def replica(id_: str, path: str = "r/s", state: str = "ready", **options: Any) -> SeenReplica:
     """Return a replica on some agent."""
-    return SeenReplica(id=id_, path=path, agent_id=f"agent-of-{id_}", state=state, since=since)
+    return SeenReplica(id=id_, path=path, agent_id=f"agent-of-{id_}", state=state, **options)
 
 
 def kept(wanted: int, **options: bool) -> Desired:
@@ -44,6 +45,26 @@ def test_missing_replicas_are_started() -> None:
     """What died with its worker comes back."""
     observed = Observed(replicas=(replica("1"), replica("2", state="lost")))
     assert reconcile(kept(3), observed, 0.0) == [StartReplica(path="r/s")] * 2
+
+
+def test_what_leaves_is_replaced_before_it_is_let_go() -> None:
+    """Each one that is ready elsewhere lets one go."""
+    leaving = [replica(id_, is_leaving=True) for id_ in ("1", "2")]
+    observed = Observed(replicas=(*leaving, replica("3", state="starting")))
+    assert reconcile(kept(2), observed, 0.0) == [StartReplica(path="r/s")]
+    observed = Observed(replicas=(*leaving, replica("3")), open_starts={"r/s": 1})
+    assert len(stopped(reconcile(kept(2), observed, 0.0))) == 1
+    observed = Observed(replicas=(*leaving, replica("3"), replica("4")))
+    assert stopped(reconcile(kept(2), observed, 0.0)) == ["1", "2"]
+
+
+def test_an_exclusive_replica_that_leaves_is_let_go_before_it_is_replaced() -> None:
+    """Two of them would answer at once otherwise."""
+    observed = Observed(replicas=(replica("1", is_leaving=True),))
+    desired = kept(1, is_exclusive=True)
+    assert stopped(reconcile(desired, observed, 0.0)) == ["1"]
+    assert len(reconcile(desired, observed, 0.0)) == 1
+    assert reconcile(desired, Observed(), 0.0) == [StartReplica(path="r/s")]
 
 
 def test_a_start_under_way_counts() -> None:
