@@ -1,0 +1,265 @@
+"""A whole network of real processes that chaos tests live in: Redis, workers, runs, a caller.
+
+It owns starting and restarting, and the questions that the judge asks when all is quiet. What is
+broken, and when, is left to the faults and the driver. Redis keeps an append-only file, so that it
+can be killed at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import psutil
+from redis import Redis
+
+import orchestrator
+from orchestrator.embedded import EmbeddedServer, NoServer
+from tests.chaos.witness import Trace, ownerless
+from tests.support.leaks import MARK
+from tests.support.programs import Program, rootward
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from orchestrator.client import Client
+
+LEASE_S = 2.0
+QUIET_S = 60.0
+
+
+@dataclass(slots=True)
+class Run:
+    """One submitted tree of tasks: how many leaves, and how it should end."""
+
+    name: str
+    leaves: int
+    program: Program
+    ends: tuple[str, ...] = ("ready",)
+    was_killed: bool = False
+
+
+@dataclass(slots=True)
+class Town:
+    """Processes under one mark, in one folder; a context manager that ends them all."""
+
+    folder: Path
+    mark: str
+    secret: str = "a secret of the chaos tests, as long as it takes"
+    prefix: str = "chaos"
+    trace: Trace = field(init=False)
+    redis: EmbeddedServer = field(init=False)
+    client: Client = field(init=False)
+    stack: contextlib.ExitStack = field(init=False)
+    _caller: threading.Thread = field(init=False)
+    workers: list[Program] = field(default_factory=list)
+    runs: dict[str, Run] = field(default_factory=dict)
+    calls: dict[str, int] = field(default_factory=lambda: {"right": 0, "failed": 0})
+    wrong: list[str] = field(default_factory=list)
+    version: int = 0
+    replicas: int = 2
+    started: int = 0
+    finished: int = 0
+    submitted: int = 0
+    _ending: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> Self:
+        self.trace = Trace(self.folder)
+        self.redis = EmbeddedServer(self.folder / "redis")
+        self.stack = contextlib.ExitStack()
+        self.client = self.stack.enter_context(
+            orchestrator.connect(self.redis.url, secret=self.secret, prefix=self.prefix)
+        )
+        self._caller = threading.Thread(target=self._call, daemon=True)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ending.set()
+        if self._caller.is_alive():
+            self._caller.join(30)
+        for worker in self.workers:
+            if worker.is_running:
+                worker.process.send_signal(signal.SIGCONT)
+                worker.process.terminate()
+        for program in [*self.workers, *(run.program for run in self.runs.values())]:
+            with program:
+                pass
+        self.stack.close()
+        self.redis.stop()
+
+    # Redis.
+
+    def server(self) -> Redis:
+        """Return a client that tries once."""
+        return Redis.from_url(self.redis.url, socket_timeout=5, retry=None)
+
+    def redis_pid(self) -> int:
+        """Return the process of Redis."""
+        with self.server() as server:
+            return int(server.info("server")["process_id"])
+
+    def restart_redis(self) -> None:
+        """Bring Redis up again after it was killed, with the data that it has on disk."""
+        self.redis.stop()
+
+        def start() -> EmbeddedServer | None:
+            try:
+                return EmbeddedServer(self.folder / "redis")
+            except NoServer:
+                return None
+
+        self.redis = wait_until(start, description="Redis is up again", timeout=20)
+
+    # Programs.
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return {
+            "REDIS_URL": self.redis.url,
+            "ROOTWARD_SECRET": self.secret,
+            "ROOTWARD_PREFIX": self.prefix,
+            "ROOTWARD_LEASE_SECONDS": str(LEASE_S),
+            MARK: self.mark,
+        }
+
+    def program(self, command: list[str], name: str) -> Program:
+        """Start a program of the town."""
+        return Program(command, folder=self.folder, environ=self.environ, name=name)
+
+    def add_worker(self) -> Program:
+        """Start one more worker; it need not have joined yet."""
+        self.started += 1
+        command = [sys.executable, "-P", "-m", "worker", "--slots", "3"]
+        name = f"w{self.started}"
+        worker = self.program([*command, "--name", name], name)
+        self.workers.append(worker)
+        return worker
+
+    def keep_workers(self, count: int) -> None:
+        """Replace the workers that have ended."""
+        self.workers = [worker for worker in self.workers if worker.is_running]
+        while len(self.workers) < count:
+            self.add_worker()
+
+    def below(self, worker: Program) -> list[psutil.Process]:
+        """Return the processes that a worker has started, its nearest first."""
+        try:
+            return psutil.Process(worker.process.pid).children(recursive=True)
+        except psutil.Error:
+            return []
+
+    def deploy(self) -> Program:
+        """Deploy the next version of what is served, beside the one before."""
+        self.version += 1
+        file = self.folder / f"live{self.version}.py"
+        file.write_text(f"import witnessed\ntree = witnessed.live({self.version})\n")
+        command = rootward("deploy", f"{file}:tree", "--name", "live")
+        return self.program(command, f"deploy{self.version}")
+
+    def submit(
+        self, leaves: int, *, pause: float = 0.1, poison: bool = False, retries: int = 0
+    ) -> Run:
+        """Submit a run of tasks by command line."""
+        self.submitted += 1
+        name = f"run{self.submitted}"
+        file = self.folder / f"{name}.py"
+        tree = f"witnessed.job({name!r}, {leaves}, {pause}, {poison})"
+        file.write_text(f"import witnessed\ntree = {tree}\n")
+        command = rootward("deploy", f"{file}:tree", "--name", name, "--retries", str(retries))
+        run = Run(name, leaves, self.program(command, name))
+        if poison:
+            run.ends = ("failed",)
+        self.runs[name] = run
+        return run
+
+    # The caller.
+
+    def start_calling(self) -> None:
+        """Call what is served, again and again, until the end."""
+        self._caller.start()
+
+    def _call(self) -> None:
+        number = 0
+        while not self._ending.wait(0.05):
+            number += 1
+            try:
+                answer = self.client.gateway.call("live", number, hold=2)
+            except Exception:
+                self.calls["failed"] += 1
+                continue
+            self.calls["right"] += 1
+            if answer[0] != number:
+                self.wrong.append(f"call {number} was answered {answer}")
+
+    # When all is quiet.
+
+    def state(self, name: str) -> str:
+        """Return the state of a deployment's newest generation; '' when there is none."""
+        try:
+            return str(self.client.deployment(name).status().state)
+        except orchestrator.UnknownDeployment:
+            return ""
+
+    def violations(self) -> list[str]:
+        """Wait until all that was asked for should be so, and say what isn't."""
+        wrong: list[str] = []
+        for run in self.runs.values():
+            try:
+                wait_until(
+                    lambda run=run: self._is_over(run),
+                    description=f"{run.name} ends", timeout=QUIET_S,
+                )  # fmt: skip
+            except AssertionError as error:
+                wrong.append(f"{error}: it is {self.state(run.name)}")
+        try:
+            wait_until(self._lives, description="what is served is whole", timeout=QUIET_S)
+        except AssertionError as error:
+            wrong.append(f"{error}: {self.client.deployment('live').status()}")
+        owners = {os.getpid(), *(w.process.pid for w in self.workers)}
+        try:
+            wait_until(
+                lambda: not ownerless(self.mark, owners),
+                description="no process without an owner", timeout=3,
+            )  # fmt: skip
+        except AssertionError as error:
+            wrong.append(f"{error}: {ownerless(self.mark, owners)}")
+        wrong += self.trace.violations(self._finished()) + self.wrong
+        return wrong
+
+    def _is_over(self, run: Run) -> bool:
+        state = self.state(run.name)
+        if run.was_killed and not state:
+            return True
+        return state in run.ends
+
+    def _finished(self) -> dict[str, int]:
+        return {
+            run.name: run.leaves
+            for run in self.runs.values()
+            if run.ends == ("ready",) and self.state(run.name) == "ready"
+        }
+
+    def _lives(self) -> bool:
+        record = self.client.store.deployment("live")
+        if record is None or record.current is None:
+            return False
+        active = [n for name, n in self.client.store.active() if name == "live"]
+        status = self.client.deployment("live", record.current).status()
+        pids = [
+            replica.pid
+            for replica, _ in self.client.store.replicas("live", record.current)
+            if replica.state == "ready" and psutil.pid_exists(replica.pid)
+        ]
+        wanted = sum(service.wanted for service in status.services)
+        answers: Any = self.client.gateway.call("live", -1, hold=5)[0]
+        return (
+            active == [record.current]
+            and str(status.state) == "ready"
+            and len(pids) == wanted == self.replicas + 1
+            and answers == -1
+        )

@@ -1,0 +1,136 @@
+"""What the chaos tests believe: not our records, but what the user's code itself did.
+
+The trees that are deployed write each begin and end of a task to a trace file, and a served process
+takes a lock of the kernel before it answers. The judge reads those, and the process table. It
+imports nothing of the product.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import psutil
+
+from tests.support.leaks import MARK
+
+TREES = """
+import fcntl, json, os, time
+from modules import ModuleBase, ServerModule
+
+FOLDER = {folder!r}
+HELD = []
+
+def note(*words):
+    line = json.dumps([time.time(), os.getpid(), *words]) + chr(10)
+    with open(FOLDER + '/trace', 'ab', buffering=0) as trace:
+        trace.write(line.encode())
+
+class Leaf(ModuleBase):
+    def __init__(self, run, name, pause):
+        super().__init__(name=name)
+        self.run, self.pause, self.weight = run, pause, 0
+    def _get_train_tasks(self):
+        return self.train
+    def train(self):
+        note('begin', self.run, self.name)
+        time.sleep(self.pause)
+        self.weight += 3
+        note('end', self.run, self.name)
+
+class Poison(Leaf):
+    def train(self):
+        note('begin', self.run, self.name)
+        os.kill(os.getpid(), 9)
+
+class Top(ModuleBase):
+    def __init__(self, run, leaves):
+        super().__init__(name='top')
+        self.run, self.leaves = run, leaves
+    def _get_train_tasks(self):
+        return self.train
+    def train(self):
+        note('begin', self.run, 'top')
+        note('total', self.run, sum(leaf.weight for leaf in self.leaves))
+        note('end', self.run, 'top')
+
+def job(run, leaves=3, pause=0.1, poison=False):
+    last = [Poison(run, 'poison', 0)] if poison else []
+    return Top(run, [Leaf(run, 'leaf%d' % i, pause) for i in range(leaves)] + last)
+
+class Back(ModuleBase):
+    def __init__(self, version):
+        super().__init__(name='backer')
+        self.version = version
+    def forward(self, x):
+        if not HELD:
+            lock = open(FOLDER + '/lock-%d' % self.version, 'ab')
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                note('doubled', self.version)
+            HELD.append(lock)
+        return [x, self.version]
+
+class Front(ModuleBase):
+    def __init__(self, version):
+        super().__init__(name='fronter')
+        self.back = ServerModule(Back(version), name='back', exclusive=True)
+    def forward(self, x):
+        return self.back(x)
+
+def live(version):
+    return ServerModule(Front(version), name='live', replicas=2)
+"""
+
+
+class Trace:
+    """The trace file of one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "trace"
+        (folder / "witnessed.py").write_text(TREES.format(folder=str(folder)))
+        self.path.touch()
+
+    def violations(self, finished: dict[str, int]) -> list[str]:
+        """Judge all that was written; `finished` maps the runs that succeeded to their leaves."""
+        begins: dict[str, list[str]] = defaultdict(list)
+        ends: dict[str, set[str]] = defaultdict(set)
+        totals: dict[str, list[int]] = defaultdict(list)
+        wrong = []
+        for line in self.path.read_text().splitlines():
+            _, pid, what, *words = json.loads(line)
+            if what == "doubled":
+                wrong.append(f"a second exclusive replica answered: process {pid}, {words}")
+            elif what == "begin":
+                run, task = words
+                begins[run].append(task)
+                if task == "top" and run in finished and len(ends[run]) < finished[run]:
+                    wrong.append(f"{run}: top began when only {sorted(ends[run])} had ended")
+            elif what == "end":
+                ends[words[0]].add(words[1])
+            elif what == "total":
+                totals[words[0]].append(words[1])
+        for run, leaves in finished.items():
+            if "top" not in ends[run]:
+                wrong.append(f"{run}: was called ready, but its last task never ended")
+            if set(totals[run]) != {3 * leaves}:
+                wrong.append(f"{run}: the weights add up to {totals[run]}, not {3 * leaves}")
+        return wrong
+
+
+def ownerless(mark: str, owners: set[int]) -> list[str]:
+    """Return the marked processes that none of the owners is, or is above of."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) != mark or process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            line = {process.pid, *(parent.pid for parent in process.parents())}
+            if not line & owners:
+                found.append(f"{process.pid}: {' '.join(process.cmdline())}")
+        except psutil.Error:
+            # It ended while it was looked at, or belongs to someone else.
+            continue
+    return found
