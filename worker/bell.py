@@ -32,6 +32,7 @@ class Bell:
         self._store = store
         self._agent_id = agent_id
         self._on_ring = on_ring
+        self._reads_for = agent_id
         self._cursors: Mapping[str, str] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rootward-bell", daemon=True)
@@ -60,9 +61,11 @@ class Bell:
 
     def _listen_once(self) -> None:
         agent_id = self._agent_id
+        if agent_id != self._reads_for:
+            # Another incarnation has another inbox, and reads it from the beginning.
+            self._reads_for, self._cursors = agent_id, {}
         heard = self._store.wait_bell(agent_id, self._cursors, BLOCK_MS)
-        # Another incarnation has another inbox, and reads it from the beginning.
-        self._cursors = heard.cursors if agent_id == self._agent_id else {}
+        self._cursors = heard.cursors
         if heard.rung or heard.commands:
             self._tell(heard.rung, heard.commands)
             self._stop.wait(_REST_S)

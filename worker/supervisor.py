@@ -72,8 +72,11 @@ class Supervisor:
 
     @property
     def is_serving(self) -> bool:
-        """Whether there is a published replica that nobody has told to stop."""
-        return any(held.is_published and not held.is_stopping for held in self.held)
+        """Whether a replica serves that another worker can take over before it ends."""
+        # Two can't share a fixed port: the next one waits for this one's end.
+        return any(
+            held.state is ReplicaState.READY and held.service.port is None for held in self.held
+        )
 
     @property
     def held(self) -> tuple[HeldReplica, ...]:
@@ -236,11 +239,12 @@ class Supervisor:
         if not held.loaded.done():
             held.loaded.set_result(None)
         # Two, as telling the store may take long, and the replica must go on hearing from us.
-        watcher = asyncio.gather(self._call(held), self._watch(held))
+        watchers = [asyncio.create_task(each(held)) for each in (self._call, self._watch)]
         try:
             return await asyncio.shield(held.ended)
         finally:
-            watcher.cancel()
+            for watcher in watchers:
+                watcher.cancel()
 
     async def _start(self, held: HeldReplica) -> None:
         """Start one process; return when it has loaded and listens."""
