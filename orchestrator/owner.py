@@ -61,14 +61,22 @@ class Owner:
             self._store.disown(self.id)
         except RedisError as error:
             # Redis is gone: when it is back the lease has run out, and the controller stops them.
-            log.warning("owner.unreached", extra={"reason": str(error)})
+            _tell_unreached(error)
 
     def _keep(self) -> None:
         while not self._closing.wait(self._lease_s / 3):
             try:
                 self._renew()
             except RedisError as error:
-                log.warning("owner.unreached", extra={"reason": str(error)})
+                _tell_unreached(error)
 
     def _renew(self) -> None:
         self._store.own(self.id, int(self._lease_s * 1000))
+
+
+def _tell_unreached(error: RedisError) -> None:
+    log.warning(
+        "Redis isn't reached to say that what this program deployed is still wanted: %s",
+        error,
+        extra={"event": "owner.unreached"},
+    )

@@ -12,6 +12,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 import fakeredis
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -32,7 +33,7 @@ from tests.support.scenes import LEASE_MS, Scene, done, failed, hasten_retries
 if TYPE_CHECKING:
     from orchestrator.records import Claim, Finish
 
-EXAMPLES = 300 if os.environ.get("CI") == "true" else 15
+EXAMPLES = 100 if os.environ.get("CI") == "true" else 15
 AGENTS = ("a", "b")
 
 
@@ -237,5 +238,6 @@ StoreMachine.TestCase.settings = settings(
 )
 
 
+@pytest.mark.timeout(900)
 class TestStore(StoreMachine.TestCase):
     """Runs the machine."""
