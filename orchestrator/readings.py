@@ -69,6 +69,10 @@ class Readings:
         names = self._client.zrevrange(self.keys.deployments, 0, -1)
         return self._deployments([name.decode() for name in names])
 
+    def names(self) -> list[str]:
+        """Return the names of all deployments, also of those whose history is over."""
+        return [name.decode() for name in self._client.zrange(self.keys.deployments, 0, -1)]
+
     def _deployments(self, names: Sequence[str]) -> list[DeploymentRecord]:
         pipe = self._client.pipeline(transaction=False)
         for name in names:

@@ -60,6 +60,8 @@ class ReplicaApp:
         Once the lease that `guard` watches is over, nothing is answered any more.
         """
         self.is_draining = False
+        # Returns the OpenAPI document of the module, for who asks what it takes.
+        self.describe: Callable[[], bytes] = lambda: b"{}"
         self._guard = guard
         self._serving = serving
         self._host, self._token = host, token
@@ -91,7 +93,7 @@ class ReplicaApp:
             events = EVENTS_TYPE.encode() in headers.get(b"accept", b"")
             await self._serving.answer(format_, body, events, receive, send)
             return
-        if path not in ("/healthz", "/readyz", "/metrics"):
+        if path not in ("/healthz", "/readyz", "/metrics", "/openapi.json"):
             raise Refused(404, "NotFound", f"there is no {path}: a replica has /call and /readyz")
         if method not in ("GET", "HEAD"):
             raise Refused(405, "MethodNotAllowed", f"{path} takes GET, not {method}")
@@ -99,7 +101,10 @@ class ReplicaApp:
             self._check_name(headers)
             if self.is_draining:
                 raise Refused(503, "Draining", "this replica is about to end")
-        if path == "/metrics":
+        if path == "/openapi.json":
+            self._check(headers)
+            await respond(send, 200, self.describe(), JSON_TYPE.encode())
+        elif path == "/metrics":
             await respond(send, 200, self._serving.metrics.text().encode(), METRICS_TYPE)
         else:
             await respond(send, 200, b'{"status": "ok"}', JSON_TYPE.encode())

@@ -14,6 +14,7 @@ import os
 import socket
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -112,6 +113,7 @@ class Replica:
             call_token=spec["call_token"],
             guard=guard,
         )
+        self._app.describe = partial(_document, module, self._path)
         config = uvicorn.Config(
             self._app,
             http="httptools",
@@ -188,3 +190,15 @@ def _signature(module: ServerModule) -> Any:
         return inspect.signature(first)
     except (TypeError, ValueError):
         return None
+
+
+def _document(module: ServerModule, path: str) -> bytes:
+    """Return what the module takes, as OpenAPI; made when somebody asks."""
+    import inspect
+    import json
+
+    from .openapi import document
+
+    first = module.pre or getattr(module.m, "forward", module.m)
+    told = document(path, _signature(module), inspect.getdoc(first))
+    return json.dumps(told, default=str).encode()

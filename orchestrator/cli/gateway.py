@@ -30,6 +30,7 @@ COMMANDS = {
     "get": Entry("gateway:get", "Show one service with its replicas."),
     "call": Entry("gateway:call", "Call a service and print the result as JSON."),
     "watch": Entry("gateway:watch", "Print each change of the registry as it comes."),
+    "serve": Entry("gateway_serve:serve", "Serve HTTP in front of all services, and a dashboard."),
 }
 NOTHING = object()
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
+
+from orchestrator.documents import deployment_json, worker_json
 
 from .follow import tell_current
 from .output import duration, emit_json, emit_line, json_option, table, tell, write
@@ -72,39 +74,6 @@ def workers(as_json: bool, redis_url: str | None, prefix: str | None) -> None:
             ("WORKER", "STATE", "HOST", "PID", "SLOTS", "HELD", "RESOURCES", "VERSION"),
             [_worker_row(record) for record in found],
         )
-
-
-def deployment_json(record: DeploymentRecord) -> dict[str, Any]:
-    """Return a deployment as `deployments --json` prints it; times are Unix seconds."""
-    latest = record.generation
-    return {
-        "deployment": record.name,
-        "generation": record.latest,
-        "current": record.current,
-        "state": None if latest is None else str(latest.state),
-        "reason": None if latest is None else latest.reason,
-        "created_at": record.created_at if latest is None else latest.created_at,
-        "ended_at": None if latest is None else latest.ended_at,
-    }
-
-
-def worker_json(record: AgentRecord) -> dict[str, Any]:
-    """Return a worker as `workers --json` prints it."""
-    info = record.info
-    return {
-        "worker": info.worker,
-        "id": info.id,
-        "state": info.state,
-        "host": info.host,
-        "pid": info.pid,
-        "slots": info.slots,
-        "held": record.held,
-        "resources": dict(info.resources),
-        "queues": list(info.queues),
-        "version": info.version,
-        "started_at": info.started_at,
-        "lease_ms": record.lease_ms,
-    }
 
 
 def _show_all(client: Client, *, as_json: bool) -> None:

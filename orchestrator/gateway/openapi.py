@@ -1,0 +1,171 @@
+"""The OpenAPI document of the gateway's own API; each service has one of its own beside it.
+
+It is written by hand, because it is a promise and not a print of the code: a test sends what it
+describes, and what it doesn't, and compares.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+_TEXT: Final = {"type": "string"}
+_NULL_TEXT: Final = {"type": ["string", "null"]}
+_NULL_NUMBER: Final = {"type": ["number", "null"]}
+_INTEGER: Final = {"type": "integer"}
+
+
+def document() -> dict[str, Any]:
+    """Return the document, OpenAPI 3.1."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "rootward gateway",
+            "version": "1",
+            "description": "What is deployed, and who runs it. Calls of services are described by"
+            " each service's own document, /services/NAME/openapi.json.",
+        },
+        "paths": {**_reads(), **_writes()},
+        "components": {
+            "schemas": _schemas(),
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _reads() -> dict[str, Any]:
+    def listing(meaning: str, schema: str) -> dict[str, Any]:
+        items = {"type": "array", "items": _ref(schema)}
+        return {"get": _operation(meaning, {"200": _json("All of them.", items)}, errors=("503",))}
+
+    health = _json("It serves.", _ref("Health"))
+    page = {"content": {"text/plain": {"schema": _TEXT}}, "description": "Prometheus' text."}
+    stream = {"content": {"text/event-stream": {"schema": _TEXT}}, "description": "Events."}
+    status = _json("Its status.", _ref("Status"))
+    names = [_name()]
+    return {
+        "/healthz": {
+            "get": _operation(
+                "Tell whether it serves.",
+                {"200": health, "503": _json("It starts or drains.", _ref("Health"))},
+            )
+        },
+        "/metrics": {"get": _operation("Tell what was counted.", {"200": page})},
+        "/api/services": listing("List the services of the current generations.", "Service"),
+        "/api/workers": listing("List the live workers.", "Worker"),
+        "/api/deployments": listing("List the deployments, the newest first.", "Deployment"),
+        "/api/deployments/{name}": {
+            "get": _operation(
+                "Tell the status of one.", {"200": status}, names, ("400", "404", "503")
+            )
+        },
+        "/api/deployments/{name}/events": {
+            "get": _operation(
+                "Stream its history, then what happens.",
+                {"200": stream},
+                [*names, {"name": "Last-Event-ID", "in": "header", "schema": _TEXT}],
+                ("400", "404", "503"),
+            )
+        },
+    }
+
+
+def _writes() -> dict[str, Any]:
+    nothing = {"type": "object", "additionalProperties": False, "maxProperties": 0}
+    scale = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["service", "replicas"],
+        "properties": {
+            "service": _TEXT,
+            "replicas": {"type": "integer", "minimum": 0, "maximum": 1000},
+        },
+    }
+    meanings = {
+        "cancel": ("Start nothing more of it, and end what runs.", nothing),
+        "resume": ("Run what has not succeeded again.", nothing),
+        "stop": ("Stop all that it serves.", nothing),
+        "scale": ("Set how many replicas one of its services has.", scale),
+    }
+    accepted = {"202": _json("It will be done; how it stands now.", _ref("Status"))}
+    return {
+        f"/api/deployments/{{name}}/{verb}": {
+            "post": {
+                **_operation(
+                    meaning, accepted, [_name()], ("400", "401", "403", "404", "409", "503")
+                ),
+                "security": [{"token": []}],
+                "requestBody": {
+                    "required": True,
+                    "content": {"application/json": {"schema": schema}},
+                },
+            }
+        }
+        for verb, (meaning, schema) in meanings.items()
+    }
+
+
+def _operation(
+    meaning: str,
+    answers: dict[str, Any],
+    parameters: list[dict[str, Any]] | None = None,
+    errors: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    told = {code: _json("An error.", _ref("Error")) for code in (*errors, "default")}
+    return {"summary": meaning, "parameters": parameters or [], "responses": {**told, **answers}}
+
+
+def _schemas() -> dict[str, Any]:
+    error = _object(type=_TEXT, message=_TEXT)
+    endpoint = _object(url=_TEXT, replica=_TEXT, worker=_TEXT, state=_TEXT, lease_ms=_INTEGER)
+    service = _object(
+        service=_TEXT,
+        deployment=_TEXT,
+        generation=_INTEGER,
+        state={"enum": ["ready", "unready"]},
+        endpoints={"type": "array", "items": endpoint},
+    )
+    deployment = _object(
+        deployment=_TEXT,
+        generation=_INTEGER,
+        current={"type": ["integer", "null"]},
+        state=_NULL_TEXT,
+        reason=_NULL_TEXT,
+        created_at=_NULL_NUMBER,
+        ended_at=_NULL_NUMBER,
+    )
+    status = _object(
+        deployment=_TEXT,
+        generation=_INTEGER,
+        state=_TEXT,
+        reason=_NULL_TEXT,
+        created_at=_NULL_NUMBER,
+        ended_at=_NULL_NUMBER,
+        tasks={"type": "array", "items": {"type": "object"}},
+        services={"type": "array", "items": _ref("Service")},
+    )
+    worker = _object(worker=_TEXT, id=_TEXT, state=_TEXT, slots=_INTEGER, lease_ms=_INTEGER)
+    health = _object(status=_TEXT, services=_INTEGER, registry=_TEXT, stale_s=_NULL_NUMBER)
+    return {
+        "Error": _object(error=error),
+        "Service": service,
+        "Deployment": deployment,
+        "Status": status,
+        "Worker": worker,
+        "Health": health,
+    }
+
+
+def _object(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _ref(schema: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{schema}"}
+
+
+def _json(meaning: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": meaning, "content": {"application/json": {"schema": schema}}}
+
+
+def _name() -> dict[str, Any]:
+    return {"name": "name", "in": "path", "required": True, "schema": _TEXT}

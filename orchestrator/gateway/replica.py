@@ -1,0 +1,132 @@
+"""One replica as the gateway sees it: calls under way, kept connections, whether it is left out.
+
+A refused or broken connection leaves a replica out until one attempt, by one call at a time, has
+succeeded. Repeated errors leave it out for a moment too, but of those never more than half of a
+service's replicas: errors may as well be the callers' fault. Choosing is pure; time is an argument.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .upstream import ReplicaConnection
+    from .views import EndpointView
+
+FIRST_PAUSE_S: Final = 0.05
+LONGEST_PAUSE_S: Final = 1.0
+ERRORS_IN_ROW: Final = 5
+ERRORS_PAUSE_S: Final = 2.0
+KEPT: Final = 256
+TURNED_AWAY_S: Final = 0.5
+
+
+class Replica:
+    """The state of one endpoint; `idle` are its open connections without a call."""
+
+    __slots__ = (
+        "errors",
+        "head",
+        "idle",
+        "in_flight",
+        "is_probed",
+        "is_suspect",
+        "left_out_until",
+        "pause_s",
+        "paused_until",
+        "view",
+    )
+
+    def __init__(self, view: EndpointView, call_token: str) -> None:
+        self.view = view
+        host = f"[{view.host}]" if ":" in view.host else view.host
+        self.head = (
+            f"host: {host}:{view.port}\r\nx-rootward-token: {view.token}\r\n"
+            f"authorization: Bearer {call_token}\r\n"
+        ).encode()
+        self.idle: list[ReplicaConnection] = []
+        self.in_flight = 0
+        self.errors = 0
+        # Set by a connection that was refused or broke; cleared by one that was made.
+        self.is_suspect = False
+        self.is_probed = False
+        self.pause_s = FIRST_PAUSE_S
+        self.paused_until = 0.0
+        # Set by errors in a row.
+        self.left_out_until = 0.0
+
+    def broke(self, now: float) -> None:
+        """A connection was refused or lost: whatever else is kept is most likely dead too."""
+        if not self.is_suspect or self.paused_until <= now:
+            self.paused_until = now + self.pause_s
+            self.pause_s = min(self.pause_s * 2, LONGEST_PAUSE_S)
+        self.is_suspect, self.is_probed = True, False
+        for connection in self.idle:
+            connection.close()
+        self.idle.clear()
+
+    def turned_away(self, now: float) -> None:
+        """It takes no new calls, or isn't the one that was meant; the registry will say so soon."""
+        self.is_suspect, self.is_probed = True, False
+        self.paused_until = now + TURNED_AWAY_S
+
+    def reached(self) -> None:
+        """A connection was made."""
+        self.is_suspect = self.is_probed = False
+        self.pause_s = FIRST_PAUSE_S
+
+    def answered(self, status: int, now: float) -> bool:
+        """Note an answer; return whether it left the replica out."""
+        if status < 500:
+            self.errors = 0
+            return False
+        self.errors += 1
+        if self.errors < ERRORS_IN_ROW:
+            return False
+        self.errors = 0
+        self.left_out_until = now + ERRORS_PAUSE_S
+        return True
+
+    def is_open(self, now: float) -> bool:
+        """Whether a connection may be tried."""
+        return not self.is_suspect or (not self.is_probed and self.paused_until <= now)
+
+    def trim(self, now: float, idle_s: float) -> None:
+        """Close what nobody has used for `idle_s` seconds; the longest unused come first."""
+        while self.idle and self.idle[0].idle_since + idle_s < now:
+            self.idle.pop(0).close()
+
+    def close(self) -> None:
+        """Close what is kept; calls under way go on."""
+        for connection in self.idle:
+            connection.close()
+        self.idle.clear()
+
+
+def choose(replicas: Sequence[Replica], now: float, draw: Callable[[], float]) -> Replica | None:
+    """Return the less busy of two open replicas; None when none is open.
+
+    `draw()` returns a number from 0 up to, not including, 1.
+    """
+    usable = [replica for replica in replicas if replica.is_open(now)]
+    if len(usable) > 1:
+        usable = _without_faulty(usable, now)
+    if len(usable) < 2:
+        return usable[0] if usable else None
+    first = int(draw() * len(usable))
+    # The second is drawn among the others, so that two are always compared.
+    second = (first + 1 + int(draw() * (len(usable) - 1))) % len(usable)
+    one, other = usable[first], usable[second]
+    return one if one.in_flight <= other.in_flight else other
+
+
+def _without_faulty(usable: list[Replica], now: float) -> list[Replica]:
+    """Leave out those with errors in a row, at most half; who comes back first stays first."""
+    faulty = [replica for replica in usable if replica.left_out_until > now]
+    if not faulty:
+        return usable
+    faulty.sort(key=lambda replica: replica.left_out_until)
+    stay = faulty[: max(0, len(faulty) - len(usable) // 2)]
+    return [replica for replica in usable if replica.left_out_until <= now or replica in stay]

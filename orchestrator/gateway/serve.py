@@ -1,0 +1,126 @@
+"""Runs one gateway process: table, follower, door and application, until SIGTERM has drained it.
+
+It has no state of its own: several may run, each with its own copy of the registry. With uvloop
+installed the loop is uvloop's; everything works without.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .access import Access
+from .app import make_app
+from .door import Door
+from .follower import Follower
+from .limits import Limits
+from .table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from orchestrator.client import Client
+
+    from .views import ServiceView
+
+log = logging.getLogger(__name__)
+
+_FIRST_READ_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What one gateway was told: where it listens, by which names it is known, its token."""
+
+    host: str
+    port: int
+    token: str = field(repr=False)
+    hosts: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+
+
+def run(client: Client, plan: Plan, on_ready: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT; a second signal ends it at once.
+
+    `on_ready` is given the URL once it listens. Raises OSError when the address can't be had, and
+    MissingSecret when there is none to check the registry with.
+    """
+    signer = client.signer
+    sock = _bind(plan.host, plan.port)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(client, plan, sock, signer, on_ready))
+
+
+async def _serve(
+    client: Client, plan: Plan, sock: socket.socket, signer: Any, on_ready: Callable[[str], None]
+) -> None:
+    loop = asyncio.get_running_loop()
+    table = Table()
+    door = Door(table, Access(plan.host, plan.token, plan.hosts), plan.limits)
+    door.application = make_app(client, door)
+    read = asyncio.Event()
+
+    def put(name: str, views: Sequence[ServiceView]) -> None:
+        loop.call_soon_threadsafe(table.put, name, views)
+
+    def reached(is_reached: bool) -> None:
+        loop.call_soon_threadsafe(table.reached, is_reached)
+        loop.call_soon_threadsafe(read.set)
+
+    follower = Follower(client.store, signer, put, reached)
+    follower.start()
+    try:
+        # Before the first read every service is unknown: nobody is let in to be told so.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_READ_S):
+                await read.wait()
+        await door.open([sock])
+        ended = _signals(loop)
+        on_ready(_url(plan.host, sock))
+        await ended.wait()
+        log.info("gateway.draining", extra={"event": "gateway.draining"})
+        for each in (signal.SIGTERM, signal.SIGINT):
+            # The second one doesn't wait.
+            loop.remove_signal_handler(each)
+            signal.signal(each, signal.SIG_DFL)
+        await door.close()
+    finally:
+        await loop.run_in_executor(None, follower.close)
+
+
+def _signals(loop: asyncio.AbstractEventLoop) -> asyncio.Event:
+    ended = asyncio.Event()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, ended.set)
+    return ended
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _url(host: str, sock: socket.socket) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{sock.getsockname()[1]}"
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory

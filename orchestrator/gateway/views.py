@@ -1,0 +1,39 @@
+"""What the gateway knows of a service, as it was read from the registry: frozen, and checked.
+
+A view is made by whoever reads Redis and given to the table that routes by it. Addresses in it come
+from signed records only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointView:
+    """Where one ready replica answers; `token` names it, `worker` is for people."""
+
+    host: str
+    port: int
+    token: str
+    replica: str
+    worker: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceView:
+    """One service of the generation that the outside sees.
+
+    `reason` says why nothing is ready, `is_coming` whether a call may wait for it. `call_token`
+    opens replicas that listen off loopback.
+    """
+
+    path: str
+    deployment: str
+    generation: int
+    wanted: int
+    endpoints: tuple[EndpointView, ...] = ()
+    repeatable: bool = True
+    is_coming: bool = True
+    reason: str = ""
+    call_token: str = ""
