@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from orchestrator.records import Claim, Finish
 
 EXAMPLES = 100 if os.environ.get("CI") == "true" else 15
+# Many short lives of one store take longer than any single test may.
+pytestmark = pytest.mark.timeout(400)
 AGENTS = ("a", "b")
 
 
