@@ -61,6 +61,10 @@ class Runner:
             return assignment.failed({"type": "TimeoutError", "message": message})
         except TaskLost as error:
             return self._lost(assignment, str(error))
+        except asyncio.CancelledError:
+            if assignment.ended_by is None:
+                raise
+            return assignment.failed(assignment.ended_by, retryable=False)
         except LoadFailed as error:
             if not assignment.output.is_waiting:
                 assignment.output.add(2, error.output_tail)
@@ -68,16 +72,23 @@ class Runner:
         except UserFailure as error:
             return assignment.failed(error.error)
         except Exception as error:
+            if assignment.ended_by is not None:
+                return assignment.failed(assignment.ended_by, retryable=False)
             if not isinstance(error, RootwardError):
                 logger.exception("task %s", claim.task, extra={"event": "task.broken"})
             return assignment.failed(error)
 
-    def end(self, assignment: Assignment, error: Error) -> None:
-        """End a running task, which then fails with `error`."""
+    def end(self, assignment: Assignment, error: Error) -> bool:
+        """End the process of a running task, which then fails with `error`.
+
+        False when it has no process yet: then its `run` is to be cancelled, with the same outcome.
+        """
         assignment.ended_by = error
-        self._slots.kill(assignment)
-        if self._supervisor is not None:
-            self._supervisor.cancel(assignment, error["message"])
+        if self._slots.kill(assignment):
+            return True
+        if self._supervisor is None:
+            return False
+        return self._supervisor.cancel(assignment, error["message"])
 
     async def flush(self, assignment: Assignment) -> None:
         """Store what this task has printed since the last time."""

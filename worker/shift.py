@@ -163,8 +163,10 @@ class Shift:
 
     def _end_job(self, job_id: str, error: Error) -> None:
         for assignment in list(self._work):
-            if assignment.claim.job_id == job_id:
-                self._runner.end(assignment, error)
+            is_it = assignment.claim.job_id == job_id
+            if is_it and not self._runner.end(assignment, error):
+                # Its tree is still being loaded, which may take for ever.
+                self._work[assignment].cancel()
 
     def _obey(self, command: Mapping[str, Any]) -> None:
         match command.get("op"):

@@ -108,11 +108,12 @@ class Supervisor:
                 raise
         return Outcome(state=TaskState.SUCCEEDED)
 
-    def cancel(self, assignment: Assignment, reason: str) -> None:
-        """End the replica that this task is bringing up."""
-        for held in self.held:
-            if held.task is assignment:
-                self._end(held, reason)
+    def cancel(self, assignment: Assignment, reason: str) -> bool:
+        """End the replica that this task is bringing up; False when there is none."""
+        found = [held for held in self.held if held.task is assignment]
+        for held in found:
+            self._end(held, reason)
+        return bool(found)
 
     async def stop(self, replica_id: str, grace_s: float) -> None:
         """Withdraw a replica, let it finish its calls for at most `grace_s`, and end it."""

@@ -20,7 +20,7 @@ import orchestrator
 from orchestrator.errors import DeploymentFailed
 from orchestrator.queue import plain_queue
 from tests.support.programs import Program
-from tests.support.sites import Site
+from tests.support.sites import SOURCE, Site
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -99,6 +99,22 @@ def test_a_replica_that_cant_load_fails_its_deploy_with_the_users_error(site: Si
     wait_until(
         lambda: site.client.store.replicas("broken", 1) == [], description="nothing is registered"
     )
+
+
+def test_a_tree_that_never_ends_its_import_can_be_cancelled(site: Site) -> None:
+    site.worker("--slots", "1")
+    package = site.network.folder / "endless.py"
+    package.write_text("import os, time\nif 'HERE' not in os.environ: time.sleep(1000)\n")
+    path = site.network.folder / "importing.py"
+    path.write_text(f"import endless\n{SOURCE}\ntree = Scripted()\n")
+    os.environ["HERE"] = "1"
+    try:
+        endless = site.client.submit(f"{path}:tree", name="endless", by_value=False)
+    finally:
+        del os.environ["HERE"]
+    wait_until(lambda: str(site.task("endless").state) == "running", description="it runs")
+    endless.cancel()
+    site.submit("plain", "plain").wait(20)
 
 
 def test_a_job_that_nobody_signed_is_refused(site: Site, network: Network) -> None:
