@@ -83,6 +83,12 @@ class Generation:
         assert self.plan is not None
         return path is not None and self.plan.service(path) is not None
 
+    async def succeeds_another(self) -> bool:
+        """Whether another generation of its deployment is current, which it is to replace."""
+        home = self._home
+        record = await home.link.insist(home.store.deployment, self.name)
+        return record is not None and record.current not in {None, self.number}
+
     async def known(self) -> None:
         """Return when plan and routes are here."""
         if self.plan is None:

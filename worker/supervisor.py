@@ -329,7 +329,11 @@ class Supervisor:
             await self._registrar.put(held, ReplicaState.READY)
 
     async def _listen(self, held: HeldReplica) -> socket.socket:
-        """Bind; a fixed port may still be held by the replica that this one replaces."""
+        """Bind; a fixed port may still be held by the replica that this one replaces.
+
+        Only then is it waited for: what anyone else holds is a failure at once. A process of our
+        own that has just ended may hold it for a moment, too.
+        """
         port = held.service.port
         while True:
             try:
@@ -338,6 +342,9 @@ class Supervisor:
                 if port is None or error.errno != errno.EADDRINUSE:
                     raise held.failure(f"it can't listen: {error.strerror}") from error
                 held.waits_for = f"port {port} of {self._host} is taken by another program"
+                is_ours = held.is_published and held.loaded.done()
+                if not is_ours and not await held.generation.succeeds_another():
+                    raise held.failure(held.waits_for) from error
                 await asyncio.sleep(_BIND_PAUSE_S)
             else:
                 held.waits_for = None
