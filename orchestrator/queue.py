@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 PROTOCOL: Final = 1
@@ -67,6 +67,12 @@ def ascii_name(name: str) -> str:
 def plain_queue(prefix: str) -> str:
     """Return the queue of tasks that any worker of this protocol can run."""
     return f"{prefix}-v{PROTOCOL}"
+
+
+def protocol_of(queues: Iterable[str]) -> int | None:
+    """Return the protocol that the queues of a worker carry; None when none of them tells."""
+    told = (re.search(r"-v(\d+)(?:-|$)", queue) for queue in queues)
+    return next((int(found[1]) for found in told if found), None)
 
 
 def resource_queue(prefix: str, resources: Mapping[str, float]) -> str:

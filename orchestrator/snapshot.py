@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from .failure import TAIL_LINES, Failure
 from .plan import Plan
+from .queue import protocol_of
 from .states import ReplicaState, TaskState
 from .status import EndpointStatus, Offer, ServiceStatus, Status, TaskStatus, why_waiting
 
@@ -157,4 +158,5 @@ def _offer(agent: AgentRecord) -> Offer:
         worker=agent.info.worker,
         resources=agent.info.resources,
         takes_work=agent.info.state == "running",
+        protocol=protocol_of(agent.info.queues),
     )

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .queue import PROTOCOL
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -129,11 +131,15 @@ class Status:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """What one live worker could run: its resources, and whether it takes new work at all."""
+    """What one live worker could run: its resources, and whether it takes new work at all.
+
+    `protocol` is the version of the jobs that it takes, None when it doesn't tell.
+    """
 
     worker: str
     resources: Mapping[str, float]
     takes_work: bool = True
+    protocol: int | None = None
 
 
 def why_waiting(
@@ -153,6 +159,14 @@ def why_waiting(
     if not taking:
         what = "no worker is running" if not offers else "every worker is shutting down"
         return f"{queued[0].id} waits and {what}: start one with `rootward worker`"
+    speaking = [offer for offer in taking if offer.protocol in {None, PROTOCOL}]
+    if not speaking:
+        others = ", ".join(f"{offer.worker} speaks {offer.protocol}" for offer in taking[:5])
+        return (
+            f"{queued[0].id} waits and no live worker speaks protocol {PROTOCOL} ({others}): "
+            "run one version of rootward everywhere"
+        )
+    taking = speaking
     reasons = [_unmet(task, needs.get(task.module or "", {}), taking) for task in queued]
     return None if None in reasons else reasons[0]
 

@@ -102,7 +102,7 @@ def explain(
 ) -> list[str]:
     """Return the lines that tell one failed task, 15 at most unless `verbose`."""
     where = f" on {failure.worker}" if failure.worker else ""
-    again = f" (attempt {failure.attempt})" if failure.attempt > 1 else ""
+    again = f" (attempt {failure.attempt})" if failure.attempt else ""
     lines = [paint(f"x {failure.task} failed{where}{again}", "red", sys.stderr)]
     error = failure.message
     if failure.error_type:

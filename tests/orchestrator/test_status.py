@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.failure import Failure, explain
+from orchestrator.queue import PROTOCOL
 from orchestrator.status import EndpointStatus, Offer, ServiceStatus, TaskStatus, why_waiting
 
 GPU = {"r": {"gpu": 2.0}}
@@ -29,6 +30,14 @@ def test_without_a_worker_the_reason_says_how_to_start_one() -> None:
 def test_workers_that_shut_down_are_not_enough() -> None:
     """They take nothing new."""
     assert "shutting down" in (why_waiting([task()], {}, [offer(takes_work=False)]) or "")
+
+
+def test_workers_of_another_protocol_are_named() -> None:
+    """They take jobs of their own version only, and so would never take these."""
+    other = Offer(worker="old", resources={}, protocol=PROTOCOL + 1)
+    reason = why_waiting([task()], {}, [other]) or ""
+    assert f"speaks protocol {PROTOCOL} (old speaks {PROTOCOL + 1})" in reason
+    assert why_waiting([task()], {}, [other, offer()]) is None
 
 
 def test_resources_that_no_worker_has_are_named() -> None:
