@@ -15,7 +15,7 @@ from urllib.parse import unquote_to_bytes
 from .answers import Refusal, head
 
 if TYPE_CHECKING:
-    from .call import Caller
+    from .caller import Caller
     from .framing import Request
 
 log = logging.getLogger(__name__)

@@ -9,53 +9,20 @@ call, has not begun it, so that always leads to another. Framing, both ways, is 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from .answers import Refusal, head
 from .upstream import ReplicaConnection
 
 if TYPE_CHECKING:
+    from .caller import Caller
     from .framing import Malformed, Request, Response
-    from .limits import Limits
     from .replica import Replica
     from .table import Service
 
 ATTEMPTS: Final = 4
 _NOT_BEGUN: Final = frozenset({421, 503})
 _SAFE: Final = frozenset({b"GET", b"HEAD"})
-
-
-class Caller(Protocol):
-    """Whom the answer goes to."""
-
-    limits: Limits
-    address: bytes
-
-    @property
-    def stale_line(self) -> bytes | None:
-        """What answers say while the registry can't be read."""
-
-    @property
-    def is_draining(self) -> bool:
-        """Whether the connection closes after this answer."""
-
-    def send(self, data: bytes) -> None:
-        """Send a piece of the answer."""
-
-    def done(self, *, keep_alive: bool) -> None:
-        """All of the answer was sent."""
-
-    def refuse(self, refusal: Refusal) -> None:
-        """Answer with an error."""
-
-    def cut(self) -> None:
-        """The answer can't be ended: so does the connection."""
-
-    def pause_body(self) -> None:
-        """Read no more of the request's body."""
-
-    def resume_body(self) -> None:
-        """Read on."""
 
 
 class Call:
