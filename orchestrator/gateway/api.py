@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -64,7 +65,8 @@ class Api:
         try:
             found = await self._read(self._client.gateway.services)
         except (RedisError, OSError):
-            return JSONResponse([_from_table(service) for service in self._table])
+            known = sorted(self._table, key=lambda service: service.view.path)
+            return JSONResponse([_from_table(service) for service in known])
         return JSONResponse([service.to_json() for service in found])
 
     async def workers(self, request: Request) -> Response:
@@ -171,6 +173,9 @@ class Api:
         return await self._read(lambda: self._client.deployment(name))
 
     async def _read(self, function: Callable[[], T]) -> T:
+        if self._table.unreached_since is not None:
+            # The follower tries again and again already: nobody need wait for the same.
+            raise RedisConnectionError("Redis isn't reached at the moment")
         return await asyncio.get_running_loop().run_in_executor(self._pool, function)
 
 
