@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .connection import LONGEST_BLOCK_S, Clients
@@ -47,6 +47,7 @@ class Leases:
     keys: Keys
     scripts: Scripts
     _unanswered: dict[str, str]
+    _requests: Iterator[int]
 
     def join(self, agent: AgentInfo, lease_ms: int) -> RenewResult:
         """Register an agent or what it says of itself anew; not known when its id is gone."""
@@ -78,7 +79,7 @@ class Leases:
         `offsets` are the lengths of the state logs that the agent has, by `NAME@GENERATION`. After
         an error the next exchange of this agent also returns what the failed one had claimed.
         """
-        request = self._unanswered.setdefault(agent_id, secrets.token_hex(12))
+        request = self._unanswered.setdefault(agent_id, self.next_request())
         known_offsets = [value for pair in (offsets or {}).items() for value in pair]
         args: list[Value] = [request, limit, len(queues), *queues]
         args += [len(known_offsets) // 2, *known_offsets, len(finishes)]
@@ -90,6 +91,10 @@ class Leases:
             results=tuple(FinishResult(result.decode()) for result in results),
             claims=read_claims(claims),
         )
+
+    def next_request(self) -> str:
+        """Return what tells one exchange from another, and an earlier one from a later."""
+        return f"{next(self._requests):08x}{secrets.token_hex(8)}"
 
     def claim(self, agent_id: str, job_id: str, *, offset: int = 0) -> Claim | None:
         """Claim the one job that a stock RQ worker has taken; None when it isn't to run."""

@@ -28,7 +28,7 @@ Part = tuple[str, int]
 _MOVES = ("tasks", "generations")
 
 SHARED: Final[Mapping[str, tuple[str, ...]]] = {
-    "create": _MOVES,
+    "create": (*_MOVES, "amnesty"),
     "exchange": (*_MOVES, "revival", "claiming"),
     "claim": (*_MOVES, "revival", "claiming"),
     "hand_back": _MOVES,
@@ -41,7 +41,9 @@ SHARED: Final[Mapping[str, tuple[str, ...]]] = {
     "leave": (*_MOVES, "replicas"),
     "scale": (*_MOVES, "replicas"),
     "repair": (*_MOVES, "replicas"),
+    "join": ("amnesty",),
     "renew": ("amnesty",),
+    "own": ("amnesty",),
     "sweep": (*_MOVES, "replicas", "owners", "amnesty"),
     "disown": (*_MOVES, "owners"),
 }

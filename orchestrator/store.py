@@ -7,6 +7,7 @@ those of Redis, and RQ's keys are kept as a mirror for RQ's tools.
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from .leases import Leases
@@ -31,3 +32,4 @@ class Store(Submissions, Leases, Replicas, Readings):
         self.keys = keys
         self.scripts = Scripts(clients.scripts, keys)
         self._unanswered: dict[str, str] = {}
+        self._requests = itertools.count(1)

@@ -1,4 +1,5 @@
--- What renew.lua and sweep.lua share: no lease is judged by a time when nobody could renew.
+-- What all scripts share that write or judge a lease: none is judged by a time when nobody could
+-- renew. Who writes one asks first, or a jump of the clock backwards would move the new one, too.
 -- When neither a sweep nor a renewal was heard for a while, Redis or everyone was away, or its clock
 -- has jumped: every lease gets that time back, but never more than a whole lease from now. A time
 -- in which others renewed gives nothing back, so a death isn't covered by the end of a leader.

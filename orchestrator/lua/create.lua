@@ -54,7 +54,10 @@ call('PERSIST', g.name_key)
 call('SADD', P .. ':active', g.id)
 call('ZADD', P .. ':deployments', NOW_MS, g.name)
 -- An owner that never says that it lives is given a minute.
-if ARGV[11] ~= '' then call('ZADD', P .. ':owners', 'NX', string.format('%.0f', NOW + 60000), ARGV[11]) end
+if ARGV[11] ~= '' then
+  give_time_back(60000)
+  call('ZADD', P .. ':owners', 'NX', string.format('%.0f', NOW + 60000), ARGV[11])
+end
 event(g, 'submitted', 'state', 'pending')
 call('PERSIST', g.name_key .. ':events')
 for _, id in ipairs(roots) do

@@ -2,7 +2,8 @@
 -- NAME@GEN and offset; finishes as job, token, state, retryable, error, reason, exc, entries of the state
 -- log (counted), output as fd and text (counted).
 -- Finishes tasks and claims others in one step. A request that is repeated, because its answer was
--- lost, gets the claims that it made the first time.
+-- lost, gets the claims that it made the first time. Requests begin with 8 digits that count up: one
+-- that arrives after a later one has no reader any more, and claims nothing.
 local at = 5
 local function take()
   at = at + 1
@@ -62,7 +63,8 @@ if known then
       local job = load_job(id)
       if job and job.state == 'running' and job.agent == me then claims[#claims + 1] = job end
     end
-  elseif limit > 0 and not runs_alone(me, v[4]) then
+  elseif limit > 0 and not (v[2] and string.sub(request, 1, 8) < string.sub(v[2], 1, 8))
+    and not runs_alone(me, v[4]) then
     local ids = {}
     for _, queue in ipairs(queues) do
       while #claims < limit do
@@ -72,7 +74,7 @@ if known then
         if is_suspect(job) then limit = #claims end
       end
     end
-    if #ids > 0 then call('HSET', KEYS[1], 'request', request, 'claimed', table.concat(ids, ',')) end
+    call('HSET', KEYS[1], 'request', request, 'claimed', table.concat(ids, ','))
   end
 end
 commit()

@@ -13,8 +13,9 @@
 --   P:agent:ID:inbox     stream  commands (JSON in `c`)
 --   P:controller         string  who leads, with time to live
 --   P:sweep              hash    heard (of anyone), swept, checked, tidied, seen:JOB
+--   P:dropped:REPLICA    string  with time to live: it doesn't come back
 --   P:bell               stream  an entry when tasks were released
---   P:changes            stream  op put, drop or current; name gen path replica record
+--   P:changes            stream  op put, drop, current or stop; name gen path replica record
 --   P:{NAME}             hash    reserved latest current progressing live created
 --   P:{NAME}:events      stream  the history (events.py has the table)
 --   P:{NAME}:GEN         hash    state reason created ended kinds total left failed short jobs

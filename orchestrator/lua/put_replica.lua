@@ -31,6 +31,7 @@ local value = call('HGET', g.key .. ':replicas', replica)
 local old = value and parse_replica(value)
 if old and old.agent ~= agent then return 0 end
 if value == ARGV[11] then return 1 end
+if not old and call('EXISTS', P .. ':dropped:' .. replica) == 1 then return 0 end
 local phase = call('HGET', g.key, 'state')
 if not old and (phase == 'failed' or phase == 'cancelled' or phase == 'stopping'
   or phase == 'stopped') then

@@ -31,6 +31,8 @@ local function drop_replica(g, replica, state, reason)
   local old = parse_replica(value)
   call('HDEL', g.key .. ':replicas', replica)
   call('HDEL', g.key, 'logged:' .. replica)
+  -- So that a call which arrives late doesn't bring it back.
+  call('SET', P .. ':dropped:' .. replica, 1, 'EX', 600)
   call('SREM', agent_key(old.agent) .. ':held', held_replica(g, replica))
   if old.state == 'ready' then count_ready(g, old.path, -1) end
   changed('drop', g, 'path', old.path, 'replica', replica)

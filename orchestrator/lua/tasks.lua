@@ -43,7 +43,7 @@ end
 -- that what failed together doesn't come back together. RQ's registry of scheduled jobs keeps it
 -- until the sweep releases it. The token (random, and a number) is the dice: a script has no others.
 local function retry_later(g, job, token)
-  local seed = tonumber(string.sub(job.token, 1, 6), 16) or tonumber(CLOCK[2])
+  local seed = tonumber(string.sub(job.token, 9, 14), 16) or tonumber(CLOCK[2])
   seed = seed + 40503 * tonumber(string.match(job.token, '%-(%d+)$') or 0)
   local chance = seed % 65536 / 65536
   local pause = math.min(30000, 500 * 2 ^ math.min(job.attempt - 1, 16)) * (1 - chance / 2)

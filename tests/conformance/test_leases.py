@@ -103,6 +103,22 @@ def test_a_busy_worker_leaves_a_suspect_to_others(store: Store) -> None:
     assert scene.claim(agent=scene.join("idle-1")).task == "train:a"
 
 
+def test_a_lease_taken_right_after_the_clock_jumped_back_holds(store: Store) -> None:
+    """The amnesty moves what was written before the jump, and nothing else."""
+    scene = Scene(store)
+    client, sweep = store.clients.scripts, store.keys.sweep
+    seconds, _ = client.time()
+    ahead = 1000 * (seconds + 90)
+    client.hset(sweep, "heard", ahead)
+    client.zadd(store.keys.agents, {scene.agent: ahead + LEASE_MS})
+    scene.join("new-1")
+    client.hdel(sweep, "swept")
+    assert store.sweep(LEASE_MS).lost_agents == ()
+    for agent in (scene.agent, "new-1"):
+        ends = client.zscore(store.keys.agents, agent) - 1000 * seconds
+        assert LEASE_MS - 5000 <= ends <= LEASE_MS + 5000
+
+
 def test_a_swept_agents_id_is_gone_for_ever(store: Store) -> None:
     scene = Scene(store)
     agent = scene.join("dead-1")

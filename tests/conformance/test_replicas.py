@@ -134,3 +134,13 @@ def _records(scene: Scene, generation: int = 3) -> list:  # type: ignore[type-ar
             state=ReplicaState.READY,
         )
     ]
+
+
+def test_a_replica_that_was_dropped_is_not_brought_back_by_a_late_call(store: Store) -> None:
+    """Invariant 4: nobody would ever take it out again."""
+    scene = Scene(store)
+    scene.submit({"deploy:a": []}, services={"a": 1})
+    assert scene.put("a")
+    assert store.drop_replica("demo", 1, "r-a")
+    assert not scene.put("a")
+    assert scene.put("a", replica="another")

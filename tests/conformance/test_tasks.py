@@ -148,6 +148,16 @@ def test_a_wide_plan_is_stored_in_pieces_and_joined_once(store: Store) -> None:
     assert scene.state() == "ready"
 
 
+def test_an_exchange_that_arrives_after_a_later_one_claims_nothing(store: Store) -> None:
+    """Its answer has no reader: what it claimed would run nowhere."""
+    scene = Scene(store)
+    late = [store.next_request(), 1, 1, scene.queue, 0, 0]
+    assert scene.exchange(limit=1).claims == ()
+    scene.submit({"train:a": []})
+    assert store.scripts.exchange(scene.agent, late)[2][0] == []
+    assert scene.claim().task == "train:a"
+
+
 def test_retries_count_exceptions_of_a_task(store: Store) -> None:
     scene = Scene(store)
     scene.submit({"train:a": []}, retries=2)
@@ -210,7 +220,7 @@ def test_a_repeated_exchange_returns_the_claims_that_it_made(store: Store) -> No
     """A reply that was lost loses no task: redis-py sends the same arguments again."""
     scene = Scene(store)
     scene.submit({"train:a": [], "train:b": []})
-    args = ["request-1", 1, 1, scene.queue, 0, 0]
+    args = [store.next_request(), 1, 1, scene.queue, 0, 0]
     first = store.scripts.exchange(scene.agent, args)
     again = store.scripts.exchange(scene.agent, args)
     assert first == again
@@ -220,8 +230,8 @@ def test_a_repeated_exchange_returns_the_claims_that_it_made(store: Store) -> No
 def test_an_exchange_after_an_error_finds_what_the_failed_one_claimed(store: Store) -> None:
     scene = Scene(store)
     scene.submit({"train:a": [], "train:b": []})
-    store._unanswered[scene.agent] = "request-1"
-    store.scripts.exchange(scene.agent, ["request-1", 1, 1, scene.queue, 0, 0])
+    store._unanswered[scene.agent] = request = store.next_request()
+    store.scripts.exchange(scene.agent, [request, 1, 1, scene.queue, 0, 0])
     assert scene.claim().task == "train:a"
     assert scene.claim().task == "train:b"
 

@@ -126,7 +126,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(slot=st.sampled_from(AGENTS))
     def claim_with_a_lost_answer(self, slot: str) -> None:
         agent = self.agents[slot]
-        args = [uuid.uuid4().hex, 2, 1, self.scene.queue, 0, 0]
+        args = [self.store.next_request(), 2, 1, self.scene.queue, 0, 0]
         first = self.store.scripts.exchange(agent, args)
         assert self.store.scripts.exchange(agent, args) == first
         self.store._unanswered[agent] = str(args[0])
