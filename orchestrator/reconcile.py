@@ -176,13 +176,15 @@ def _settle(service: ServiceWish, wish: Wish, observed: Observed, now: float) ->
     stale = [replica for replica in counted if _is_stale(replica, service, observed, now)]
     counted = [replica for replica in counted if replica not in stale]
     surplus = len(counted) - wanted
+    missing = -surplus - observed.open_starts.get(service.path, 0)
     # Each that is ready elsewhere lets one go of those that leave.
     spare = sum(replica.state == "ready" for replica in counted) + len(leaving) - wanted
     relieved = sorted(leaving, key=_worth)[: max(0, spare)]
     if service.is_exclusive:
-        relieved, surplus = leaving, surplus + len(leaving)
+        # What drains still ends its calls.
+        draining = sum(replica.state == "draining" for replica in own)
+        relieved, missing = leaving, missing - len(leaving) - draining
     stops = [*stale, *relieved, *sorted(counted, key=_worth)[: max(0, surplus)]]
-    missing = -surplus - observed.open_starts.get(service.path, 0)
     trial = observed.trials.get(service.path)
     too_soon = trial is not None and now < trial.last_at + backoff_s(trial.count)
     if wish is Wish.LEAVE or too_soon:

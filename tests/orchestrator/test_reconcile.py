@@ -64,6 +64,8 @@ def test_an_exclusive_replica_that_leaves_is_let_go_before_it_is_replaced() -> N
     desired = kept(1, is_exclusive=True)
     assert stopped(reconcile(desired, observed, 0.0)) == ["1"]
     assert len(reconcile(desired, observed, 0.0)) == 1
+    draining = Observed(replicas=(replica("1", state="draining"),))
+    assert reconcile(desired, draining, 0.0) == [], "it still ends its calls"
     assert reconcile(desired, Observed(), 0.0) == [StartReplica(path="r/s")]
 
 
