@@ -125,6 +125,8 @@ class Town:
             "ROOTWARD_PREFIX": self.prefix,
             "ROOTWARD_LEASE_SECONDS": str(LEASE_S),
             MARK: self.mark,
+            # A program that hangs tells where, when it is aborted.
+            "PYTHONFAULTHANDLER": "1",
         }
 
     def program(self, command: list[str], name: str) -> Program:
@@ -215,7 +217,10 @@ class Town:
                     description=f"{run.name} ends", timeout=QUIET_S,
                 )  # fmt: skip
             except AssertionError as error:
-                wrong.append(f"{error}: it is {self.state(run.name)}")
+                wrong.append(f"{error}: it is {self.state(run.name)!r}")
+                with contextlib.suppress(AssertionError):
+                    run.program.stop(signal.SIGABRT)
+                wrong.append(run.program.report())
         try:
             wait_until(self._lives, description="what is served is whole", timeout=QUIET_S)
         except AssertionError as error:
@@ -233,8 +238,9 @@ class Town:
 
     def _is_over(self, run: Run) -> bool:
         state = self.state(run.name)
-        if run.was_killed and not state:
-            return True
+        if not state:
+            # Killed before it was stored, or told that Redis can't be reached: never acknowledged.
+            return run.was_killed or run.program.process.poll() == 3
         return state in run.ends
 
     def _finished(self) -> dict[str, int]:
