@@ -282,9 +282,9 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A change of the registry: a replica was put or dropped, or a generation became current.
+    """A change of the registry: of a replica, or of what a generation is to serve.
 
-    `op` is `put`, `drop` or `current`; `record` is there for `put`.
+    `op` is `put`, `drop`, `current` or `stop`; `record` is there for `put`.
     """
 
     id: str

@@ -81,6 +81,8 @@ def _run(
     machine.start_worker()
     loaded = load(target)
     client = machine.connect()
+    shown = {key: order[key] for key in ("name", "kinds", "recursive")}
+    tell(str(client.plan(loaded, **shown)))
     deployment = client.submit(loaded, **order)
     machine.announce(deployment)
     code = watch(deployment, verbose=verbose, is_kept=False)

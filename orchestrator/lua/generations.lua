@@ -55,7 +55,10 @@ end
 
 local function fail_generation(g, reason)
   local current = call('HGET', g.name_key, 'current')
-  if current and current ~= g.n then call('HSET', g.key, 'retire', 1) end
+  if current and current ~= g.n then
+    call('HSET', g.key, 'retire', 1)
+    changed('stop', g)
+  end
   change_state(g, 'failed', reason, true)
   -- What was prepared for a deploy that won't come is of no use; what is ready stays.
   local replicas = call('HGETALL', g.key .. ':replicas')
@@ -71,6 +74,7 @@ end
 
 local function cancel_generation(g, reason)
   call('HSET', g.key, 'retire', 1)
+  changed('stop', g)
   change_state(g, 'cancelled', reason, true)
   cancel_rest(g, reason)
   g.check = true
@@ -84,6 +88,7 @@ local function stop_generation(g, reason)
     return false
   end
   change_state(g, 'stopping', reason)
+  changed('stop', g)
   cancel_rest(g, reason)
   g.check = true
   return true
