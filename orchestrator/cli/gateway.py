@@ -31,6 +31,7 @@ COMMANDS = {
     "call": Entry("gateway:call", "Call a service and print the result as JSON."),
     "watch": Entry("gateway:watch", "Print each change of the registry as it comes."),
     "serve": Entry("gateway_serve:serve", "Serve HTTP in front of all services, and a dashboard."),
+    "export": Entry("gateway_export:export", "Write the registry out for another proxy."),
 }
 NOTHING = object()
 
