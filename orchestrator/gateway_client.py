@@ -14,7 +14,7 @@ from .snapshot import read_plan, read_services
 from .states import DeploymentState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Generator, Iterator
 
     from modules.routes import Routes
 
@@ -79,7 +79,7 @@ class Gateway:
 
     def stream(
         self, service: str, /, *args: Any, hold: float = HOLD_S, **kwargs: Any
-    ) -> Iterator[Any]:
+    ) -> Generator[Any]:
         """Call a module whose `forward` is a generator, and yield each item as it comes."""
         from modules import calling
 
@@ -87,6 +87,26 @@ class Gateway:
         yield from calling.stream(
             way.routes, service, args, kwargs, hold=way.hold_s, repeatable=way.repeatable
         )
+
+    async def acall(self, service: str, /, *args: Any, hold: float = HOLD_S, **kwargs: Any) -> Any:
+        """Do what `call` does, from a coroutine; the waiting is a thread's."""
+        import asyncio
+
+        return await asyncio.to_thread(self.call, service, *args, hold=hold, **kwargs)
+
+    async def astream(
+        self, service: str, /, *args: Any, hold: float = HOLD_S, **kwargs: Any
+    ) -> AsyncIterator[Any]:
+        """Do what `stream` does, from a coroutine; the waiting is a thread's."""
+        import asyncio
+
+        items = self.stream(service, *args, hold=hold, **kwargs)
+        end = object()
+        try:
+            while (item := await asyncio.to_thread(next, items, end)) is not end:
+                yield item
+        finally:
+            await asyncio.to_thread(items.close)
 
     def watch(self) -> Iterator[Change]:
         """Yield every change of the registry from now on, without end."""
