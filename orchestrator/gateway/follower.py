@@ -122,7 +122,7 @@ class Follower:
 
     def _read(self, record: DeploymentRecord) -> tuple[ServiceView, ...]:
         number = record.current or record.latest
-        generation = record.generation
+        generation = record.newest
         if generation is None or generation.generation != number:
             generation = self._store.generation(record.name, number)
         if generation is None or not generation.services:

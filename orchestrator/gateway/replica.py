@@ -110,15 +110,27 @@ def choose(replicas: Sequence[Replica], now: float, draw: Callable[[], float]) -
 
     `draw()` returns a number from 0 up to, not including, 1.
     """
+    if len(replicas) > 1:
+        pair = _drawn(replicas, draw)
+        # Mostly all is well, and then the cost doesn't grow with the number of replicas.
+        if all(each.is_open(now) and each.left_out_until <= now for each in pair):
+            return _less_busy(*pair)
     usable = [replica for replica in replicas if replica.is_open(now)]
     if len(usable) > 1:
         usable = _without_faulty(usable, now)
     if len(usable) < 2:
         return usable[0] if usable else None
-    first = int(draw() * len(usable))
+    return _less_busy(*_drawn(usable, draw))
+
+
+def _drawn(replicas: Sequence[Replica], draw: Callable[[], float]) -> tuple[Replica, Replica]:
+    first = int(draw() * len(replicas))
     # The second is drawn among the others, so that two are always compared.
-    second = (first + 1 + int(draw() * (len(usable) - 1))) % len(usable)
-    one, other = usable[first], usable[second]
+    second = (first + 1 + int(draw() * (len(replicas) - 1))) % len(replicas)
+    return replicas[first], replicas[second]
+
+
+def _less_busy(one: Replica, other: Replica) -> Replica:
     return one if one.in_flight <= other.in_flight else other
 
 

@@ -39,6 +39,7 @@ class Service:
         self.meter = Meter()
         self.is_gone = False
         self._lost = ""
+        self._order: tuple[Replica, ...] = ()
         self.take(view)
 
     def take(self, view: ServiceView) -> None:
@@ -52,6 +53,7 @@ class Service:
                 replica.close()
                 self._lost = f"{endpoint.host}:{endpoint.port} on {endpoint.worker}"
         self.view, self.replicas = view, fresh
+        self._order = tuple(fresh.values())
         self.wake()
 
     def drop(self) -> None:
@@ -62,7 +64,7 @@ class Service:
 
     def choose(self, now: float) -> Replica | None:
         """Return the replica for the next call, None while none is open."""
-        return choose(tuple(self.replicas.values()), now, random.random)
+        return choose(self._order, now, random.random)
 
     def wake(self) -> None:
         """Let every waiting call look again."""
