@@ -200,6 +200,14 @@ class Generations:
             self._bare = Template.launch(asyncio.get_running_loop())
             self._bare.on_exit = self._bare_ended
 
+    @property
+    def pids(self) -> list[int]:
+        """The process of each template."""
+        templates = [t for each in self._known.values() for t in each.templates]
+        if self._bare is not None:
+            templates.append(self._bare)
+        return [template.pid for template in templates if template.pid is not None]
+
     def fork(self) -> Template:
         """Return a new template for one generation."""
         self.warm()

@@ -21,6 +21,7 @@ from orchestrator.registry import RegistryMirror
 from .assignment import Assignment, Error
 from .bell import Bell
 from .engine import Engine
+from .frozen import Frozen
 from .generations import Generations
 from .keeper import Keeper, Standing
 from .link import Link
@@ -75,6 +76,7 @@ class Shift:
         self._resources = Resources(settings.prefix, identity.resources)
         self._sources = Sources(identity, store, self._link, self._resources)
         self._generations = Generations(store, signer, self._link, self._mirror)
+        self._frozen = Frozen()
         self._slots = Slots(identity.slots, settings.state_limit)
         self._registrar = Registrar(
             store, signer, self._link, agent_id=agent_id, worker=identity.name
@@ -283,7 +285,9 @@ class Shift:
         return not await self._sources.retries()
 
     async def _beat(self) -> None:
-        self._generations.drop_idle(time.monotonic())
+        self._generations.drop_idle(now := time.monotonic())
+        for pid in self._frozen.end([*self._slots.pids, *self._generations.pids], now):
+            logger.warning("process %d was stopped: killed", pid, extra={"event": "process.frozen"})
         try:
             beat = self._engine.beat
             is_busy = bool(self._work)

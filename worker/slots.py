@@ -124,6 +124,11 @@ class Slots:
         self._slots: list[_Slot] = []
         self._numbers = 0
 
+    @property
+    def pids(self) -> list[int]:
+        """The process of each slot."""
+        return [slot.child.pid for slot in self._slots if slot.child.pid is not None]
+
     async def run(self, assignment: Assignment, generation: Generation) -> Outcome:
         """Run one task in a slot of its generation.
 
