@@ -1,0 +1,91 @@
+"""What the simulation deploys, and the books that it keeps of what the scripts said about it.
+
+The ledger believes no record in Redis: it counts what exchanges answered, and compares it with the
+plan.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from modules import ModuleBase, ServerModule
+
+if TYPE_CHECKING:
+    from orchestrator.plan import Plan
+
+
+class Leaf(ModuleBase):
+    """Has something to train."""
+
+    def _get_train_tasks(self) -> Any:
+        return self.forward
+
+    def forward(self) -> None:
+        """Is never called."""
+
+
+class Branch(ModuleBase):
+    """Is trained after its leaves; may hold something served."""
+
+    def __init__(self, *children: ModuleBase, name: str) -> None:
+        super().__init__(name=name)
+        self.children = list(children)
+
+    def _get_train_tasks(self) -> Any:
+        return self.forward
+
+    def forward(self) -> None:
+        """Is never called."""
+
+
+def trained(name: str) -> ModuleBase:
+    return Branch(*[Leaf(name=f"leaf{number}") for number in range(4)], name=name)
+
+
+def served(name: str) -> ModuleBase:
+    back = ServerModule(Leaf(name="inner"), name="back", replicas=2)
+    return ServerModule(Branch(back, Leaf(name="side"), name="front"), name=name)
+
+
+class WrongError(AssertionError):
+    """Something happened that must not; the message names the seed."""
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What was accepted and started, as the scripts said it."""
+
+    plans: dict[tuple[str, int], Plan] = field(default_factory=dict)
+    accepted: Counter[str] = field(default_factory=Counter)
+    done: set[tuple[str, int, str]] = field(default_factory=set)
+
+    def begin(self, name: str, generation: int, plan: Plan) -> None:
+        """Know nothing of a generation that is about to be submitted."""
+        self.plans[name, generation] = plan
+        self.done = {each for each in self.done if each[:2] != (name, generation)}
+        for job in [job for job in self.accepted if job.startswith(f"sim-{name}-{generation}-")]:
+            del self.accepted[job]
+
+    def saw_exchange(self, finishing: list[tuple[str, bool]], answer: Any) -> None:
+        """Take note of what an exchange accepted and gave out."""
+        for (job, succeeded), result in zip(finishing, answer[1], strict=True):
+            if result == b"accepted" and succeeded:
+                self.accepted[job] += 1
+                if self.accepted[job] > 1:
+                    raise WrongError(f"{job} was accepted twice")
+        for row in answer[2][0]:
+            job, name, generation, task = (each.decode() for each in row[:4])
+            plan = self.plans[name, int(generation)]
+            if job.rpartition("-")[2].isdigit():
+                for before in next(each for each in plan.tasks if each.id == task).after:
+                    if not self.is_done(name, int(generation), before, plan):
+                        raise WrongError(f"{task} of {name}@{generation} began before {before}")
+
+    def is_done(self, name: str, generation: int, task: str, plan: Plan) -> bool:
+        """Whether a task was accepted as succeeded; a join when all before it were."""
+        if not task.startswith("join:"):
+            return (name, generation, task) in self.done
+        after = next(each for each in plan.tasks if each.id == task).after
+        return all(self.is_done(name, generation, each, plan) for each in after)
