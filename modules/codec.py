@@ -191,6 +191,7 @@ def _purpose(context: str) -> str:
     return context.partition("|")[0]
 
 
+@functools.lru_cache(maxsize=64)
 def _key_id(key: bytes) -> bytes:
     import hashlib
 

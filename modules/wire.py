@@ -40,6 +40,7 @@ class Channel:
         self._received_fds: list[int] = []
         self._send_lock = threading.Lock()
         self._unsent: deque[tuple[memoryview, list[int]]] = deque()
+        self._is_writing = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._on_message: Callable[[Message, list[int]], None] | None = None
         self._on_eof: Callable[[], None] | None = None
@@ -159,6 +160,7 @@ class Channel:
                 sent = _send_some(self._sock, frame, fds)
             except (BlockingIOError, InterruptedError):
                 self._loop.add_writer(self._sock.fileno(), self._write)
+                self._is_writing = True
                 return
             except OSError:
                 # The reader reports the end, after what the peer had still said.
@@ -170,7 +172,8 @@ class Channel:
                 self._unsent.popleft()
         while self._unsent:
             _close_all(self._unsent.popleft()[1])
-        if self._sock.fileno() >= 0:
+        if self._is_writing and self._sock.fileno() >= 0:
+            self._is_writing = False
             self._loop.remove_writer(self._sock.fileno())
 
 

@@ -82,6 +82,9 @@ class Deployment:
             if events:
                 notice.moved()
                 block_ms = 0
+                # A busy deployment writes thousands a second: they are read in bunches.
+                if not any(event.event.startswith("deployment.") for event in events):
+                    time.sleep(0.004)
                 continue
             if self._is_settled(record):
                 return

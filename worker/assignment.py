@@ -40,11 +40,16 @@ class TaskLost(Exception):
     """The process of a task ended under it; the message says of what."""
 
 
+class NotBegun(Exception):
+    """A claimed task has found no slot in time: it goes back to its queue, uncounted."""
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class Assignment:
     """One attempt of a task; `needs_slot` is false for what the supervisor does.
 
-    `ended_by` is the error that it is to fail with, once it was told to end.
+    `ended_by` is the error that it is to fail with, once it was told to end; `has_begun` is false
+    while it waits for a slot, from where it may go back to its queue uncounted.
     """
 
     claim: Claim
@@ -52,6 +57,7 @@ class Assignment:
     flushes: int = 0
     needs_slot: bool = True
     ended_by: Error | None = None
+    has_begun: bool = True
 
     @property
     def place(self) -> tuple[str, int]:

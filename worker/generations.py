@@ -51,6 +51,7 @@ class Generation:
         self.children: set[Child] = set()
         self._home = home
         self._template: asyncio.Task[tuple[Template, bool]] | None = None
+        self._reading: asyncio.Task[None] | None = None
         self._templates: set[Template] = set()
 
     @property
@@ -91,8 +92,13 @@ class Generation:
 
     async def known(self) -> None:
         """Return when plan and routes are here."""
-        if self.plan is None:
-            await self._read_plan()
+        if self.plan is not None:
+            return
+        # One reading for all who ask; the next one tries again after an error.
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.ensure_future(self._read_plan())
+            self._reading.add_done_callback(_look_at)
+        await asyncio.shield(self._reading)
 
     def greet(self, child: Child) -> None:
         """Tell a new child whom to call, now and whenever that changes."""
@@ -262,3 +268,9 @@ class Generations:
     def _bare_ended(self, template: Template) -> None:
         if self._bare is template:
             self._bare = None
+
+
+def _look_at(done: asyncio.Task[None]) -> None:
+    """Take note of an error, so that the loop doesn't report it as never looked at."""
+    if not done.cancelled():
+        done.exception()

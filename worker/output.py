@@ -21,8 +21,8 @@ class Output:
 
     def __init__(self) -> None:
         """Begin with nothing written."""
-        decoder = codecs.getincrementaldecoder("utf-8")
-        self._decoders = {1: decoder("replace"), 2: decoder("replace")}
+        # Most tasks print nothing.
+        self._decoders: dict[int, codecs.IncrementalDecoder] = {}
         self._pending: deque[tuple[int, str]] = deque()
         self._size = 0
         self._dropped = 0
@@ -30,7 +30,10 @@ class Output:
 
     def feed(self, fd: int, data: bytes) -> None:
         """Take what was read from descriptor 1 or 2."""
-        if text := self._decoders[fd].decode(data):
+        decoder = self._decoders.get(fd)
+        if decoder is None:
+            decoder = self._decoders[fd] = codecs.getincrementaldecoder("utf-8")("replace")
+        if text := decoder.decode(data):
             self.add(fd, text)
 
     def add(self, fd: int, text: str) -> None:

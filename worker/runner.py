@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from modules.errors import RootwardError, SignatureError
 from modules.hosting import LoadFailed
 
-from .assignment import Assignment, Error, Outcome, TaskLost, verify
+from .assignment import Assignment, Error, NotBegun, Outcome, TaskLost, verify
 from .held import UserFailure
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ class Runner:
             verify(claim, self._generations.signer)
             generation = self._generations.of(assignment.place)
             generation.learn(claim)
+            if limit_s is None:
+                return await self._work(assignment, generation)
             async with asyncio.timeout(limit_s):
                 return await self._work(assignment, generation)
         except SignatureError as error:
@@ -59,6 +61,8 @@ class Runner:
         except TimeoutError:
             message = f"it ran for more than its {limit_s:g} s and was killed"
             return assignment.failed({"type": "TimeoutError", "message": message})
+        except NotBegun:
+            return None
         except TaskLost as error:
             return self._lost(assignment, str(error))
         except asyncio.CancelledError:

@@ -114,12 +114,12 @@ class Shift:
     # What the pump asks and tells.
 
     def wants(self) -> Sequence[Want]:
-        """Say what may be claimed now: never more than can start."""
+        """Say what may be claimed now: never more than can start, or soon."""
         if not self._is_open or self._is_suspended:
             return ()
         in_slots = sum(each.needs_slot for each in self._work)
         starting = len(self._work) - in_slots
-        room = min(self._identity.slots - in_slots, _STARTS - starting)
+        room = min(self._slots.limit + self._slots.ahead - in_slots, _STARTS - starting)
         return self._sources.wants(self.agent_id, room, is_adoptable=self._supervisor.is_adoptable)
 
     def offsets(self) -> Mapping[str, int]:
@@ -147,8 +147,10 @@ class Shift:
                 return
             if outcome is None:
                 await self._runner.flush(assignment)
-                back = self._store.hand_back
-                await self._link.insist(lambda: back(claim.job_id, claim.token, count_attempt=True))
+                back, counts = self._store.hand_back, assignment.has_begun
+                await self._link.insist(
+                    lambda: back(claim.job_id, claim.token, count_attempt=counts)
+                )
         except Exception:
             logger.exception("handing back %s", claim.task, extra={"event": "task.stuck"})
         finally:
@@ -222,6 +224,7 @@ class Shift:
         self.agent_id = self._identity.new_id()
         self._pump.forget()
         self._supervisor.void_all()
+        self._slots.give_back()
         self._slots.kill_all()
         self._pump.agent_id = self._registrar.agent_id = self.agent_id
         self._bell.rename(self.agent_id)
@@ -309,6 +312,7 @@ class Shift:
     async def _drain(self, limit_s: float) -> None:
         """Take no more, let tasks end and others take over, then let replicas end their calls."""
         self._is_open = False
+        self._slots.give_back()
         deadline = self._loop.time() + limit_s
         logger.info("waiting for %d tasks", len(self._work), extra={"event": "agent.draining"})
         with contextlib.suppress(TimeoutError):

@@ -1,10 +1,10 @@
 """The owner's side of the slots: children that run tasks, one at a time each, never user code here.
 
-There are at most `limit` of them over all generations, busy or idle; who asks sees to it that no
-more tasks run at once. An idle one is kept warm for the next task of its generation; when another
-generation needs the place, the one that was idle longest goes. A child that ends under its task,
-by whatever, is seen at once. One that has grown much or run many tasks is replaced between two
-tasks.
+There are at most `limit` of them over all generations, busy or idle; tasks beyond that wait for
+their turn, or go back when it doesn't come soon. An idle one is kept warm for the next task of its
+generation; when another generation needs the place, the one that was idle longest goes. A child
+that ends under its task, by whatever, is seen at once. One that has grown much or run many tasks
+is replaced between two tasks.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psutil
 
 from orchestrator.states import TaskState
 
-from .assignment import Assignment, Outcome, TaskLost, how_it_ended
+from .assignment import Assignment, NotBegun, Outcome, TaskLost, how_it_ended
+from .pace import PATIENCE_S, Pace
 
 if TYPE_CHECKING:
     from modules.hosting import Child
@@ -114,6 +116,14 @@ class _Slot:
         return size - self.base_bytes > GROWTH_BYTES
 
 
+class _Waiting(NamedTuple):
+    """A task that was claimed ahead, and since when it waits."""
+
+    assignment: Assignment
+    turn: asyncio.Future[None]
+    since: float
+
+
 class Slots:
     """The pool of at most `limit` slots."""
 
@@ -123,6 +133,15 @@ class Slots:
         self._state_limit = state_limit
         self._slots: list[_Slot] = []
         self._numbers = 0
+        self._busy = 0
+        self._waiting: deque[_Waiting] = deque()
+        self._pace = Pace()
+        self._watch: asyncio.TimerHandle | None = None
+
+    @property
+    def ahead(self) -> int:
+        """How many tasks may be claimed beyond the free slots."""
+        return self._pace.ahead(self.limit)
 
     @property
     def pids(self) -> list[int]:
@@ -132,33 +151,96 @@ class Slots:
     async def run(self, assignment: Assignment, generation: Generation) -> Outcome:
         """Run one task in a slot of its generation.
 
-        Raises LoadFailed when the tree can't be loaded, TaskLost when the child ended under it.
+        Raises LoadFailed when the tree can't be loaded, TaskLost when the child ended under it,
+        NotBegun when no slot was free for it soon.
         """
         generation.uses += 1
         slot: _Slot | None = None
         try:
+            await self._turn(assignment)
+        except BaseException:
+            generation.uses -= 1
+            raise
+        try:
             slot = self._idle(generation) or await self._start(assignment, generation)
             if assignment.ended_by is not None:
                 raise TaskLost("it was told to end before it began")
-            return await slot.begin(assignment, self._state_limit)
+            began = time.monotonic()
+            outcome = await slot.begin(assignment, self._state_limit)
+            self._pace.note(time.monotonic() - began)
+            return outcome
         finally:
+            self._busy -= 1
             generation.uses -= 1
             generation.used_at = time.monotonic()
             if slot is not None:
                 self._rest(slot)
+            self._call_next()
 
     def kill(self, assignment: Assignment) -> bool:
-        """End the process that runs it; False when none does (yet)."""
+        """End the process that runs it, or its waiting; False when it does neither (yet)."""
+        for waiting in self._waiting:
+            if waiting.assignment is assignment and not waiting.turn.done():
+                waiting.turn.set_exception(TaskLost("it was told to end before it began"))
+                return True
         for slot in self._slots:
             if slot.assignment is assignment:
                 slot.child.kill()
                 return True
         return False
 
+    def give_back(self) -> None:
+        """Let all that waits for a slot go back to its queue."""
+        while self._waiting:
+            turn = self._waiting.popleft().turn
+            if not turn.done():
+                turn.set_exception(NotBegun)
+
     def kill_all(self) -> None:
         """End every slot, busy or idle."""
         for slot in list(self._slots):
             slot.child.kill()
+
+    async def _turn(self, assignment: Assignment) -> None:
+        """Return when a slot is free for it, which is then its own."""
+        if self._busy < self.limit:
+            self._busy += 1
+            return
+        loop = asyncio.get_running_loop()
+        turn = loop.create_future()
+        assignment.has_begun = False
+        self._waiting.append(_Waiting(assignment, turn, loop.time()))
+        if self._watch is None:
+            self._watch = loop.call_later(PATIENCE_S, self._look_at_waiting, loop)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
+                # Its turn had come in the same moment.
+                self._busy -= 1
+                self._call_next()
+            raise
+        assignment.has_begun = True
+
+    def _call_next(self) -> None:
+        while self._waiting and self._busy < self.limit:
+            turn = self._waiting.popleft().turn
+            if not turn.done():
+                # Taken here, so that nobody comes between.
+                self._busy += 1
+                turn.set_result(None)
+
+    def _look_at_waiting(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give all back once the first has waited too long: a task before it turned out long."""
+        self._watch = None
+        if not self._waiting:
+            return
+        left_s = self._waiting[0].since + PATIENCE_S - loop.time()
+        if left_s <= 0:
+            self._pace.slow_down()
+            self.give_back()
+        else:
+            self._watch = loop.call_later(left_s, self._look_at_waiting, loop)
 
     def _idle(self, generation: Generation) -> _Slot | None:
         idle = [s for s in self._slots if not s.is_taken and s.generation is generation]
