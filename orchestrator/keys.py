@@ -146,4 +146,7 @@ _LASTING: Final = (
     (r"{rq}:queues", Lasts.ALWAYS),
     (r"{rq}:(queue|wip|finished|failed|deferred|canceled|scheduled):{p}-.+", Lasts.ALWAYS),
     (r"{rq}:workers(:.+)?", Lasts.ALWAYS),
+    # Ended with the attempt that they show, by its worker or by the sweep.
+    (r"{rq}:executions?:{p}-.+", Lasts.ALWAYS),
+    (r"{rq}:worker:.+:executions", Lasts.ALWAYS),
 )

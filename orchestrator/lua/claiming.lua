@@ -24,17 +24,14 @@ local function start(g, job, agent, worker, token)
   job.state, job.agent, job.worker, job.token = 'running', agent, worker, token
   call('HSET', job.key, 'rw_state', 'running', 'rw_token', token, 'rw_agent', agent,
     'rw_worker', worker, 'rw_attempt', job.attempt, 'rw_started', NOW_MS, 'rw_logseq', '0',
-    'status', 'started', 'started_at', rq_date(), 'last_heartbeat', rq_date(), 'worker_name', worker)
+    'status', 'started', 'started_at', rq_date(), 'worker_name', worker)
   call('SADD', agent_key(agent) .. ':held', job.id)
   -- RQ's tools fail a job whose score has passed, by their own clock: a day is out of their reach.
   call('ZADD', RQ .. ':wip:' .. job.origin, string.format('%.0f', NOW / 1000 + DAY_S), execution)
   call('HSET', RQ .. ':execution:' .. execution, 'id', token, 'job_id', job.id,
     'created_at', NOW_S, 'last_heartbeat', NOW_S, 'worker_name', worker)
-  call('EXPIRE', RQ .. ':execution:' .. execution, DAY_S)
   call('ZADD', RQ .. ':executions:' .. job.id, string.format('%.0f', NOW / 1000 + DAY_S), token)
-  call('EXPIRE', RQ .. ':executions:' .. job.id, DAY_S)
   call('SADD', RQ .. ':worker:' .. worker .. ':executions', execution)
-  call('EXPIRE', RQ .. ':worker:' .. worker .. ':executions', DAY_S)
   if job.kind == 'prepare' then call('HSET', g.key, 'prepared:' .. job.path, agent) end
   if not g.begun then
     g.begun = true
@@ -69,7 +66,8 @@ end
 
 -- Returns the job, or nil and whether it is to stay on its queue.
 local function claim_job(id, agent, worker, token)
-  local job = load_job(id)
+  -- What this very script has released needs no second reading.
+  local job = type(released[id]) == 'table' and released[id] or load_job(id)
   if not job then return nil end
   if was_requeued(job) then job = load_job(id) end
   if job.state ~= 'queued' then return nil end
@@ -110,8 +108,10 @@ local function claim_answers(claims, offsets)
     local g = of_job(job)
     if not seen[g.id] then
       seen[g.id] = true
-      local entries = call('LRANGE', g.key .. ':states', offsets[g.id] or '0', -1)
-      logs[#logs + 1] = { g.id, call('LLEN', g.key .. ':states'), entries }
+      local from = tonumber(offsets[g.id] or 0)
+      local entries = call('LRANGE', g.key .. ':states', from, -1)
+      local length = #entries > 0 and from + #entries or call('LLEN', g.key .. ':states')
+      logs[#logs + 1] = { g.id, length, entries }
     end
   end
   return { told, logs }

@@ -22,7 +22,9 @@ local PARTS = { '', ':plan', ':tree', ':states', ':logs', ':replicas', ':service
 local function end_generation(g)
   local ttl = call('HGET', g.key, 'history')
   for _, part in ipairs(PARTS) do call('EXPIRE', g.key .. part, ttl) end
-  each_task(g, function(job) call('EXPIRE', job.key, ttl) end)
+  for i = 0, tonumber(call('HGET', g.key, 'total') or 0) - 1 do
+    call('EXPIRE', job_key(g.jobs .. i), ttl)
+  end
   if call('SREM', P .. ':active', g.id) == 1
     and call('HINCRBY', g.name_key, 'live', -1) <= 0 then
     call('EXPIRE', g.name_key, ttl)

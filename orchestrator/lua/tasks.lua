@@ -8,7 +8,7 @@ local function enqueue(job, queue, front)
   call('HSET', job.key, 'rw_state', 'queued', 'rw_queued', NOW_MS, 'status', 'queued',
     'enqueued_at', rq_date(), 'origin', queue)
   call(front and 'LPUSH' or 'RPUSH', RQ .. ':queue:' .. queue, job.id)
-  job.state, job.origin, released[job.id], n_released = 'queued', queue, true, n_released + 1
+  job.state, job.origin, released[job.id], n_released = 'queued', queue, job, n_released + 1
 end
 
 local function stop_running(job)
@@ -57,12 +57,17 @@ end
 local MIRROR = { succeeded = 'finished', failed = 'failed', cancelled = 'canceled',
   skipped = 'canceled' }
 
-local function mirror_ended(job)
+local function register_ended(job)
   local status = MIRROR[job.state]
-  call('HSET', job.key, 'status', status)
   -- Capped, so that an entry which RQ makes itself (a year ahead) is told from ours.
   call('ZADD', RQ .. ':' .. status .. ':' .. job.origin,
     string.format('%.0f', NOW / 1000 + math.min(job.ttl, 30 * DAY_S)), job.id)
+end
+
+-- Puts the mirror right again where RQ's own tools have written into it.
+local function mirror_ended(job)
+  call('HSET', job.key, 'status', MIRROR[job.state])
+  register_ended(job)
 end
 
 local function end_task(g, job, state, reason, token)
@@ -73,8 +78,8 @@ local function end_task(g, job, state, reason, token)
   end
   job.state = state
   call('HSET', job.key, 'rw_state', state, 'rw_ended', NOW_MS, 'rw_token', token or '',
-    'rw_reason', reason or '', 'ended_at', rq_date())
-  if job.kind ~= 'join' then mirror_ended(job) end
+    'rw_reason', reason or '', 'ended_at', rq_date(), 'status', MIRROR[state])
+  if job.kind ~= 'join' then register_ended(job) end
   if job.counted then g.left = g.left - 1 end
   if job.repair then
     call('HDEL', g.key .. ':repairs', job.id)
@@ -84,12 +89,17 @@ local function end_task(g, job, state, reason, token)
   task_event(g, 'task.' .. state, job, reason)
 end
 
+local function has_prepares(g)
+  if g.has_prepares == nil then g.has_prepares = call('HGET', g.key, 'prepares') ~= '' end
+  return g.has_prepares
+end
+
 -- Only a deploy is drawn to the agent that prepared its path; once it is released without one, a
 -- prepare that comes later is of no use (`begun`).
 local function release(g, job)
   local queue = job.queue
   call('ZREM', RQ .. ':deferred:' .. job.origin, job.id)
-  if job.kind == 'deploy' and call('HGET', g.key, 'prepares') ~= '' then
+  if job.kind == 'deploy' and has_prepares(g) then
     local agent = call('HGET', g.key, 'prepared:' .. job.path)
     if agent and is_agent(agent) then
       queue = agent_queue(agent)

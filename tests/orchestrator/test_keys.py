@@ -33,7 +33,6 @@ def test_a_key_that_must_expire_is_not_listed() -> None:
     assert KEYS.lasting(KEYS.controller) is None
     assert KEYS.lasting(KEYS.reservation("n", "s")) is None
     assert KEYS.lasting("rq:results:p-1-n-1-0") is None
-    assert KEYS.lasting("rq:execution:p-1-n-1-0:t") is None
     assert KEYS.lasting("p-2:bell") is None
 
 
