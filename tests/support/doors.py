@@ -18,11 +18,12 @@ from orchestrator.gateway.table import Table
 from orchestrator.gateway.views import EndpointView, ServiceView
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     Answer = Callable[["Replica", bytes, asyncio.StreamWriter], Awaitable[None]]
 
 TIMEOUT_S = 10.0
+CALL = "/services/app/echo/call"
 TOKEN = "a token of the tests, long enough"
 
 
@@ -204,3 +205,31 @@ class Caller:
 
     def close(self) -> None:
         self.writer.transport.abort()
+
+
+def run(scenario: Callable[[], Coroutine[None, None, None]]) -> None:
+    asyncio.run(scenario())
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(TIMEOUT_S):
+        # The condition is the gateway's own state, which sets no event for tests.
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+async def resets(replica: Replica, request: bytes, writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+
+
+class Gate:
+    """An answer that waits until the test opens it."""
+
+    def __init__(self) -> None:
+        self.opened = asyncio.Event()
+
+    async def __call__(
+        self, replica: Replica, request: bytes, writer: asyncio.StreamWriter
+    ) -> None:
+        await self.opened.wait()
+        writer.write(answer_of(replica.name.encode()))
