@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def deployment_json(record: DeploymentRecord) -> dict[str, Any]:
     """Return a deployment as `deployments --json` prints it; times are Unix seconds."""
-    latest = record.generation
+    latest = record.newest
     return {
         "deployment": record.name,
         "generation": record.latest,

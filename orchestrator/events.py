@@ -112,6 +112,11 @@ class Event:
         )
 
     @property
+    def module(self) -> str | None:
+        """The path of the module that it concerns."""
+        return self.path
+
+    @property
     def is_ending(self) -> bool:
         """Whether the generation starts nothing more by itself after this."""
         return self.event in ENDING

@@ -76,6 +76,11 @@ class Task:
     path: str | None
     after: tuple[str, ...] = ()
 
+    @property
+    def module(self) -> str | None:
+        """The path of its module, called as in the JSON of a plan."""
+        return self.path
+
     def to_json(self) -> dict[str, Any]:
         """Return the task as `plan --json` prints it."""
         return {

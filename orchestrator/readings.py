@@ -87,7 +87,7 @@ class Readings:
                 created_at=int(fields[b"created"]) / 1000,
                 latest=int(fields[b"latest"]),
                 current=int(fields[b"current"]) if b"current" in fields else None,
-                generation=newest.get((name, int(fields[b"latest"]))),
+                newest=newest.get((name, int(fields[b"latest"]))),
             )
             for name, fields in found.items()
         ]

@@ -86,6 +86,36 @@ class AgentRecord:
     lease_ms: int
     held: int = 0
 
+    @property
+    def id(self) -> str:
+        """The id of this start of the worker."""
+        return self.info.id
+
+    @property
+    def name(self) -> str:
+        """The worker's name."""
+        return self.info.worker
+
+    @property
+    def worker(self) -> str:
+        """The worker's name, called as in the JSON of workers."""
+        return self.info.worker
+
+    @property
+    def state(self) -> str:
+        """What it says of itself: running, or that it takes nothing new."""
+        return self.info.state
+
+    @property
+    def slots(self) -> int:
+        """How many tasks it runs at once."""
+        return self.info.slots
+
+    @property
+    def resources(self) -> Mapping[str, float]:
+        """What it offers beside slots."""
+        return self.info.resources
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenewResult:
@@ -263,7 +293,27 @@ class DeploymentRecord:
     created_at: float
     latest: int
     current: int | None
-    generation: GenerationRecord | None = None
+    newest: GenerationRecord | None = None
+
+    @property
+    def generation(self) -> int:
+        """The number of the newest generation."""
+        return self.latest
+
+    @property
+    def id(self) -> str:
+        """`NAME@GENERATION` of the newest generation."""
+        return f"{self.name}@{self.latest}"
+
+    @property
+    def state(self) -> DeploymentState | None:
+        """The state of the newest generation; None when its history is over."""
+        return None if self.newest is None else self.newest.state
+
+    @property
+    def reason(self) -> str | None:
+        """Why the newest generation is as it is."""
+        return None if self.newest is None else self.newest.reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

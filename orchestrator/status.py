@@ -32,6 +32,11 @@ class TaskStatus:
     error: Mapping[str, str] | None = None
     reason: str | None = None
 
+    @property
+    def path(self) -> str | None:
+        """The path of its module, as plans call it."""
+        return self.module
+
     def to_json(self) -> dict[str, Any]:
         """Return the task as `status --json` prints it."""
         error = self.error
@@ -81,6 +86,11 @@ class ServiceStatus:
     endpoints: tuple[EndpointStatus, ...] = ()
 
     @property
+    def path(self) -> str:
+        """The path of the served module, which is the service's name."""
+        return self.service
+
+    @property
     def state(self) -> str:
         """`ready` with at least one ready replica, else `unready`."""
         ready = any(endpoint.state == "ready" for endpoint in self.endpoints)
@@ -114,6 +124,11 @@ class Status:
     def id(self) -> str:
         """`NAME@GENERATION`."""
         return f"{self.deployment}@{self.generation}"
+
+    @property
+    def name(self) -> str:
+        """The deployment's name."""
+        return self.deployment
 
     def to_json(self) -> dict[str, Any]:
         """Return the document that `status NAME --json` prints."""

@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import socket
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -32,6 +33,7 @@ class Identity:
     slots: int
     queues: tuple[str, ...] = ()
     resources: Mapping[str, float] = field(default_factory=dict)
+    started_at: float = field(default_factory=time.time)
 
     @property
     def plain(self) -> tuple[str, ...]:
@@ -64,6 +66,7 @@ class Identity:
             resources=dict(self.resources),
             version=installed,
             state=state,
+            started_at=self.started_at,
         )
 
 
