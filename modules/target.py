@@ -48,7 +48,7 @@ class LoadedTarget:
 
 def load_target(text: str) -> LoadedTarget:
     """Import TARGET and return its tree; raises TargetError or NestedDeployment."""
-    from .tree import slug
+    from .tree import root_part
 
     place, colon, attribute = text.rpartition(":")
     if not colon or not place or not attribute:
@@ -64,7 +64,7 @@ def load_target(text: str) -> LoadedTarget:
         stem, folder = place.rpartition(".")[2], ""
     root = _tree_of(text, module, attribute)
     own_name = getattr(root, "name", None)
-    name = slug(own_name) if isinstance(own_name, str) and own_name else slug(stem)
+    name = root_part(own_name if isinstance(own_name, str) and own_name else stem)
     search_path = (os.path.abspath(folder or "."), os.getcwd())
     return LoadedTarget(root, text, is_file, name, tuple(dict.fromkeys(search_path)))
 

@@ -115,7 +115,12 @@ def walk(root: ModuleBase) -> list[ModuleBase]:
 
 def default_name(root: ModuleBase) -> str:
     """Return the name that a tree has when nobody gave one: the root's own, else its class's."""
-    return _unique(slug(_own_name(root) or type(root).__name__), {})
+    return root_part(_own_name(root) or type(root).__name__)
+
+
+def root_part(text: str) -> str:
+    """Return the part of a root that is to be called `text`: a slug, and no reserved word."""
+    return _unique(slug(text), {})
 
 
 def slug(text: str) -> str:

@@ -8,16 +8,18 @@ are left to whoever submits.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from modules.executor import forbidden
 from modules.module import ModuleBase
 from modules.target import LoadedTarget, load_target
-from modules.tree import Tree, default_name, slug
+from modules.tree import Tree, default_name, root_part, slug
 
 from .errors import BadName, PlanError
 
-Subject = ModuleBase | LoadedTarget | str
-"""What a caller can submit: a module, a TARGET that was loaded, or the text of one."""
+Subject = ModuleBase | LoadedTarget | str | Callable[[], ModuleBase]
+"""What a caller can submit: a module, a function that returns one, or a TARGET (also loaded)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +48,14 @@ class Definition:
                 by_value=subject.by_value if by_value is None else by_value,
                 search_path=subject.search_path,
             )
+        if not isinstance(subject, (ModuleBase, type)) and callable(subject):
+            # As a TARGET's attribute may be one.
+            with forbidden(f"{getattr(subject, '__name__', subject)}() is making a tree"):
+                subject = subject()
         if not isinstance(subject, ModuleBase):
             raise PlanError(
-                f"a {type(subject).__name__} can't be deployed: give a module, or a TARGET such as "
-                "package.module:attribute"
+                f"{subject!r:.100} can't be deployed: give a module, a function without arguments "
+                "that returns one, or a TARGET such as package.module:attribute"
             )
         if by_value is False:
             raise PlanError(
@@ -74,7 +80,10 @@ class Definition:
 
 
 def checked_name(name: str | None) -> str | None:
-    """Return the name of a deployment, or None for none; BadName tells the nearest possible one."""
+    """Return the name of a deployment, or None for none; BadName tells the nearest possible one.
+
+    A reserved word gets its number, as any part of a path does.
+    """
     if name is None:
         return None
     possible = slug(name)
@@ -83,4 +92,4 @@ def checked_name(name: str | None) -> str | None:
             f"{name!r} can't be a deployment's name (lower case letters, digits, '.', '_' and '-')"
             + (f": call it {possible!r}" if possible else "")
         )
-    return name
+    return root_part(name)
