@@ -7,6 +7,7 @@ module's `eval_result`, which is state like any other that a task sets.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -36,7 +37,9 @@ class EvalSet:
         load: Callable[[Any], Iterable[Any]] | None,
         collect: Callable[[list[Any]], Any] | None,
     ) -> EvalSet:
-        """Take a list of items, or the path of a file that `load` reads from the open file.
+        """Take a list of items, or the path of a file that `load` reads.
+
+        `load` gets the open file, which can be opened again as if it were its path.
 
         Without `load` a file is JSON: one list, or one item on each line of a `.jsonl`. Raises
         FileNotFoundError for a text that is no path of a file, TypeError for what holds no items.
@@ -82,12 +85,19 @@ async def _collected(stream: Any) -> list[Any]:
     return [item async for item in stream]
 
 
+class _OpenFile(io.TextIOWrapper):
+    """A file for both kinds of `load_f`: those that read it, and those that want its path."""
+
+    def __fspath__(self) -> str:
+        return os.fspath(self.name)
+
+
 def _read(path: str | os.PathLike[str], load: Callable[[Any], Iterable[Any]] | None) -> Any:
     if not os.path.isfile(path):
         raise FileNotFoundError(
             f"evalset(): there is no file {os.fspath(path)!r}; for items give a list of them"
         )
-    with open(path, encoding="utf-8") as file:
+    with _OpenFile(open(path, "rb"), encoding="utf-8") as file:
         if load is not None:
             return load(file)
         import json
