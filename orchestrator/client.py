@@ -20,6 +20,7 @@ from .errors import MissingSecret, NoRedis, PlanError, UnknownDeployment, Unknow
 from .keys import Keys
 from .plan import ALL_KINDS, Kind, Plan, parse_kinds
 from .settings import Settings
+from .states import DeploymentState
 from .store import Store
 
 if TYPE_CHECKING:
@@ -195,7 +196,11 @@ class Client:
         """
         if generation is None and "@" in name:
             name, _, number = name.rpartition("@")
-            generation = int(number) if number.isdecimal() else -1
+            if not number.isdecimal():
+                raise UnknownDeployment(
+                    f"{number!r} is no generation of {name}: write NAME@NUMBER", name=name
+                )
+            generation = int(number)
         record = self.store.deployment(name)
         if record is None:
             raise self._unknown(name)
@@ -231,6 +236,16 @@ class Client:
             raise unknown_service(path, known)
         if replicas < 0:
             raise PlanError(f"{full} can't have {replicas} replicas: give 0 or more")
+        assert served is not None
+        if served.state in {
+            DeploymentState.CANCELLED,
+            DeploymentState.STOPPING,
+            DeploymentState.STOPPED,
+        }:
+            raise PlanError(
+                f"{name}@{generation} is {served.state}, so nothing of it is served: "
+                f"`rootward resume {name}` brings it back"
+            )
         self.store.scale(name, generation, full, replicas)
 
     def _signer_if_any(self) -> Signer | None:

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, assert_never
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from .errors import DeploymentCancelled, DeploymentFailed, UnknownDeployment
+from .errors import (
+    DeploymentCancelled,
+    DeploymentFailed,
+    UnknownDeployment,
+    UnknownTask,
+    WaitTimeout,
+)
 from .failure import explain
 from .snapshot import GONE, read_failures, read_status
 from .states import DeploymentState, TaskState
@@ -30,6 +36,7 @@ if TYPE_CHECKING:
 
 BLOCK_MS = 1000
 NOTICE_AFTER_S = 2.0
+STOP_TIMEOUT_S = 60.0
 UNREACHED = (RedisConnectionError, RedisTimeoutError)
 
 
@@ -63,14 +70,17 @@ class Deployment:
             pass
         return self
 
-    def progress(self, *, timeout: float | None = None) -> Iterator[Event | None]:
+    def progress(
+        self, *, timeout: float | None = None, after: str | None = None
+    ) -> Iterator[Event | None]:
         """Yield each event until the deployment is ready, and None when nothing comes for a second.
 
-        Raises what `wait` raises, after the events that led to it.
+        It begins with the first event, or with the one `after` that id. Raises what `wait` raises,
+        after the events that led to it.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         notice = Notice(self._why_waiting)
-        after, block_ms = self._beginning(), 0
+        after, block_ms = after or self._beginning(), 0
         while True:
             # The state first: all events that led to it are then there to be read.
             record = self._record()
@@ -119,10 +129,14 @@ class Deployment:
         """Yield the output of one task (`KIND:PATH`), of one module, or of all.
 
         With `follow` it goes on until the generation has ended. A `task` without a kind is taken
-        for a module's path.
+        for a module's path. Raises UnknownTask, which tells near ones.
         """
         if task is not None and ":" not in task:
             task, module = None, task
+        self._check_known(task, module)
+        return self._logs(task, module, follow)
+
+    def _logs(self, task: str | None, module: str | None, follow: bool) -> Iterator[LogEntry]:
         after = "0"
         while True:
             ended = not follow or self._has_ended(self._record())
@@ -144,10 +158,14 @@ class Deployment:
         self._store.resume(self.name, self.generation)
         return self
 
-    def stop(self) -> Deployment:
-        """Stop what it serves, parents before children; `wait_stopped` returns when all is gone."""
+    def stop(self, timeout: float | None = STOP_TIMEOUT_S) -> Deployment:
+        """Stop what it serves, parents before children, and return when all is gone.
+
+        Raises TimeoutError after `timeout` seconds, when the stopping goes on without the caller;
+        with 0 it isn't waited for at all.
+        """
         self._store.stop(self.name, self.generation)
-        return self
+        return self if timeout == 0 else self.wait_stopped(timeout)
 
     def wait_stopped(self, timeout: float | None = None) -> Deployment:
         """Return when nothing of it runs any more; TimeoutError after `timeout` seconds."""
@@ -177,6 +195,21 @@ class Deployment:
         # Ids of a stream are milliseconds by the clock of Redis, as the time of creation is.
         return f"{int(self._record().created_at * 1000) - 1}-0"
 
+    def _check_known(self, task: str | None, module: str | None) -> None:
+        wanted = task or module
+        if wanted is None:
+            return
+        known = self._store.tasks(self.name, self.generation)
+        paths = {each.path for each in known if each.path} | set(self._record().services)
+        if wanted not in paths | {each.id for each in known}:
+            import difflib
+
+            near = difflib.get_close_matches(
+                wanted, [each.id for each in known] if task else sorted(paths), 3
+            )
+            hint = f": did you mean {' or '.join(near)}?" if near else ""
+            raise UnknownTask(f"{self.id} has no task or module {wanted!r}{hint}")
+
     def _record(self) -> GenerationRecord:
         record = self._store.generation(self.name, self.generation)
         if record is None:
@@ -203,7 +236,7 @@ class Deployment:
         """Return how long to block next; TimeoutError when the deadline has passed."""
         left_s = BLOCK_MS / 1000 if deadline is None else deadline - time.monotonic()
         if left_s <= 0:
-            raise TimeoutError(
+            raise WaitTimeout(
                 f"the wait for {self.id} has ended and it is {self._record().state} and goes on: "
                 f"see `rootward status {self.name}`"
             )

@@ -74,6 +74,14 @@ class DeploymentCancelled(OrchestratorError):
         self.generation = generation
 
 
+class WaitTimeout(OrchestratorError, TimeoutError):
+    """A wait has ended before what it waited for; only the waiting ended."""
+
+
+class UnknownTask(OrchestratorError):
+    """The deployment has no such task or module; the message tells near ones."""
+
+
 class IncompleteSubmission(OrchestratorError):
     """A submission wasn't stored in time, so nothing of it runs; submit it again."""
 

@@ -95,15 +95,19 @@ def read_failures(store: Store, name: str, generation: int) -> tuple[Failure, ..
     failed = [task for task in store.tasks(name, generation) if task.state is TaskState.FAILED]
     if not failed:
         return ()
-    tails = _tails(store, name, generation, {task.id for task in failed})
+    # A warm-up fails of what the deploy task that did its work again then failed of.
+    deploys = {task.path for task in failed if task.kind == "deploy"}
+    failed = [task for task in failed if task.kind != "prepare" or task.path not in deploys]
+    tails = _tails(store, name, generation, {task.id: task.attempt for task in failed})
     failed.sort(key=lambda task: task.ended_at or 0.0)
     return tuple(_failure(task, tails[task.id]) for task in failed)
 
 
-def _tails(store: Store, name: str, generation: int, tasks: set[str]) -> dict[str, list[str]]:
+def _tails(store: Store, name: str, generation: int, tasks: dict[str, int]) -> dict[str, list[str]]:
     written: dict[str, str] = defaultdict(str)
     for line in store.logs(name, generation):
-        if line.task in tasks:
+        # What an earlier attempt wrote says nothing about this one.
+        if line.task in tasks and line.attempt in {None, tasks[line.task]}:
             written[line.task] = (written[line.task] + line.text)[-65536:]
     return defaultdict(list, {t: text.splitlines()[-TAIL_LINES:] for t, text in written.items()})
 

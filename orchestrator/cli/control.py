@@ -44,9 +44,13 @@ def resume(
     from .follow import follow
 
     with connected(redis_url, prefix) as client:
-        deployment = client.deployment(name).resume()
+        deployment = client.deployment(name)
+        # What is shown begins here: the history before it is the business of `events`.
+        before = [event.id for event in deployment.events(follow=False)]
+        deployment.resume()
         if not detach:
-            return follow(client, deployment, as_json=as_json, verbose=verbose)
+            after = before[-1] if before else None
+            return follow(client, deployment, after=after, as_json=as_json, verbose=verbose)
         _print(deployment, as_json=as_json)
     return 0
 
@@ -77,7 +81,7 @@ def stop(
     """
     with connected(redis_url, prefix) as client:
         asked = client.deployment(name)
-        stopping = [asked.stop()] if "@" in name else stop_all(client, name)
+        stopping = [asked.stop(timeout=0)] if "@" in name else stop_all(client, name)
         code = 0
         try:
             deadline = time.monotonic() + timeout

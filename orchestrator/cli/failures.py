@@ -43,9 +43,9 @@ def present(error: BaseException) -> int:
         import traceback
 
         tell("".join(traceback.format_exception(error)).rstrip())
-        tell(_headed("this is a fault of rootward itself; please report it with the above"))
+        tell(headed("this is a fault of rootward itself; please report it with the above"))
         return FAILED
-    tell(_headed(str(error) or type(error).__name__))
+    tell(headed(str(error) or type(error).__name__))
     return code
 
 
@@ -64,6 +64,7 @@ def exit_code(error: BaseException) -> int | None:
         errors.MissingSecret,
         errors.UnknownDeployment,
         errors.UnknownService,
+        errors.UnknownTask,
         tree_errors.TargetError,
         tree_errors.CycleError,
         tree_errors.TaskGetterError,
@@ -163,7 +164,8 @@ def hint_lines(status: Status) -> Iterator[str]:
         yield f"to stop what runs: rootward stop {status.deployment}"
 
 
-def _headed(text: str) -> str:
+def headed(text: str) -> str:
+    """Return an error as it is told: after the word that every error begins with."""
     return f"{paint('error:', 'red', sys.stderr)} {text}"
 
 

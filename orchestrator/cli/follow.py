@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .failures import FAILED, INTERRUPTED, hint_lines, present, tell_failures
+from .failures import FAILED, INTERRUPTED, headed, hint_lines, present, tell_failures
 from .output import emit_json, table, tell, write
 from .view import view_of
 
@@ -20,15 +20,23 @@ if TYPE_CHECKING:
     from orchestrator.deployment import Deployment
     from orchestrator.errors import DeploymentFailed
     from orchestrator.failure import Failure
-    from orchestrator.status import ServiceStatus
+    from orchestrator.status import ServiceStatus, Status
 
 
 def follow(
-    client: Client, deployment: Deployment, *, as_json: bool = False, verbose: bool = False
+    client: Client,
+    deployment: Deployment,
+    *,
+    after: str | None = None,
+    as_json: bool = False,
+    verbose: bool = False,
 ) -> int:
-    """Show the deployment until it is ready or has failed; return the exit code."""
+    """Show the deployment until it is ready or has failed; return the exit code.
+
+    What happened up to the event `after` isn't shown.
+    """
     try:
-        code = watch(deployment, verbose=verbose)
+        code = watch(deployment, after=after, verbose=verbose)
         if code:
             tell_current(client, deployment)
     except KeyboardInterrupt:
@@ -38,13 +46,19 @@ def follow(
     return code
 
 
-def watch(deployment: Deployment, *, verbose: bool = False, is_kept: bool = True) -> int:
+def watch(
+    deployment: Deployment,
+    *,
+    after: str | None = None,
+    verbose: bool = False,
+    is_kept: bool = True,
+) -> int:
     """Feed the view until the deployment is settled, and explain a failure; return 0 or 1."""
     from orchestrator.errors import DeploymentCancelled, DeploymentFailed
 
     try:
         with view_of(deployment, verbose=verbose) as view:
-            for event in deployment.progress():
+            for event in deployment.progress(after=after):
                 view.see(event)
     except DeploymentFailed as error:
         _explain(deployment, error, verbose=verbose, is_kept=is_kept)
@@ -67,13 +81,19 @@ def _explain(
     failures = error.failures
     status = deployment.status()
     if not failures:
-        present(error)
+        # The reason alone: what the message says beside it comes below.
+        tell_reason(status)
     if verbose:
         failures = tuple(_with_whole_output(deployment, failure) for failure in failures)
     tell_failures(status, failures, verbose=verbose, is_kept=is_kept)
     if is_kept:
         for line in hint_lines(status):
             tell(line)
+
+
+def tell_reason(status: Status) -> None:
+    """Say why a deployment failed that has no failed task."""
+    tell(headed(f"{status.id} failed: {status.reason or 'no reason is known'}"))
 
 
 def _with_whole_output(deployment: Deployment, failure: Failure) -> Failure:

@@ -126,7 +126,7 @@ def test_stop_ends_services_parents_first(
     """A child is told only when its callers are gone."""
     deployment = client.submit(Served("s", Served("child")))
     worker.work()
-    deployment.wait(5).stop()
+    deployment.wait(5).stop(timeout=0)
     replicas = ready(client, "s")
     now = time.time()
     controller.run_once(now)
