@@ -33,6 +33,8 @@ T = TypeVar("T")
 STREAMS: Final = 32
 _BLOCK_MS: Final = 1000
 _LIVELY_S: Final = 10.0
+_LONGEST_NAME: Final = 300
+_MOST_REPLICAS: Final = 1000
 
 
 class Api:
@@ -156,10 +158,11 @@ class Api:
         service, replicas = given.get("service"), given.get("replicas")
         if given.keys() != {"service", "replicas"} or not isinstance(service, str):
             raise BadInput('the body must be {"service": PATH, "replicas": N}')
-        if isinstance(replicas, bool) or not isinstance(replicas, int) or not 0 <= replicas <= 1000:
-            raise BadInput("replicas must be a whole number from 0 to 1000")
+        number = _whole(replicas)
+        if number is None or not 0 <= number <= _MOST_REPLICAS:
+            raise BadInput(f"replicas must be a whole number from 0 to {_MOST_REPLICAS}")
         deployment = await self._deployment(request)
-        await self._read(lambda: self._client.scale(deployment.name, service, replicas))
+        await self._read(lambda: self._client.scale(deployment.name, service, number))
         return await self._told(deployment)
 
     async def _told(self, deployment: Deployment) -> Response:
@@ -168,8 +171,8 @@ class Api:
 
     async def _deployment(self, request: Request) -> Deployment:
         name = request.path_params["name"]
-        if not name.isprintable() or len(name) > 300:
-            raise BadInput("that is no name of a deployment")
+        if not name.isprintable() or len(name) > _LONGEST_NAME:
+            raise UnknownDeployment("there is no deployment of that name", name="")
         return await self._read(lambda: self._client.deployment(name))
 
     async def _read(self, function: Callable[[], T]) -> T:
@@ -247,6 +250,13 @@ async def _object(request: Request) -> dict[str, Any]:
 def _no_body(given: dict[str, Any]) -> None:
     if given:
         raise BadInput("the body must be {}")
+
+
+def _whole(value: Any) -> int | None:
+    """Return a whole number as JSON has them: 2 and 2.0 are one."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return int(value) if value == value // 1 else None
 
 
 def _is_event_id(text: str) -> bool:
