@@ -6,16 +6,20 @@ that lets them load nothing from anywhere else. They hold no data: what they sho
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
+from redis.exceptions import RedisError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from .api import EXPLAINED, Api, error_response, explained
+from .fleet import fleet_lines
 from .metering import CONTENT_TYPE
 from .openapi import document
 from .telling import metrics_text
@@ -66,7 +70,12 @@ def make_app(client: Client, door: Door) -> Starlette:
 
     async def metrics(request: Request) -> Response:
         del request
-        return Response(metrics_text(door), media_type=CONTENT_TYPE)
+        text = metrics_text(door)
+        if door.table.unreached_since is None:
+            with contextlib.suppress(RedisError, OSError):
+                lines = await asyncio.to_thread(fleet_lines, client.store)
+                text += "\n".join(lines) + "\n"
+        return Response(text, media_type=CONTENT_TYPE)
 
     async def openapi(request: Request) -> Response:
         del request

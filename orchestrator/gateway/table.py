@@ -51,6 +51,7 @@ class Service:
         for endpoint, replica in self.replicas.items():
             if endpoint not in fresh:
                 replica.close()
+                self.meter.departures += 1
                 self._lost = f"{endpoint.host}:{endpoint.port} on {endpoint.worker}"
         self.view, self.replicas = view, fresh
         self._order = tuple(fresh.values())

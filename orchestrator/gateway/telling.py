@@ -83,6 +83,12 @@ def _of_services(services: Iterable[Service]) -> list[str]:
         ("held_total", "counter", "Calls that had to wait.", lambda s: s.meter.held),
         ("repeats_total", "counter", "Calls sent again.", lambda s: s.meter.repeats),
         ("ejections_total", "counter", "Replicas left out.", lambda s: s.meter.ejections),
+        (
+            "replicas_gone_total",
+            "counter",
+            "Ready replicas that ended, were lost, or were replaced.",
+            lambda s: s.meter.departures,
+        ),
     )
     for name, kind, meaning, value in gauges:
         samples = [Sample({"service": each.view.path}, value(each)) for each in services]

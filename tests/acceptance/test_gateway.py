@@ -278,6 +278,14 @@ def test_everything_that_a_caller_may_ask(served: Gateway, network: Network) -> 
     assert (
         b'rootward_gateway_calls_total{service="app/who",class="2xx"}' in served.ask("/metrics")[1]
     )
+    metrics = served.ask("/metrics")[1].decode()
+    assert 'rootward_tasks{deployment="app",generation="1",kind="deploy",state="succeeded"} 2' in (
+        metrics
+    )
+    assert (
+        'rootward_service_replicas_ready{deployment="app",generation="1",service="app/who"} 1'
+        in (metrics)
+    )
     with urlopen(f"{served.url}/api/deployments/app/events", timeout=20) as stream:
         lines = [stream.readline() for _ in range(10)]
     assert any(b'"event": "submitted"' in line for line in lines)
