@@ -254,6 +254,10 @@ def _warm() -> None:
 
     from . import app, replica, slot  # noqa: F401
 
+    # Every template is forked from here: what is loaded now is neither searched nor copied again.
+    gc.collect()
+    gc.freeze()
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a bare template, and in its children whatever they become."""
