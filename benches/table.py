@@ -27,10 +27,10 @@ def plot(path: Path, title: str, bars: Sequence[tuple[str, float]], unit: str) -
     height = 40 + _ROW * len(bars)
     scale = (_WIDTH - _LEFT - 90) / longest
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" '
-        'font-family="sans-serif" font-size="11">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}">',
+        "<style>text { font: 11px sans-serif }</style>",
         f'<rect width="{_WIDTH}" height="{height}" fill="white"/>',
-        f'<text x="10" y="20" font-size="14">{escape(title)}</text>',
+        f'<text x="10" y="20" style="font-size: 14px">{escape(title)}</text>',
     ]
     for index, (name, value) in enumerate(bars):
         y = 34 + _ROW * index
