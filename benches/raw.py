@@ -42,7 +42,7 @@ return { id, redis.call('LRANGE', p .. id .. ':below', 0, -1) }
 
 def serve(prefix: str) -> None:
     """Work for ever."""
-    client = redis.Redis.from_url(os.environ["BENCH_URL"], protocol=2)
+    client = redis.Redis.from_url(os.environ["BENCH_URL"], protocol=2, socket_timeout=None)
     step = client.register_script(STEP)
     ended = value = taken = ""
     shapes: dict[str, Shape] = {}
@@ -63,7 +63,7 @@ class Raw:
     """The loop in `processes` processes."""
 
     def __init__(self, place: Place, crew_: Crew) -> None:
-        self._client = redis.Redis.from_url(place.url, protocol=2)
+        self._client = redis.Redis.from_url(place.url, protocol=2, socket_timeout=None)
         self._crew = crew_
 
     def run(self, shape_name: str) -> float:

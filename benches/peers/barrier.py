@@ -31,7 +31,7 @@ return false
 @cache
 def client() -> redis.Redis:
     """Return this process's client."""
-    return redis.Redis.from_url(os.environ["BENCH_URL"])
+    return redis.Redis.from_url(os.environ["BENCH_URL"], socket_timeout=None)
 
 
 @cache
