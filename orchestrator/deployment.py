@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 BLOCK_MS = 1000
 NOTICE_AFTER_S = 2.0
 STOP_TIMEOUT_S = 60.0
+# After news, before the state is read again: what that may delay is little of what has passed.
+_REST_SHARE, _LONGEST_REST_S = 0.02, 0.05
 UNREACHED = (RedisConnectionError, RedisTimeoutError)
 
 
@@ -66,9 +68,19 @@ class Deployment:
         DeploymentCancelled; TimeoutError, after which the deployment goes on. While no live worker
         could run what is next, standard error says why.
         """
-        for _ in self.progress(timeout=timeout):
-            pass
-        return self
+        began = time.monotonic()
+        deadline = None if timeout is None else began + timeout
+        notice = Notice(self._why_waiting)
+        while True:
+            # Not the events themselves: thousands a second come from a busy deployment.
+            newest = self._store.events_end(self.name)
+            if self._is_settled(self._record()):
+                return self
+            if self._events_after(newest, self._block_ms(deadline)):
+                notice.moved()
+                time.sleep(min((time.monotonic() - began) * _REST_SHARE, _LONGEST_REST_S))
+            else:
+                notice.tick()
 
     def progress(
         self, *, timeout: float | None = None, after: str | None = None

@@ -239,6 +239,11 @@ class Readings:
         entries = self._entries(self.keys.changes, after_id, block_ms)
         return [read_change(id_, fields) for id_, fields in entries]
 
+    def events_end(self, name: str) -> str:
+        """Return the id of the newest event of a deployment."""
+        last = self._client.xrevrange(self.keys.events(name), count=1)
+        return last[0][0].decode() if last else "0-0"
+
     def changes_end(self) -> str:
         """Return the id of the newest change: read it, then all replicas, then follow from it."""
         last = self._client.xrevrange(self.keys.changes, count=1)
