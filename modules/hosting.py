@@ -63,12 +63,18 @@ class LoadedInfo:
 
 
 class LoadFailed(RootwardError):
-    """A tree could not be loaded; `error` has type, message and traceback of the user's error."""
+    """A tree could not be loaded; `error` has type, message and traceback of the user's error.
 
-    def __init__(self, error: Mapping[str, str], output_tail: str = "") -> None:
+    `is_loss` says that its process was killed meanwhile, which says nothing about the tree.
+    """
+
+    def __init__(
+        self, error: Mapping[str, str], output_tail: str = "", *, is_loss: bool = False
+    ) -> None:
         super().__init__(f"the tree can't be loaded: {error['type']}: {error['message']}")
         self.error = dict(error)
         self.output_tail = output_tail
+        self.is_loss = is_loss
 
 
 class Template:
@@ -227,7 +233,8 @@ class Template:
                 "type": "ProcessEnded",
                 "message": f"the process that loads it ended ({_how(waitstatus)})",
                 "traceback": "",
-            }
+            },
+            is_loss=waitstatus is None or os.WIFSIGNALED(waitstatus),
         )
         self.ended.set_result(None)
         for child in [*self._children.values()]:
@@ -255,11 +262,13 @@ class Template:
             # The loop was closed before: nobody is there to be told.
             return
 
-    def _fail_load(self, error: Mapping[str, str]) -> None:
+    def _fail_load(self, error: Mapping[str, str], *, is_loss: bool = False) -> None:
         if self._loading is not None and not self._loading.done():
             self._drain()
             tail = b"".join(data for _, data in self._output)[-_TAIL_BYTES:]
-            self._loading.set_exception(LoadFailed(error, tail.decode(errors="replace")))
+            self._loading.set_exception(
+                LoadFailed(error, tail.decode(errors="replace"), is_loss=is_loss)
+            )
 
     def _drain(self) -> None:
         self._channel.drain()

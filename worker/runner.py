@@ -70,6 +70,8 @@ class Runner:
                 raise
             return assignment.failed(assignment.ended_by, retryable=False)
         except LoadFailed as error:
+            if error.is_loss:
+                return self._lost(assignment, error.error["message"])
             if not assignment.output.is_waiting:
                 assignment.output.add(2, error.output_tail)
             return assignment.failed(error.error)

@@ -154,6 +154,31 @@ def test_a_killed_template_costs_what_it_held_a_restart(site: Site) -> None:
     assert site.client.gateway.call("served", 1) == [1, after.pid]
 
 
+SLOW_TO_LOAD = """
+import os, time
+from pathlib import Path
+import trees
+loading = Path({loading!r})
+# Only in the worker, and only the first time.
+if 'ROOTWARD_LEASE_SECONDS' in os.environ and not loading.exists():
+    loading.write_text(str(os.getpid()))
+    time.sleep(60)
+tree = trees.plain()
+"""
+
+
+def test_a_template_that_is_killed_while_it_loads_fails_no_task(site: Site) -> None:
+    site.worker()
+    loading, slow = (site.network.folder / name for name in ("loading", "slow.py"))
+    slow.write_text(SLOW_TO_LOAD.format(loading=str(loading)))
+    deployment = site.client.submit(f"{slow}:tree", name="slow", by_value=False)
+    pid = wait_until(
+        lambda: loading.exists() and loading.read_text(), description="it loads", timeout=20
+    )
+    os.kill(int(pid), signal.SIGKILL)
+    deployment.wait(30)
+
+
 def test_a_submitter_that_is_killed_leaves_nothing_or_all(site: Site, network: Network) -> None:
     site.worker()
     (network.folder / "plain.py").write_text("import trees\ntree = trees.plain()\n")
