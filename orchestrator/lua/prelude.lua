@@ -95,6 +95,8 @@ end
 
 local function task_event(g, name, job, reason)
   if job.kind == 'join' then return end
+  -- A repair runs under the name of a task that is long done; its replica's events tell of it.
+  if job.repair and name ~= 'task.failed' then return end
   event(g, name, 'task', job.task, 'path', job.path, 'kind', job.kind, 'state', job.state,
     'worker', job.worker, 'attempt', job.attempt, 'reason', reason or '')
 end
