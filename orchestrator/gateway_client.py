@@ -118,6 +118,8 @@ class Gateway:
                 yield change
 
     def _way_to(self, service: str, hold_s: float) -> _Way:
+        from modules.errors import Unavailable
+
         name = service.partition("/")[0]
         registry = self._client.registry
         routes = registry.routes(name)
@@ -127,8 +129,16 @@ class Gateway:
             record = self._generation_of(service)
             if record is None or service not in record.services:
                 raise self._unknown(service)
+            if current is None and record.state is DeploymentState.FAILED:
+                # The ready replicas of a first generation that failed stay.
+                routes = registry.routes(name, record.generation)
             # What has ended brings no replica: holding the call would only hide that.
             if record.state.is_final or record.state is DeploymentState.STOPPING:
+                if not routes.endpoints(service):
+                    raise Unavailable(
+                        f"{service} has no replica, for {name}@{record.generation} is "
+                        f"{record.state}: `rootward resume {name}` brings it back"
+                    )
                 hold_s = 0.0
             current = record.generation
         repeatable = self._repeatable_in(name, current).get(service, True)

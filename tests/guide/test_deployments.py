@@ -136,3 +136,35 @@ def test_records_are_called_the_same_everywhere(client: Client, name: str) -> No
     assert (worker.name, worker.state, worker.slots) == ("guide", "running", 4)
     assert worker.info.started_at > 0
     deployment.stop()
+
+
+def test_the_ready_replicas_of_a_failed_first_generation_can_be_called(
+    client: Client, name: str
+) -> None:
+    class Broken(ModuleBase):
+        def _get_deploy_tasks(self) -> object:
+            return fails
+
+    root = ModuleBase(name="root")
+    root.good, root.bad = ServerModule(Echo()), Broken()
+    deployment = client.submit(root, name=name)
+    with pytest.raises(DeploymentFailed):
+        deployment.wait(30)
+    assert client.gateway.call(f"{name}/good", 1) == 1
+    deployment.stop()
+
+
+def test_a_call_of_what_was_stopped_says_so_at_once(client: Client, name: str) -> None:
+    client.submit(ServerModule(Echo()), name=name).wait(30).stop()
+    with pytest.raises(OrchestratorError, match="is stopped"):
+        client.gateway.call(name, 1)
+
+
+def test_events_tell_of_each_task_once(client: Client, name: str) -> None:
+    """Also where a service has several replicas, and more than one start behind it."""
+    deployment = client.submit(ServerModule(Echo(), replicas=3), name=name).wait(30)
+    assert len(client.gateway.endpoints(name)) == 3
+    deployment.stop()
+    told = [(event.event, event.task) for event in deployment.events(follow=False) if event.task]
+    assert told.count(("task.started", f"deploy:{name}")) == 1
+    assert told.count(("task.succeeded", f"deploy:{name}")) == 1
