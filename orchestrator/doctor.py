@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from .client import Client
     from .records import AgentRecord
     from .settings import Settings
 
@@ -73,6 +74,7 @@ def examine(settings: Settings) -> list[Finding]:
             findings += look(server.info)
         findings += [*check_latency(server), *check_clock(server), *check_scripts(server)]
         findings += check_workers(client.workers())
+        findings += check_signature(client)
     finally:
         client.close()
     return findings
@@ -227,6 +229,26 @@ def check_workers(agents: Sequence[AgentRecord]) -> Iterator[Finding]:
         of = f", version {versions[0]}" if versions[0] else ""
         plural = "" if len(agents) == 1 else "s"
         yield Finding(check="workers", level=OK, message=f"{len(agents)} worker{plural}{of}")
+
+
+def check_signature(client: Client) -> Iterator[Finding]:
+    """Judge whether the newest deployment was signed with the secret that is given here."""
+    from modules.errors import SignatureError
+
+    from .snapshot import read_plan
+
+    newest = client.deployments()[:1]
+    if client.settings.secret is None or not newest:
+        return
+    try:
+        read_plan(client.store, client.signer, newest[0].name, newest[0].generation)
+    except SignatureError:
+        yield Finding(
+            check="signature",
+            level=WARNING,
+            message=f"{newest[0].id} was submitted with another secret than the one given here",
+            advice="set the same ROOTWARD_SECRET for workers and whoever submits or calls",
+        )
 
 
 def check_secret(settings: Settings) -> Iterator[Finding]:

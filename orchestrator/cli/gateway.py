@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -115,11 +116,11 @@ def call(
         # An unknown service is told before anything is sent.
         client.gateway.service(service)
         try:
-            if stream:
-                for item in client.gateway.stream(service, *arguments, hold=hold):
-                    emit_line(item)
-            else:
-                emit_line(client.gateway.call(service, *arguments, hold=hold))
+            ask = client.gateway.stream if stream else client.gateway.call
+            result = ask(service, *arguments, hold=hold)
+            # What streams by itself needs no option.
+            for item in result if isinstance(result, Iterator) else [result]:
+                emit_line(item)
         except Exception as error:
             ours = isinstance(error, (OrchestratorError, StdoutClosed))
             if ours and not isinstance(error, RemoteError):
