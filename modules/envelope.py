@@ -108,9 +108,14 @@ def describe(error: BaseException) -> dict[str, str]:
 
 def _message(error: BaseException) -> str:
     try:
-        return str(error)
+        said = str(error)
     except Exception as broken:
         return f"(its message can't be had: {type(broken).__name__})"
+    if isinstance(error, BaseExceptionGroup):
+        # How many they are helps nobody without one of them.
+        first = error.exceptions[0]
+        said += f"; the first: {type(first).__name__}: {_message(first)}"
+    return said
 
 
 def _is_ours(module: str) -> bool:

@@ -104,6 +104,8 @@ class DistributedExecutor:
                 for path in reversed(_served_below(found.tree, root)):
                     store.scale(name, deployment.generation, path, 0)
                     deployment.wait_unserved([path], STOP_TIMEOUT_S)
+            for path in _served_below(found.tree, root):
+                found.tree.module_at(path)._runtime = None
 
     def wait(self, root: ModuleBase) -> None:
         """Return when what `root` serves has ended."""
