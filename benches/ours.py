@@ -16,13 +16,13 @@ class Ours:
     """A client of running workers."""
 
     def __init__(self, client: orchestrator.Client, crew_: Crew) -> None:
-        self._client, self._crew = client, crew_
+        self.client, self._crew = client, crew_
 
     def run(self, shape_name: str) -> float:
         """Submit by reference, as `rootward deploy` does, and wait until it is ready."""
         target = f"nodes:{shape_name.replace('-', '_')}"
         start = time.perf_counter()
-        deployment = self._client.submit(target, name=shape_name, kinds=("train", "deploy"))
+        deployment = self.client.submit(target, name=shape_name, kinds=("train", "deploy"))
         submitted = time.perf_counter() - start
         deployment.wait(timeout=300)
         return submitted

@@ -1,0 +1,109 @@
+"""What the serving benchmarks serve: an echo, and trees of served modules with a slow setup or none.
+
+Beside them stands the bare server that they are compared with, a uvicorn around the smallest
+application:
+
+    python served.py PORT
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+
+from modules import ModuleBase, ServerModule
+
+
+class Echo(ModuleBase):
+    """Returns what it is given."""
+
+    def forward(self, value: object) -> object:
+        return value
+
+
+class Slow(ModuleBase):
+    """Loads for `seconds`, then adds up what its children count."""
+
+    def __init__(self, seconds: float, children: list[ModuleBase]) -> None:
+        super().__init__()
+        self.seconds, self.below = seconds, children
+
+    def setup(self) -> None:
+        time.sleep(self.seconds)
+
+    def forward(self, value: int) -> int:
+        return value + sum(child(value) for child in self.below)
+
+
+class Group(ModuleBase):
+    """Holds served modules and serves nothing itself."""
+
+    def __init__(self, children: list[ModuleBase]) -> None:
+        super().__init__()
+        self.below = children
+
+
+def tree(shape: str, seconds: float) -> ModuleBase:
+    """Return the served tree called `wide`, `chain` or `tree`."""
+
+    def served(*below: ModuleBase) -> ModuleBase:
+        return ServerModule(Slow(seconds, list(below)))
+
+    if shape == "wide":
+        return Group([served() for _ in range(8)])
+    if shape == "chain":
+        return served(served(served(served())))
+    return served(served(served(), served()), served(served(), served()))
+
+
+async def bare(scope, receive, send) -> None:  # noqa: ANN001  # as ASGI has it
+    """Answer every request with its own body."""
+    if scope["type"] != "http":
+        return
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+    headers = [(b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+@contextlib.contextmanager
+def bare_servers(count: int) -> Iterator[list[int]]:
+    """Start bare servers together; yields their ports when all of them answer."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [sock.getsockname()[1] for sock in sockets]
+    for sock in sockets:
+        sock.close()
+    processes = [subprocess.Popen([sys.executable, __file__, str(port)]) for port in ports]
+    try:
+        for port in ports:
+            deadline = time.monotonic() + 30
+            while True:
+                try:
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5).close()
+                    break
+                except OSError:
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.003)
+        yield ports
+    finally:
+        for process in processes:
+            process.kill()
+        for process in processes:
+            process.wait()
+
+
+if __name__ == "__main__":
+    import uvicorn
+
+    os.environ.pop("REDIS_URL", None)
+    uvicorn.run(bare, port=int(sys.argv[1]), log_level="error", lifespan="off")
