@@ -52,6 +52,7 @@ class Town:
     mark: str
     secret: str = "a secret of the chaos tests, as long as it takes"
     prefix: str = "chaos"
+    lease_s: float = LEASE_S
     trace: Trace = field(init=False)
     redis: EmbeddedServer = field(init=False)
     client: Client = field(init=False)
@@ -123,7 +124,7 @@ class Town:
             "REDIS_URL": self.redis.url,
             "ROOTWARD_SECRET": self.secret,
             "ROOTWARD_PREFIX": self.prefix,
-            "ROOTWARD_LEASE_SECONDS": str(LEASE_S),
+            "ROOTWARD_LEASE_SECONDS": str(self.lease_s),
             MARK: self.mark,
             # A program that hangs tells where, when it is aborted.
             "PYTHONFAULTHANDLER": "1",
