@@ -193,8 +193,8 @@ def load(way: Way, connections: int, seconds: float, script: Path) -> Run:
         raise SystemExit(f"{way.name} answered with errors:\n{told}")
     requests = int(re.search(r"(\d+) requests in", told)[1])
     return Run(
-        p50=microseconds(re.search(r"50%\s+(\S+)", told)[1]),
-        p99=microseconds(re.search(r"99%\s+(\S+)", told)[1]),
+        p50=microseconds(re.search(r"^ +50%\s+(\S+)", told, re.MULTILINE)[1]),
+        p99=microseconds(re.search(r"^ +99%\s+(\S+)", told, re.MULTILINE)[1]),
         rate=float(re.search(r"Requests/sec:\s+(\S+)", told)[1]),
         cpu=(cpu_s(way.pid) - before) / requests * 1e6,
     )

@@ -35,7 +35,7 @@ class Visit:
         self._body: list[bytes] = []
         self._is_told = self._is_over = self._is_chunked = False
         self._start: Message | None = None
-        self._has_begun = False
+        self.has_begun = False
         self._gone = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
@@ -71,7 +71,7 @@ class Visit:
         if self._is_over:
             return
         self._is_over = True
-        if self._has_begun:
+        if self.has_begun:
             self._caller.cut()
         else:
             self._caller.refuse(Refusal(500, "the gateway failed to answer; its log says why"))
@@ -110,7 +110,7 @@ class Visit:
             self._start = message
             return
         piece, more = message.get("body", b""), message.get("more_body", False)
-        data = b"" if self._has_begun else self._head(piece, more)
+        data = b"" if self.has_begun else self._head(piece, more)
         if self._request.method != b"HEAD":
             data += self._framed(piece, more)
         if data:
@@ -122,7 +122,7 @@ class Visit:
 
     def _head(self, piece: bytes, more: bool) -> bytes:
         assert self._start is not None
-        self._has_begun = True
+        self.has_begun = True
         lines = [
             name + b": " + value
             for name, value in self._start["headers"]

@@ -26,7 +26,7 @@ _SAFE: Final = frozenset({b"GET", b"HEAD"})
 
 
 class Call:
-    """One call of a service; `method` is the request's."""
+    """One call of a service; `method` is the request's, `has_begun` is true of its answer."""
 
     __slots__ = (
         "_attempts",
@@ -34,7 +34,6 @@ class Call:
         "_caller",
         "_chunked_answer",
         "_connection",
-        "_has_begun",
         "_has_started",
         "_hold_until",
         "_is_body_whole",
@@ -52,6 +51,7 @@ class Call:
         "_timers",
         "_until",
         "_was_held",
+        "has_begun",
         "method",
     )
 
@@ -64,7 +64,7 @@ class Call:
         self._pieces: list[bytes] = []
         self._size = self._attempts = self._status = 0
         self._is_body_whole = self._has_started = self._is_streaming = False
-        self._has_begun = self._is_over = self._chunked_answer = self._was_held = False
+        self.has_begun = self._is_over = self._chunked_answer = self._was_held = False
         self._keep_alive = request.keep_alive
         self._connection: ReplicaConnection | None = None
         self._replica: Replica | None = None
@@ -246,7 +246,7 @@ class Call:
         self._service.meter.ejections += 1
         where = f"{replica.view.host}:{replica.view.port} on {replica.view.worker}"
         self._leave()
-        if self._has_begun:
+        if self.has_begun:
             self._end(502)
             self._caller.cut()
             return
@@ -263,7 +263,7 @@ class Call:
     def answer_is_bad(self, error: Malformed) -> None:
         """The replica's answer is no HTTP; its connection is closed."""
         self._leave()
-        if self._has_begun:
+        if self.has_begun:
             self._end(502)
             self._caller.cut()
         else:
@@ -285,7 +285,7 @@ class Call:
             lines.append(b"transfer-encoding: chunked")
         else:
             self._keep_alive = False
-        self._has_begun, self._status = True, response.status
+        self.has_begun, self._status = True, response.status
         self._caller.send(self._closed(response.status, lines) + self._answer_piece(piece))
 
     def answer_goes_on(self, piece: bytes) -> None:
@@ -353,7 +353,7 @@ class Call:
         self._caller.refuse(Refusal(status, message, *more))
 
     def _timed_out(self) -> None:
-        if self._has_begun:
+        if self.has_begun:
             self._abandon()
             self._service.meter.answered(504, self._loop.time() - self._began)
             self._caller.cut()

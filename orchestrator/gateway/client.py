@@ -37,6 +37,10 @@ _LINGER_S: Final = 1.0
 class Answering(Protocol):
     """Whatever answers one request."""
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether any of the answer was sent."""
+
     def body(self, piece: bytes) -> None:
         """Take a piece of the body."""
 
@@ -181,6 +185,11 @@ class ClientConnection(asyncio.Protocol):
     def refuse(self, refusal_: Refusal) -> None:
         """Answer with an error; the connection stays only if the whole request has been read."""
         request = self._request
+        if self._answering is not None and self._answering.has_begun:
+            # An error in the middle of an answer would be taken for a part of it.
+            self._answering.cancel()
+            self.cut()
+            return
         keep = (
             request is not None
             and request.keep_alive
@@ -307,6 +316,8 @@ class ClientConnection(asyncio.Protocol):
             return
         self._is_closing = True
         self._buffer, self._body = b"", None
+        # Whoever doesn't read the last of the answer must not stay for ever.
+        self.deadline = self._loop.time() + self.limits.unread_s
         if not lingers or not self.transport.can_write_eof():
             self.transport.close()
             return

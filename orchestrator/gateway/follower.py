@@ -14,8 +14,6 @@ import time
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from redis.exceptions import RedisError
-
 from modules.errors import RootwardError, SignatureError
 from orchestrator.snapshot import read_plan, read_status
 from orchestrator.states import DeploymentState, ReplicaState
@@ -77,7 +75,8 @@ class Follower:
                 self._read_all()
                 self._reached(True)
                 self._follow_from(after)
-            except (RedisError, OSError, RootwardError) as error:
+            except Exception as error:
+                # Whatever it is, the last table stays, and the next round reads all anew.
                 if self._closing.is_set():
                     return
                 self._reached(False)
@@ -131,7 +130,7 @@ class Follower:
         replicas = [each for each, _ in self._store.replicas(record.name, number)]
         repeatable = self._repeatable_in(record.name, number)
         return tuple(
-            self._view(generation, path, is_current, replicas, repeatable.get(path, True))
+            self._view(generation, path, is_current, replicas, repeatable.get(path, False))
             for path in generation.services
         )
 
@@ -171,7 +170,7 @@ class Follower:
         if not wanted:
             return "it is scaled to 0 replicas"
         if not is_current:
-            why = read_status(self._store, generation, self._signer).reason
+            why = read_status(self._store, generation).reason
             return f"{of} is {generation.state}" + (f" ({why})" if why else "")
         told = [
             f"{each.state} on {each.worker}" + (f" ({each.reason})" if each.reason else "")
@@ -186,9 +185,16 @@ class Follower:
     def _repeatable_in(self, name: str, generation: int) -> dict[str, bool]:
         known = self._repeatable.get(name)
         if known is None or known[0] != generation:
-            plan = read_plan(self._store, self._signer, name, generation)
-            services = () if plan is None else plan.services
-            known = (generation, {each.path: each.repeatable for each in services})
+            try:
+                plan = read_plan(self._store, self._signer, name, generation)
+            except RootwardError as error:
+                # A forged plan is nobody's but its deployment's trouble.
+                log.warning("registry.refused: %s", error, extra={"event": "registry.refused"})
+                plan = None
+            if plan is None:
+                # What can't be known to be repeatable is not repeated.
+                return {}
+            known = (generation, {each.path: each.repeatable for each in plan.services})
             self._repeatable[name] = known
         return known[1]
 

@@ -154,3 +154,15 @@ def test_the_plan_says_what_may_be_repeated(followed: Followed) -> None:
     followed.ready("r1")
     start(followed)
     assert not followed.views["demo"][0].repeatable
+
+
+def test_a_forged_plan_is_only_its_own_deployments_trouble(followed: Followed) -> None:
+    number = followed.submit()
+    followed.ready("r1")
+    store = followed.scene.store
+    key = store.keys.part("demo", number, "plan")
+    store.clients.scripts.set(key, b"forged", xx=True)
+    start(followed)
+    (view,) = followed.views["demo"]
+    assert [each.replica for each in view.endpoints] == ["r1"]
+    assert not view.repeatable

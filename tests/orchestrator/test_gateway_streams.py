@@ -168,3 +168,24 @@ def test_whoever_sends_slowly_loses_the_connection_and_costs_no_replica() -> Non
             assert len(replica.requests) == 1
 
     run(scenario)
+
+
+def test_an_error_is_never_written_into_an_answer() -> None:
+    async def scenario() -> None:
+        async def begins(replica: Replica, request: bytes, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+
+        async with House() as house:
+            replica = await house.replica("r1", begins)
+            replica.reads_bodies = False
+            house.serve("app/echo", replica)
+            caller = await house.connect()
+            caller.send(b"POST %b HTTP/1.1\r\nHost: localhost\r\n" % CALL.encode())
+            caller.send(b"Transfer-Encoding: chunked\r\n\r\n")
+            caller.send(b"180000\r\n" + b"x" * 0x180000 + b"\r\n")
+            async with asyncio.timeout(TIMEOUT_S):
+                await caller.reader.readuntil(b"1\r\na\r\n")
+            caller.send(b"no size\r\n")
+            assert b"HTTP/1.1 400" not in await caller.rest()
+
+    run(scenario)

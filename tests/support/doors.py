@@ -39,6 +39,7 @@ class Replica:
         self.name, self._answer = name, answer
         self.requests: list[bytes] = []
         self.raw = b""
+        self.reads_bodies = True
         self.writers: list[asyncio.StreamWriter] = []
 
     async def start(self, port: int = 0) -> None:
@@ -58,21 +59,28 @@ class Replica:
             host="127.0.0.1", port=self.port, token=f"t-{self.name}", replica=self.name, worker="w"
         )
 
+    async def _read(self, reader: asyncio.StreamReader) -> bytes:
+        return await (read_message(reader) if self.reads_bodies else _read_head(reader))
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writers.append(writer)
         try:
             while True:
-                request = await read_message(reader)
+                request = await self._read(reader)
                 self.raw += request
                 self.requests.append(request)
                 if self._answer is not None:
                     await self._answer(self, request, writer)
                 else:
                     writer.write(answer_of(self.name.encode()))
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
             return
         finally:
             writer.close()
+
+
+async def _read_head(reader: asyncio.StreamReader) -> bytes:
+    return await reader.readuntil(b"\r\n\r\n")
 
 
 async def read_message(reader: asyncio.StreamReader) -> bytes:
