@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import nodes
@@ -61,8 +62,8 @@ def planning(sizes: list[int]) -> list[Row]:
     rows = []
     for size in sizes:
         tree = nodes.tree(f"random-{size}")
-        bare = seconds(lambda: walk(tree))
-        spent = seconds(lambda: plan(tree, ("train", "deploy"), name="tree"))
+        bare = seconds(partial(walk, tree))
+        spent = seconds(partial(plan, tree, ("train", "deploy"), name="tree"))
         rows.append((f"collect and plan {size}", f"{spent * 1000:.0f} ms", f"{spent / bare:.1f} x"))
     return rows
 

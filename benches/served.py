@@ -1,4 +1,4 @@
-"""What the serving benchmarks serve: an echo, and trees of served modules with a slow setup or none.
+"""What the serving benchmarks serve: an echo, and trees of modules with a slow setup or none.
 
 Beside them stands the bare server that they are compared with, a uvicorn around the smallest
 application:
