@@ -33,7 +33,8 @@ def test_faults_at_random_lose_double_and_leave_nothing() -> None:
         tempfile.TemporaryDirectory(prefix="rw-") as folder,
         Town(Path(folder), uuid.uuid4().hex) as town,
     ):
-        assert chaos(town, seed=4, faults=FAULTS, per_round=25, kinds=list(KINDS)) == []
+        wrong = chaos(town, seed=4, faults=FAULTS, per_round=25, kinds=list(KINDS))
+        assert wrong == [], "\n".join(wrong)
         assert town.calls["right"] > 0
 
 

@@ -58,6 +58,7 @@ class Town:
     client: Client = field(init=False)
     stack: contextlib.ExitStack = field(init=False)
     _caller: threading.Thread = field(init=False)
+    programs: list[Program] = field(default_factory=list)
     workers: list[Program] = field(default_factory=list)
     runs: dict[str, Run] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=lambda: {"right": 0, "failed": 0})
@@ -87,7 +88,7 @@ class Town:
             if worker.is_running:
                 worker.process.send_signal(signal.SIGCONT)
                 worker.process.terminate()
-        for program in [*self.workers, *(run.program for run in self.runs.values())]:
+        for program in self.programs:
             with program:
                 pass
         self.stack.close()
@@ -132,7 +133,9 @@ class Town:
 
     def program(self, command: list[str], name: str) -> Program:
         """Start a program of the town."""
-        return Program(command, folder=self.folder, environ=self.environ, name=name)
+        program = Program(command, folder=self.folder, environ=self.environ, name=name)
+        self.programs.append(program)
+        return program
 
     def add_worker(self) -> Program:
         """Start one more worker; it need not have joined yet."""
