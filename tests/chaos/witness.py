@@ -67,7 +67,8 @@ class Back(ModuleBase):
         if not HELD:
             lock = open(FOLDER + '/lock-%d' % self.version, 'ab')
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Of the process, not of the file: its first calls may come at once.
+                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 note('doubled', self.version)
             HELD.append(lock)
