@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     )
     from .branching import IFS, Switch, ifs, switch
     from .display import make_repr
+    from .edges import Graph, graph
     from .errors import RootwardError
     from .fanout import Diverter, Parallel, Warp, diverter, parallel, warp
     from .flow import Flow, Loop, Pipeline, loop, pipeline
@@ -62,6 +63,7 @@ __all__ = [  # noqa: RUF022 - grouped, like a table of contents
     "Switch", "switch",
     "IFS", "ifs",
     "Loop", "loop",
+    "Graph", "graph",
     # what goes between their steps
     "Bind", "bind",
     "Package", "package",
@@ -80,6 +82,7 @@ _HOMES = {
     ],
     "branching": ["IFS", "Switch", "ifs", "switch"],
     "display": ["make_repr"],
+    "edges": ["Graph", "graph"],
     "errors": ["RootwardError"],
     "fanout": ["Diverter", "Parallel", "Warp", "diverter", "parallel", "warp"],
     "flow": ["Flow", "Loop", "Pipeline", "loop", "pipeline"],
