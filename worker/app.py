@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from modules import envelope
 
 from .formats import (
+    DISCARDED_BYTES,
     EVENTS_TYPE,
     JSON_BYTES,
     JSON_TYPE,
@@ -166,6 +167,7 @@ async def _body(headers: Headers, receive: Receive, limit: int) -> bytes:
     except ValueError:
         raise Refused(400, "BadRequest", "content-length is no number") from None
     if announced > limit:
+        await _discard(receive, DISCARDED_BYTES)
         raise too_large
     message = await receive()
     data: bytes = message.get("body", b"")
@@ -177,10 +179,21 @@ async def _body(headers: Headers, receive: Receive, limit: int) -> bytes:
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > limit:
+            await _discard(receive, DISCARDED_BYTES)
             raise too_large
     if message["type"] == "http.disconnect":
         raise Refused(400, "BadRequest", "the body is incomplete")
     return b"".join(parts)
+
+
+async def _discard(receive: Receive, limit: int) -> None:
+    """Read on, so that the caller is done with sending and hears why it was refused."""
+    size = 0
+    while size <= limit:
+        message = await receive()
+        size += len(message.get("body", b""))
+        if not message.get("more_body"):
+            return
 
 
 async def respond(

@@ -22,6 +22,8 @@ JSON_BYTES: Final = 16 << 20
 MSGPACK_BYTES: Final = 1 << 20
 # Signed bodies come from programs of the deployment itself; this guards memory, not against them.
 SIGNED_BYTES: Final = 256 << 20
+# Of a body that is refused: a caller that is cut off while it sends never reads why.
+DISCARDED_BYTES: Final = 64 << 20
 
 
 class Refused(Exception):

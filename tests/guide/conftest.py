@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,10 +32,9 @@ def environ(
     }
     folder = tmp_path_factory.mktemp("guide")
     command = rootward("worker", "--name", "guide", "--slots", "4")
-    with (
-        Program(command, folder=folder, environ=shared, name="worker"),
-        connect(redis_url, secret=SECRET, prefix=shared["ROOTWARD_PREFIX"]) as client,
-    ):
+    # Closed, not left: only within a `with` block programs go through a client.
+    client = connect(redis_url, secret=SECRET, prefix=shared["ROOTWARD_PREFIX"])
+    with Program(command, folder=folder, environ=shared, name="worker"), closing(client):
         wait_until(client.workers, description="the worker has joined")
         yield shared
 
@@ -43,7 +43,7 @@ def environ(
 def client(environ: dict[str, str | None]) -> Iterator[Client]:
     """A client of the network."""
     url, secret, prefix = environ.values()
-    with connect(url, secret=secret, prefix=prefix) as client:
+    with closing(connect(url, secret=secret, prefix=prefix)) as client:
         yield client
 
 
