@@ -209,3 +209,56 @@ def test_what_is_cancelled_is_resumed_where_it_was(site: Site) -> None:
     Path(gate).touch()
     running.resume()
     running.wait(20)
+
+
+def test_scale_brings_replicas_and_takes_them_away(site: Site, network: Network) -> None:
+    site.worker()
+    site.submit("served", "served").wait(20)
+    for wanted in ("3", "1"):
+        command = rootward("scale", "served", wanted)
+        with Program(
+            command, folder=network.folder, environ=network.environ, name="scale"
+        ) as program:
+            assert program.wait(20) == 0, program.report()
+        wait_until(
+            lambda wanted=wanted: (
+                [str(each.state) for each, _ in site.client.store.replicas("served", 1)]
+                == ["ready"] * int(wanted)
+            ),
+            description=f"{wanted} replicas are ready",
+            timeout=30,
+        )
+
+
+def test_a_task_that_ends_its_worker_is_set_aside_and_its_siblings_go_on(
+    site: Site, network: Network
+) -> None:
+    source = """
+import os, signal, psutil
+class Deadly(Scripted):
+    def act(self):
+        for process in psutil.Process().parents():
+            if process.cmdline()[1:4] == ['-P', '-m', 'worker']:
+                process.kill()
+        while True:
+            time.sleep(1)
+
+class Root(ModuleBase):
+    def __init__(self):
+        super().__init__(name='root')
+        self.parts = [Deadly(), Part(name='b'), Part(name='c')]
+
+tree = Root()
+"""
+    path = network.folder / "deadly.py"
+    path.write_text(site.path.read_text() + source)
+    deployment = site.client.submit(f"{path}:tree", name="deadly")
+    for _ in range(3):
+        worker = site.worker(lease=1.0)
+        worker.wait(20)
+    site.worker(lease=1.0)
+    with pytest.raises(orchestrator.DeploymentFailed, match="3 times"):
+        deployment.wait(30)
+    states = {task.path: str(task.state) for task in site.client.store.tasks("deadly", 1)}
+    assert states["deadly/scripted"] == "failed"
+    assert (states["deadly/b"], states["deadly/c"]) == ("succeeded", "succeeded")
