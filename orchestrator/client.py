@@ -187,7 +187,7 @@ class Client:
         self.store.create(
             writer.build(plan, packed, order, submission_id=submission_id, generation=generation)
         )
-        return Deployment(self.store, plan.deployment, generation, signer=self._signer_if_any())
+        return self._deployment(plan.deployment, generation)
 
     def deployment(self, name: str, generation: int | None = None) -> Deployment:
         """Return a deployment by its name (or NAME@GENERATION); the latest generation by default.
@@ -209,7 +209,7 @@ class Client:
             raise UnknownDeployment(
                 f"{name} has no generation {found}: its latest is {record.latest}", name=name
             )
-        return Deployment(self.store, name, found, signer=self._signer_if_any())
+        return self._deployment(name, found)
 
     def deployments(self) -> list[DeploymentRecord]:
         """Return what is deployed or kept as history, newest first."""
@@ -247,6 +247,15 @@ class Client:
                 f"`rootward resume {name}` brings it back"
             )
         self.store.scale(name, generation, full, replicas)
+
+    def _deployment(self, name: str, generation: int) -> Deployment:
+        signer = self._signer_if_any()
+        return Deployment(self.store, name, generation, signer=signer, settled=self._catch_up)
+
+    def _catch_up(self, name: str) -> None:
+        # Who has waited for a deployment calls what it serves now, not what was served before.
+        if "registry" in self.__dict__:
+            self.registry.refresh(name)
 
     def _signer_if_any(self) -> Signer | None:
         return self.signer if self.settings.secret is not None else None

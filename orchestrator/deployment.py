@@ -46,12 +46,19 @@ class Deployment:
     """One generation of a deployment: `id` is NAME@GENERATION."""
 
     def __init__(
-        self, store: Store, name: str, generation: int, *, signer: Signer | None = None
+        self,
+        store: Store,
+        name: str,
+        generation: int,
+        *,
+        signer: Signer | None = None,
+        settled: Callable[[str], None] | None = None,
     ) -> None:
         self.name = name
         self.generation = generation
         self._store = store
         self._signer = signer
+        self._settled = settled or (lambda _: None)
 
     def __repr__(self) -> str:
         return f"<Deployment {self.id}>"
@@ -75,6 +82,7 @@ class Deployment:
             # Not the events themselves: thousands a second come from a busy deployment.
             newest = self._store.events_end(self.name)
             if self._is_settled(self._record()):
+                self._settled(self.name)
                 return self
             if self._events_after(newest, self._block_ms(deadline)):
                 notice.moved()
@@ -109,6 +117,7 @@ class Deployment:
                     time.sleep(0.004)
                 continue
             if self._is_settled(record):
+                self._settled(self.name)
                 return
             if block_ms:
                 notice.tick()
@@ -187,6 +196,7 @@ class Deployment:
             block_ms = self._block_ms(deadline)
             events = self._events_after(after, block_ms)
             after = events[-1].id if events else after
+        self._settled(self.name)
         return self
 
     def wait_unserved(self, paths: Sequence[str], timeout: float | None = None) -> Deployment:

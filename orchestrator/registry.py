@@ -72,6 +72,10 @@ class RegistryMirror:
         with self._lock:
             return dict(self._tables.get((name, generation), {}))
 
+    def refresh(self, name: str) -> None:
+        """Read what is followed of a deployment now, instead of when its change is heard."""
+        self._refresh(place for place in self._places() if place[0] == name)
+
     def current(self, name: str) -> int | None:
         """Return the current generation of a deployment whose current routes are followed."""
         with self._lock:

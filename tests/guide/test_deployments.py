@@ -51,6 +51,21 @@ def test_a_function_that_returns_a_tree_can_be_submitted(client: Client, name: s
     deployment.stop()
 
 
+def test_after_the_wait_calls_go_to_the_new_generation(client: Client, name: str) -> None:
+    class Says(ModuleBase):
+        def __init__(self, word: str) -> None:
+            super().__init__()
+            self.word = word
+
+        def forward(self) -> str:
+            return self.word
+
+    for word in ("first", "second", "third"):
+        deployment = client.submit(ServerModule(Says(word)), name=name).wait(30)
+        assert client.gateway.call(name) == word
+    deployment.stop()
+
+
 def test_stop_returns_when_nothing_is_served_any_more(client: Client, name: str) -> None:
     deployment = client.submit(ServerModule(Echo()), name=name).wait(30)
     deployment.stop()
