@@ -60,7 +60,12 @@ PLANTED = {
         "false",
         "seed 3",
     ),
-    "a jump ends leases": ("sweep", "if gap > 3000 or gap < 0 then", "if false then", "renewed"),
+    "a jump ends leases": (
+        "sweep",
+        "if gap > math.min(3000, 0.6 * lease) or gap < 0 then",
+        "if false then",
+        "renewed",
+    ),
     "endpoints outlive their worker": (
         "sweep",
         "    if name then\n      drop_replica(",
