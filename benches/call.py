@@ -23,7 +23,7 @@ import redis
 import served
 import server
 import table
-from contestants import Place
+from contestants import Place, end_cleanly
 
 from modules import ServerModule
 
@@ -69,6 +69,7 @@ def main() -> int:
     parser.add_argument("--plot", type=Path, help="save a picture (SVG)")
     parser.add_argument("--smoke", action="store_true", help="few calls: is it right?")
     options = parser.parse_args()
+    end_cleanly()
     calls, repeats = (64, 1) if options.smoke else (options.calls, options.repeats)
     found: dict[str, list[tuple[float, float]]] = {}
     with (

@@ -94,6 +94,15 @@ def crew(
                     process.wait()
 
 
+def end_cleanly() -> None:
+    """Let a request to end be an interrupt, so that no worker is left behind."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+
+
 def python(*arguments: str) -> list[str]:
     """Return the command line of this interpreter."""
     return [sys.executable, *arguments]

@@ -30,7 +30,7 @@ import redis
 import server
 import table
 import traces
-from contestants import Contestant, Place
+from contestants import Contestant, Place, end_cleanly
 from peers import catalogue
 from shapes import SLOTS, Shape, shape
 
@@ -114,13 +114,13 @@ def measure(
             runners["raw asleep"] = stack.enter_context(place("raw-asleep", wide, Path(root)))
         for name in names:
             runners[name].run(shape("flat-20"))
-        for _ in range(repeats):
-            for each in shapes:
-                for name in names:
-                    asleep = shape(each).sleep_s and name == "raw"
-                    runner = runners["raw asleep"] if asleep else runners[name]
-                    with _told(name, each):
-                        results[name, each].append(runner.run(shape(each)))
+        # What was measured before it was interrupted is told all the same.
+        with contextlib.suppress(KeyboardInterrupt):
+            for name, each in [(n, s) for _ in range(repeats) for s in shapes for n in names]:
+                asleep = shape(each).sleep_s and name == "raw"
+                runner = runners["raw asleep"] if asleep else runners[name]
+                with _told(name, each):
+                    results[name, each].append(runner.run(shape(each)))
     return {key: found for key, found in results.items() if found}
 
 
@@ -189,6 +189,7 @@ def main() -> int:
     parser.add_argument("--smoke", action="store_true", help="small shapes once: is it right?")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "rootward-bench")
     options = parser.parse_args()
+    end_cleanly()
     shapes = (SMOKE if options.smoke else options.shapes).split(",")
     known = list(openings(options.cache))
     names = known if options.contestants == "all" else options.contestants.split(",")

@@ -25,7 +25,7 @@ import redis
 import server
 import table
 import traces
-from contestants import Place
+from contestants import Place, end_cleanly
 from shapes import shape
 
 import orchestrator
@@ -138,6 +138,7 @@ def main() -> int:
     parser.add_argument("--plot", type=Path, help="save a picture (SVG)")
     parser.add_argument("--smoke", action="store_true", help="small and short: is it right?")
     options = parser.parse_args()
+    end_cleanly()
     sizes = [100, 200] if options.smoke else [int(size) for size in options.sizes.split(",")]
     tasks, idle_s = (50, 1.0) if options.smoke else (options.tasks, options.idle)
     rows = planning(sizes)

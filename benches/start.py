@@ -20,7 +20,7 @@ import ours
 import served
 import server
 import table
-from contestants import Place
+from contestants import Place, end_cleanly
 
 COUNTS = {"wide": 8, "chain": 4, "tree": 7}
 
@@ -52,6 +52,7 @@ def main() -> int:
     parser.add_argument("--plot", type=Path, help="save a picture (SVG)")
     parser.add_argument("--smoke", action="store_true", help="once and short: is it right?")
     options = parser.parse_args()
+    end_cleanly()
     repeats, sleep = (1, 0.1) if options.smoke else (options.repeats, options.seconds)
     cases = [(shape, seconds) for shape in COUNTS for seconds in (0.0, sleep)]
     spans: dict[tuple[str, float], list[float]] = {case: [] for case in cases}

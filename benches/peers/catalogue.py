@@ -68,6 +68,7 @@ class Driven:
         assert self._driver.stdin is not None
         assert self._driver.stdout is not None
         watchdog = threading.Timer(_SECONDS, self._driver.kill)
+        watchdog.daemon = True
         watchdog.start()
         self._driver.stdin.write(f"{shape}\n")
         self._driver.stdin.flush()

@@ -1,0 +1,75 @@
+"""What an agent claims ahead of its slots starts soon, or goes back for others to take."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orchestrator
+from modules import ModuleBase
+from orchestrator.settings import Secret, Settings
+from tests.support.waiting import wait_until
+from worker import Agent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orchestrator.store import Store
+
+
+class Step(ModuleBase):
+    """Ends at once, or, with a gate, when somebody opens it for writing."""
+
+    def __init__(self, name: str, gate: str | None = None) -> None:
+        super().__init__(name=name)
+        self.gate = gate
+
+    def _get_train_tasks(self) -> Callable[[], None]:
+        return self.train
+
+    def train(self) -> None:
+        if self.gate is not None:
+            Path(self.gate).read_text()
+
+
+class Steps(ModuleBase):
+    def __init__(self, steps: list[Step]) -> None:
+        super().__init__(name="steps")
+        self.steps = steps
+
+
+def test_tasks_behind_one_that_turns_out_long_go_back_uncounted(
+    redis_url: str, prefix: str, secret: str, store: Store, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    settings = Settings(redis_url=redis_url, prefix=prefix, secret=Secret(secret))
+    steps = [*(Step(f"short-{n}") for n in range(12)), Step("long", str(gate))]
+    steps += [Step(f"late-{n}") for n in range(3)]
+
+    def states(start: str) -> set[str]:
+        tasks = store.tasks("steps", 1)
+        return {str(task.state) for task in tasks if (task.path or "").startswith(start)}
+
+    first, second = (Agent(settings=settings, name=name, slots=1) for name in ("one", "two"))
+    first.start()
+    try:
+        with orchestrator.connect(redis_url, secret=secret, prefix=prefix) as client:
+            deployment = client.submit(Steps(steps), name="steps", kinds=("train",))
+            wait_until(
+                lambda: states("steps/long") == {"running"} and states("steps/late") == {"queued"},
+                description="what waits behind the long task is back on its queue",
+            )
+            second.start()
+            wait_until(
+                lambda: states("steps/late") == {"succeeded"},
+                description="the other worker has run it",
+            )
+            assert states("steps/long") == {"running"}
+            gate.write_text("go on")
+            deployment.wait(20)
+    finally:
+        first.stop(5)
+        second.stop(5)
+    assert {task.attempt for task in store.tasks("steps", 1)} == {1}
