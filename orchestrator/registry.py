@@ -110,7 +110,7 @@ class RegistryMirror:
             self._thread.start()
 
     def _follow(self, after: str) -> None:
-        quiet_s = 0.0
+        quiet_s, is_away = 0.0, False
         while not self._closing.is_set():
             try:
                 changes = self._store.changes(after, block_ms=BLOCK_MS)
@@ -121,10 +121,18 @@ class RegistryMirror:
                     touched, quiet_s = {name for name, _ in self._places()}, 0.0
                 self._refresh(place for place in self._places() if place[0] in touched)
                 after = changes[-1].id if changes else after
+                is_away = False
             except (RedisError, OSError) as error:
                 if self._closing.is_set():
                     return
-                log.warning("registry.unreached", extra={"reason": str(error)})
+                # Told once an outage: the copy at hand goes on, and tells nothing new each second.
+                if not is_away:
+                    log.warning(
+                        "the registry isn't reached, calls go by what was last known: %s",
+                        error,
+                        extra={"event": "registry.unreached"},
+                    )
+                is_away = True
                 self._closing.wait(RETRY_S)
                 # Whatever was missed meanwhile is read with the next round.
                 quiet_s = REFRESH_S
@@ -169,6 +177,10 @@ class RegistryMirror:
         try:
             self._signer.verify_endpoint(place, f"{replica.url} {replica.token}", replica.signature)
         except SignatureError as error:
-            log.warning("registry.refused", extra={"reason": str(error)})
+            log.warning(
+                "an address in the registry is left out: %s",
+                error,
+                extra={"event": "registry.refused"},
+            )
             return False
         return True

@@ -83,7 +83,7 @@ async def _serve(
         ended = _signals(loop)
         on_ready(_url(plan.host, sock))
         await ended.wait()
-        log.info("gateway.draining", extra={"event": "gateway.draining"})
+        log.info("answering what has begun, taking no more", extra={"event": "gateway.draining"})
         for each in (signal.SIGTERM, signal.SIGINT):
             # The second one doesn't wait.
             loop.remove_signal_handler(each)
