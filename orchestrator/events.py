@@ -63,15 +63,6 @@ TABLE: Mapping[EventName, str] = {
     EventName.DEPLOYMENT_STOPPED: "no replica of the generation is left",
 }
 
-ENDING: frozenset[str] = frozenset(
-    {
-        EventName.DEPLOYMENT_FAILED,
-        EventName.DEPLOYMENT_CANCELLED,
-        EventName.DEPLOYMENT_STOPPED,
-    }
-)
-"""The events after which a generation starts nothing more by itself."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
@@ -115,11 +106,6 @@ class Event:
     def module(self) -> str | None:
         """The path of the module that it concerns."""
         return self.path
-
-    @property
-    def is_ending(self) -> bool:
-        """Whether the generation starts nothing more by itself after this."""
-        return self.event in ENDING
 
     def to_json(self) -> dict[str, Any]:
         """Return the event as `events --json` prints it, without what it doesn't concern."""

@@ -51,11 +51,6 @@ class Service:
     repeatable: bool = True
     exclusive: bool = False
 
-    @property
-    def stops_first(self) -> bool:
-        """Whether a replacement can't run beside the old replica whatever the workers offer."""
-        return self.port is not None
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedModule:

@@ -75,16 +75,18 @@ def _run(
     as_json: bool,
     verbose: bool,
 ) -> int:
+    from orchestrator.snapshot import read_plan
+
     from .follow import watch
 
     # The worker starts while the target is imported here.
     machine.start_worker()
     loaded = load(target)
     client = machine.connect()
-    shown = {key: order[key] for key in ("name", "kinds", "recursive")}
-    tell(str(client.plan(loaded, **shown)))
     deployment = client.submit(loaded, **order)
     machine.announce(deployment)
+    # As it is stored: to plan again would run the user's getters again.
+    tell(str(read_plan(client.store, client.signer, deployment.name, deployment.generation)))
     code = watch(deployment, verbose=verbose, is_kept=False)
     if code:
         if as_json:
