@@ -211,10 +211,9 @@ class _Answer:
         try:
             self._body = self._frame() if self.is_stream else self._whole()
         except ConnectionError as error:
-            if self.is_stream:
-                raise _Missed("broke off before the first item", begun=True) from error
-            where = f"{self._path}: the answer of {self._endpoint.url}"
-            raise CallError(f"{where} broke off") from error
+            # The caller has had nothing of it yet, not even of a whole answer that came in part.
+            what = "the first item" if self.is_stream else "its answer was whole"
+            raise _Missed(f"broke off before {what}", begun=True) from error
         if self._status in (421, 503) and content_type != envelope.CALL_TYPE:
             raise _Missed(f"answered {self._status}", begun=False)
         if content_type not in (envelope.CALL_TYPE, envelope.STREAM_TYPE):

@@ -73,6 +73,11 @@ def hanging_up(connection: socket.socket, body: bytes, token: str) -> None:
     connection.shutdown(socket.SHUT_RDWR)
 
 
+def breaking_off(connection: socket.socket, body: bytes, token: str) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nonly this")
+    connection.shutdown(socket.SHUT_RDWR)
+
+
 def misdirected(connection: socket.socket, body: bytes, token: str) -> None:
     send(connection, b"421 Misdirected", "application/json", b'{"error": {}}')
 
@@ -140,7 +145,7 @@ def test_connection_is_kept_between_calls(replica: Callable[..., ScriptedReplica
     assert calling._outstanding == {}
 
 
-@pytest.mark.parametrize("answer", [hanging_up, misdirected])
+@pytest.mark.parametrize("answer", [hanging_up, breaking_off, misdirected])
 def test_another_replica_is_asked_when_one_does_not_answer(
     replica: Callable[..., ScriptedReplica], answer: Any
 ) -> None:
