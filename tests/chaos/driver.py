@@ -17,6 +17,7 @@ from pathlib import Path
 from random import Random
 
 from tests.chaos.faults import KINDS, PAUSE, strike
+from tests.chaos.judge import violations
 from tests.chaos.town import Town
 from tests.support.waiting import wait_until
 
@@ -51,7 +52,7 @@ def chaos(town: Town, seed: int, faults: int, per_round: int, kinds: list[str]) 
             done += 1
             PAUSE.wait(random.uniform(0.0, 0.3))
             town.keep_workers(WORKERS)
-        wrong = town.violations()
+        wrong = violations(town)
         print(f"{done} faults in {time.monotonic() - began:.0f} s, calls: {town.calls}", flush=True)
         if wrong:
             return [f"seed {seed}", *story, "--", *wrong]

@@ -121,6 +121,20 @@ class Trace:
         return wrong
 
 
+def holders(path: Path) -> set[int]:
+    """Return the processes that hold a lock on the file, by the kernel's own list."""
+    if not path.exists():
+        return set()
+    inode = str(path.stat().st_ino)
+    found = set()
+    for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
+        # 1: POSIX  ADVISORY  WRITE 18860 fe:00:2212245 0 EOF; who waits has an arrow before.
+        _, kind, *_, pid, file, _, _ = line.split()
+        if kind == "POSIX" and file.rpartition(":")[2] == inode:
+            found.add(int(pid))
+    return found
+
+
 def ownerless(mark: str, owners: set[int]) -> list[str]:
     """Return the marked processes that none of the owners is, or is above of."""
     found = []
