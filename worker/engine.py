@@ -72,7 +72,7 @@ class Engine(BaseWorker):
         if self.pubsub is None:
             self.subscribe()  # type: ignore[no-untyped-call]  # RQ's own
 
-    def beat(self, *, is_busy: bool) -> bool:
+    def beat(self) -> bool:
         """Stay in RQ's lists; return whether all workers are suspended."""
         with self.connection.pipeline(transaction=False) as pipeline:
             pipeline.exists(self.key)
@@ -81,11 +81,14 @@ class Engine(BaseWorker):
             known, *_, suspended = pipeline.execute()
         if not known:
             self.register_birth()
-        state = WorkerStatus.BUSY if is_busy else WorkerStatus.IDLE
-        state = WorkerStatus.SUSPENDED if suspended else state
-        if state != self.get_state() or not known:
-            self.set_state(state)
+            self._state = WorkerStatus.STARTED
         return bool(suspended)
+
+    def unshown(self, *, is_busy: bool, is_suspended: bool) -> WorkerStatus | None:
+        """Return the state to tell RQ's tools (`set_state`), None if they know it."""
+        state = WorkerStatus.BUSY if is_busy else WorkerStatus.IDLE
+        state = WorkerStatus.SUSPENDED if is_suspended else state
+        return None if state == self.get_state() else state
 
     def retire(self) -> None:
         """Disappear from RQ's tools, and listen to commands no longer."""

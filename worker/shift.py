@@ -291,13 +291,12 @@ class Shift:
         self._generations.drop_idle(now := time.monotonic())
         for pid in self._frozen.end([*self._slots.pids, *self._generations.pids], now):
             logger.warning("process %d was stopped: killed", pid, extra={"event": "process.frozen"})
+        engine, was = self._engine, self._is_suspended
         try:
-            beat = self._engine.beat
-            is_busy = bool(self._work)
-            was, self._is_suspended = (
-                self._is_suspended,
-                await self._link.once(lambda: beat(is_busy=is_busy)),
-            )
+            self._is_suspended = await self._link.once(engine.beat)
+            # Requests go one after the other: no claim is left on its way when this is shown.
+            if state := engine.unshown(is_busy=bool(self._work), is_suspended=self._is_suspended):
+                await self._link.once(engine.set_state, state)
         except Exception as error:
             logger.debug("no beat: %s", error, extra={"event": "beat.missed"})
             return
