@@ -83,6 +83,8 @@ class Child:
         """Make channel and pipes; a Template starts the process."""
         self.id = child_id
         self.pid: int | None = None
+        # Its own first words may come before the Template has told of it.
+        self.told: asyncio.Future[None] = loop.create_future()
         self.has_ended = False
         self.on_message: Callable[[Child, wire.Message], None] | None = None
         self.on_output: Callable[[Child, int, bytes], None] | None = None
@@ -130,6 +132,8 @@ class Child:
     def started(self, pid: int) -> None:
         """Take the word of the Template that it runs."""
         self.pid = pid
+        if not self.told.done():
+            self.told.set_result(None)
         if self._killed_with is not None:
             self.kill(self._killed_with)
 

@@ -114,6 +114,9 @@ class HeldReplica:
     async def until_ready(self) -> None:
         """Return when it has loaded and listens; raises ServeFailed with what its process said."""
         await self.unless_ended(self._ready)
+        assert self.child is not None
+        # Whoever is registered is registered with the id of its process.
+        await self.unless_ended(asyncio.shield(self.child.told))
 
     async def until_applied(self) -> None:
         """Return when it has the states that it was sent last."""

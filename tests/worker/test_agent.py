@@ -16,6 +16,7 @@ from worker.identity import BadWorkerName
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from orchestrator.store import Store
 
@@ -67,6 +68,44 @@ def test_a_quiet_one_takes_nothing_and_says_so(
             with pytest.raises(TimeoutError):
                 deployment.wait(0.3)
             deployment.cancel()
+    finally:
+        agent.stop(5)
+
+
+SLOW_PARENT = """
+import os, time
+from modules import ModuleBase, ServerModule
+
+def be_late():
+    # The child of a fork goes on, while the process that forked it is late to tell.
+    os.register_at_fork(after_in_parent=lambda: time.sleep(2))
+
+class Late:
+    def __reduce__(self):
+        return be_late, ()
+
+class Pid(ModuleBase):
+    late = None
+    def forward(self):
+        return os.getpid()
+
+pid = Pid()
+pid.late = Late()
+tree = ServerModule(pid, name='tree')
+"""
+
+
+def test_a_replica_is_registered_with_its_process_whoever_tells_of_it_first(
+    settings: Settings, store: Store, secret: str, prefix: str, tmp_path: Path
+) -> None:
+    (tmp_path / "slow.py").write_text(SLOW_PARENT)
+    agent = Agent(settings=settings, slots=1)
+    agent.start()
+    try:
+        with orchestrator.connect(settings.redis_url, secret=secret, prefix=prefix) as client:
+            client.submit(f"{tmp_path}/slow.py:tree", name="tree").wait(20)
+            [(replica, _)] = store.replicas("tree", 1)
+            assert replica.pid == client.gateway.call("tree")
     finally:
         agent.stop(5)
 
