@@ -35,7 +35,9 @@ def document() -> dict[str, Any]:
 def _reads() -> dict[str, Any]:
     def listing(meaning: str, schema: str) -> dict[str, Any]:
         items = {"type": "array", "items": _ref(schema)}
-        return {"get": _operation(meaning, {"200": _json("All of them.", items)}, errors=("503",))}
+        told = _json("All of them.", items)
+        operation = _operation(f"list{schema}s", meaning, {"200": told}, errors=("503",))
+        return {"get": operation}
 
     health = _json("It serves.", _ref("Health"))
     page = {"content": {"text/plain": {"schema": _TEXT}}, "description": "Prometheus' text."}
@@ -45,21 +47,25 @@ def _reads() -> dict[str, Any]:
     return {
         "/healthz": {
             "get": _operation(
+                "health",
                 "Tell whether it serves.",
                 {"200": health, "503": _json("It starts or drains.", _ref("Health"))},
             )
         },
-        "/metrics": {"get": _operation("Tell what was counted.", {"200": page})},
+        "/metrics": {"get": _operation("metrics", "Tell what was counted.", {"200": page})},
         "/api/services": listing("List the services of the current generations.", "Service"),
         "/api/workers": listing("List the live workers.", "Worker"),
-        "/api/deployments": listing("List the deployments, the newest first.", "Deployment"),
+        "/api/deployments": _with_links(
+            listing("List the deployments, the newest first.", "Deployment")
+        ),
         "/api/deployments/{name}": {
             "get": _operation(
-                "Tell the status of one.", {"200": status}, names, ("400", "404", "503")
+                "status", "Tell the status of one.", {"200": status}, names, ("400", "404", "503")
             )
         },
         "/api/deployments/{name}/events": {
             "get": _operation(
+                "events",
                 "Stream its history, then what happens.",
                 {"200": stream},
                 [*names, {"name": "Last-Event-ID", "in": "header", "schema": _TEXT}],
@@ -91,7 +97,7 @@ def _writes() -> dict[str, Any]:
         f"/api/deployments/{{name}}/{verb}": {
             "post": {
                 **_operation(
-                    meaning, accepted, [_name()], ("400", "401", "403", "404", "409", "503")
+                    verb, meaning, accepted, [_name()], ("400", "401", "403", "404", "409", "503")
                 ),
                 "security": [{"token": []}],
                 "requestBody": {
@@ -104,14 +110,33 @@ def _writes() -> dict[str, Any]:
     }
 
 
+def _with_links(listing: dict[str, Any]) -> dict[str, Any]:
+    """Say where the names lead that a list of deployments holds."""
+    first = {"name": "$response.body#/0/deployment"}
+    listing["get"]["responses"]["200"]["links"] = {
+        "status": {"operationId": "status", "parameters": first},
+        **{
+            verb: {"operationId": verb, "parameters": first, "requestBody": {}}
+            for verb in ("cancel", "resume", "stop")
+        },
+    }
+    return listing
+
+
 def _operation(
+    id_: str,
     meaning: str,
     answers: dict[str, Any],
     parameters: list[dict[str, Any]] | None = None,
     errors: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     told = {code: _json("An error.", _ref("Error")) for code in (*errors, "default")}
-    return {"summary": meaning, "parameters": parameters or [], "responses": {**told, **answers}}
+    return {
+        "operationId": id_,
+        "summary": meaning,
+        "parameters": parameters or [],
+        "responses": {**told, **answers},
+    }
 
 
 def _schemas() -> dict[str, Any]:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
-from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 from urllib.request import Request, urlopen
 
 import pytest
 
-from orchestrator.embedded import find_binary
 from tests.support.gateways import Gateway, Load, gateway, health, opened, serving
-from tests.support.programs import Program
+from tests.support.servers import Server
 from tests.support.tap import Tap
 from tests.support.waiting import wait_until
 
@@ -33,43 +30,6 @@ def served(network: Network) -> Iterator[Gateway]:
     """A gateway in front of a deployment."""
     with serving(network) as gateway:
         yield gateway
-
-
-class Server:
-    """A Redis with an append-only file; `kill` and `start` as often as wanted."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as sock:
-            self.port = sock.getsockname()[1]
-        self._folder = folder / "redis"
-        self._folder.mkdir()
-        self._program: Program | None = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._program is not None:
-            self._program.__exit__()
-
-    def start(self) -> None:
-        options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes"]
-        command = [str(find_binary()), "--port", str(self.port), *options]
-        self._program = Program(command, folder=self._folder, name="redis")
-        wait_until(self._answers, description="the server answers", timeout=20)
-
-    def kill(self) -> None:
-        assert self._program is not None
-        self._program.stop(signal.SIGKILL)
-
-    def _answers(self) -> bool:
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
-                connection.sendall(b"PING\r\n")
-                return connection.recv(16).startswith(b"+PONG")
-        except OSError:
-            return False
 
 
 @pytest.fixture
