@@ -122,9 +122,10 @@ class Pump:
             _note_refused(finishes, answer)
             if want.limit:
                 self.is_dry = not answer.claims
+            # Fewer than wanted: nothing is left, and what is released later rings the bell.
+            self._again |= 0 < want.limit <= len(answer.claims)
             for claim in answer.claims:
                 self._client.take(claim)
-                self._again = True
 
     async def _exchange(self, finishes: list[Finish], want: Want) -> Exchange | None:
         try:

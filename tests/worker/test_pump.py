@@ -77,6 +77,17 @@ def test_all_tasks_run_in_order_with_no_more_than_there_is_room_for(store: Store
     assert desk.pump.is_dry
 
 
+def test_a_task_of_a_chain_costs_one_exchange(store: Store) -> None:
+    scene = Scene(store)
+    scene.submit({"train:a": [], "train:b": ["train:a"], "train:c": ["train:b"]})
+    desk = Desk(scene.queue, room=2)
+    before = int(store.next_request()[:8], 16)
+    pumping(scene, desk, until_dry)
+    assert desk.taken == ["train:a", "train:b", "train:c"]
+    # The first claim, and then each end with the claim of what it released.
+    assert int(store.next_request()[:8], 16) - before - 1 == 4
+
+
 def test_nothing_is_claimed_without_room(store: Store) -> None:
     scene = Scene(store)
     scene.submit({"train:a": []})
