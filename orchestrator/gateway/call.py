@@ -12,7 +12,8 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from .answers import Refusal, head
-from .upstream import ReplicaConnection
+from .framing import seconds_of
+from .upstream import ReplicaConnection, seen
 
 if TYPE_CHECKING:
     from .caller import Caller
@@ -126,26 +127,19 @@ class Call:
         limits = self._caller.limits
         self._has_started, self._began, self._hold_until = True, now, now + limits.hold_s
         self._service.in_flight += 1
+        self._service.budget.called(now)
         if self._service.in_flight > limits.concurrency:
             self._refuse(429, f"{self._service.view.path} has {limits.concurrency} calls under way")
             return
         given = self._request.own.get(b"x-rootward-timeout")
-        if given is not None and not self._set_deadline(now, given):
-            self._refuse(400, "x-rootward-timeout is a number of seconds above 0")
-            return
+        if given is not None:
+            seconds = seconds_of(given)
+            if seconds is None:
+                self._refuse(400, "x-rootward-timeout is a number of seconds above 0")
+                return
+            self._until = now + seconds
+            self._timers.append(self._loop.call_at(self._until, self._timed_out))
         self.dispatch()
-
-    def _set_deadline(self, now: float, given: bytes) -> bool:
-        try:
-            seconds = float(given)
-        except ValueError:
-            return False
-        # An answer to "is it a number" that NaN doesn't pass.
-        if not 0 < seconds < 1e7:
-            return False
-        self._until = now + seconds
-        self._timers.append(self._loop.call_at(self._until, self._timed_out))
-        return True
 
     def dispatch(self) -> None:
         """Send the call to a replica, or wait for one."""
@@ -164,7 +158,7 @@ class Call:
                 self._send(connection, replica)
                 return
         replica.is_probed = replica.is_suspect
-        self._loop.create_task(self._connect(replica)).add_done_callback(_seen)
+        self._loop.create_task(self._connect(replica)).add_done_callback(seen)
 
     async def _connect(self, replica: Replica) -> None:
         was_suspect = replica.is_suspect
@@ -240,25 +234,32 @@ class Call:
 
     def lost(self) -> None:
         """The connection ended before the answer did."""
-        replica = self._replica
+        replica, now, meter = self._replica, self._loop.time(), self._service.meter
         assert replica is not None
-        replica.broke(self._loop.time())
-        self._service.meter.ejections += 1
-        where = f"{replica.view.host}:{replica.view.port} on {replica.view.worker}"
+        self._service.budget.lost(replica.broke(now), now)
+        meter.ejections += 1
         self._leave()
         if self.has_begun:
             self._end(502)
             self._caller.cut()
-            return
-        is_repeatable = self._service.view.repeatable or self.method in _SAFE
-        if self._is_streaming or not is_repeatable:
-            why = "its body was sent in part" if self._is_streaming else "it may have begun there"
-            self._refuse(502, f"the replica at {where} was lost, and the call not repeated: {why}")
-        elif self._attempts >= ATTEMPTS:
-            self._refuse(502, f"{self._attempts} replicas were lost, the last at {where}")
+        elif why := self._why_not_again():
+            view = replica.view
+            self._refuse(502, f"the replica at {view.host}:{view.port} on {view.worker} {why}")
+        elif not self._service.budget.spend(now):
+            meter.unrepeated += 1
+            self._refuse(502, f"{self._service.view.path} loses too many calls to repeat this one")
         else:
-            self._service.meter.repeats += 1
+            meter.repeats += 1
             self.dispatch()
+
+    def _why_not_again(self) -> str | None:
+        if self._is_streaming:
+            return "was lost, and the call not repeated: its body was sent in part"
+        if not (self._service.view.repeatable or self.method in _SAFE):
+            return "was lost, and the call not repeated: it may have begun there"
+        if self._attempts >= ATTEMPTS:
+            return f"was lost, the last of {self._attempts}"
+        return None
 
     def answer_is_bad(self, error: Malformed) -> None:
         """The replica's answer is no HTTP; its connection is closed."""
@@ -384,11 +385,3 @@ class Call:
             self._service.in_flight -= 1
         if status:
             self._service.meter.answered(status, self._loop.time() - self._began)
-
-
-def _seen(task: asyncio.Task[None]) -> None:
-    # What a callback of ours raised is told by the loop's own handler, once.
-    if not task.cancelled() and task.exception() is not None:
-        task.get_loop().call_exception_handler(
-            {"message": "a connection to a replica failed", "exception": task.exception()}
-        )

@@ -171,6 +171,16 @@ def _why_not(head: bytes, limits: Limits) -> Malformed:
     return Malformed(400, "a header line is malformed")
 
 
+def seconds_of(given: bytes) -> float | None:
+    """Return how long a caller will wait; None for what is no number above 0."""
+    try:
+        seconds = float(given)
+    except ValueError:
+        return None
+    # Put so that NaN doesn't pass.
+    return seconds if 0 < seconds < 1e7 else None
+
+
 class Body(Protocol):
     """Reads the body of one message from what arrives."""
 

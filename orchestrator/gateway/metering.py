@@ -17,7 +17,16 @@ BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 class Meter:
     """The counters of one service; times are in seconds."""
 
-    __slots__ = ("buckets", "by_class", "departures", "ejections", "held", "repeats", "seconds")
+    __slots__ = (
+        "buckets",
+        "by_class",
+        "departures",
+        "ejections",
+        "held",
+        "repeats",
+        "seconds",
+        "unrepeated",
+    )
 
     def __init__(self) -> None:
         """Begin at zero."""
@@ -26,6 +35,7 @@ class Meter:
         self.seconds = 0.0
         self.held = 0
         self.repeats = 0
+        self.unrepeated = 0
         self.ejections = 0
         self.departures = 0
 

@@ -28,6 +28,7 @@ class Replica:
 
     __slots__ = (
         "errors",
+        "has_answered",
         "head",
         "idle",
         "in_flight",
@@ -49,6 +50,7 @@ class Replica:
         self.idle: list[ReplicaConnection] = []
         self.in_flight = 0
         self.errors = 0
+        self.has_answered = False
         # Set by a connection that was refused or broke; cleared by one that was made.
         self.is_suspect = False
         self.is_probed = False
@@ -57,8 +59,12 @@ class Replica:
         # Set by errors in a row.
         self.left_out_until = 0.0
 
-    def broke(self, now: float) -> None:
-        """A connection was refused or lost: whatever else is kept is most likely dead too."""
+    def broke(self, now: float) -> int:
+        """A connection was refused or lost: whatever else is kept is most likely dead too.
+
+        Returns how many calls it loses by that, if it had worked; once, then 0.
+        """
+        lost, self.has_answered = (self.in_flight if self.has_answered else 0), False
         if not self.is_suspect or self.paused_until <= now:
             self.paused_until = now + self.pause_s
             self.pause_s = min(self.pause_s * 2, LONGEST_PAUSE_S)
@@ -66,6 +72,7 @@ class Replica:
         for connection in self.idle:
             connection.close()
         self.idle.clear()
+        return lost
 
     def turned_away(self, now: float) -> None:
         """It takes no new calls, or isn't the one that was meant; the registry will say so soon."""
@@ -80,7 +87,7 @@ class Replica:
     def answered(self, status: int, now: float) -> bool:
         """Note an answer; return whether it left the replica out."""
         if status < 500:
-            self.errors = 0
+            self.errors, self.has_answered = 0, True
             return False
         self.errors += 1
         if self.errors < ERRORS_IN_ROW:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from .answers import Refusal
+from .budget import Budget
 from .metering import Meter
 from .replica import Replica, choose
 
@@ -37,6 +38,7 @@ class Service:
         self.in_flight = 0
         self.waiting: dict[Call, None] = {}
         self.meter = Meter()
+        self.budget = Budget()
         self.is_gone = False
         self._lost = ""
         self._order: tuple[Replica, ...] = ()

@@ -82,6 +82,12 @@ def _of_services(services: Iterable[Service]) -> list[str]:
         ("replicas_wanted", "gauge", "Replicas there should be.", lambda s: s.view.wanted),
         ("held_total", "counter", "Calls that had to wait.", lambda s: s.meter.held),
         ("repeats_total", "counter", "Calls sent again.", lambda s: s.meter.repeats),
+        (
+            "unrepeated_total",
+            "counter",
+            "Calls not sent again as too many were.",
+            lambda s: s.meter.unrepeated,
+        ),
         ("ejections_total", "counter", "Replicas left out.", lambda s: s.meter.ejections),
         (
             "replicas_gone_total",

@@ -137,3 +137,11 @@ class ReplicaConnection(asyncio.Protocol):
             self.transport.resume_reading()
             self.idle_since = asyncio.get_running_loop().time()
             replica.idle.append(self)
+
+
+def seen(task: asyncio.Task[None]) -> None:
+    """Let the loop's own handler tell, once, what a callback of ours raised."""
+    if not task.cancelled() and task.exception() is not None:
+        task.get_loop().call_exception_handler(
+            {"message": "a connection to a replica failed", "exception": task.exception()}
+        )
