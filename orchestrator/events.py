@@ -47,7 +47,7 @@ TABLE: Mapping[EventName, str] = {
     EventName.TASK_SUCCEEDED: "the task's outcome is stored: worker, attempt",
     EventName.TASK_FAILED: "the task has failed for good: worker, attempt, reason",
     EventName.TASK_RETRIED: "the task raised and is queued again: worker, attempt, reason",
-    EventName.TASK_LOST: "the task's worker died and the task is queued again: worker, attempt",
+    EventName.TASK_LOST: "its worker or process died; it is queued again: worker, attempt, reason",
     EventName.TASK_SKIPPED: "what the task waits for failed; it never runs: reason",
     EventName.TASK_CANCELLED: "the task was cancelled: reason",
     EventName.REPLICA_STARTING: "a replica is being started: path, worker",

@@ -102,9 +102,12 @@ class Leases:
         claims = read_claims(self.scripts.claim(agent_id, token, job_id, offset))
         return claims[0] if claims else None
 
-    def hand_back(self, job_id: str, token: str, *, count_attempt: bool = False) -> bool:
-        """Put a running task back on its queue; False when it isn't this attempt's any more."""
-        return self.scripts.hand_back(job_id, token, count_attempt=count_attempt)
+    def hand_back(self, job_id: str, token: str, *, lost: str | None = None) -> bool:
+        """Put a running task back on its queue; False when it isn't this attempt's any more.
+
+        `lost` says how its process ended, which counts as a loss; without it nothing counts.
+        """
+        return self.scripts.hand_back(job_id, token, lost or "")
 
     def log(self, job_id: str, token: str, seq: int, output: Output) -> bool:
         """Store the `seq`-th piece (from 1) of what a running attempt printed; False when stale."""

@@ -108,9 +108,9 @@ class Scripts:
         answer: list[Any] = self.run("claim", [self._keys.agent(agent_id)], args)
         return answer
 
-    def hand_back(self, job_id: str, token: str, *, count_attempt: bool) -> bool:
+    def hand_back(self, job_id: str, token: str, lost: str) -> bool:
         """Put a running task back on its queue; False when it isn't that attempt."""
-        args: list[Value] = [job_id, token, int(count_attempt)]
+        args: list[Value] = [job_id, token, lost]
         return bool(self.run("hand_back", [self._keys.job(job_id)], args))
 
     def log(self, job_id: str, token: str, seq: int, output: Sequence[Value]) -> bool:

@@ -48,8 +48,8 @@ class NotBegun(Exception):
 class Assignment:
     """One attempt of a task; `needs_slot` is false for what the supervisor does.
 
-    `ended_by` is the error that it is to fail with, once it was told to end; `has_begun` is false
-    while it waits for a slot, from where it may go back to its queue uncounted.
+    `ended_by` is the error that it is to fail with, once it was told to end; `lost` says how its
+    process ended, when it goes back to its queue for that.
     """
 
     claim: Claim
@@ -57,7 +57,7 @@ class Assignment:
     flushes: int = 0
     needs_slot: bool = True
     ended_by: Error | None = None
-    has_begun: bool = True
+    lost: str | None = None
 
     @property
     def place(self) -> tuple[str, int]:

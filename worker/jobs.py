@@ -156,7 +156,7 @@ class _Errand:
     def _settle(self, agent_id: str, assignment: Assignment, outcome: Outcome | None) -> str | None:
         claim = assignment.claim
         if outcome is None:
-            self._store.hand_back(claim.job_id, claim.token, count_attempt=True)
+            self._store.hand_back(claim.job_id, claim.token, lost=assignment.lost)
             return None
         self._store.exchange(agent_id, finishes=[assignment.finish(outcome, self._signer)])
         record = self._store.job(claim.job_id)

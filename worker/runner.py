@@ -129,6 +129,7 @@ class Runner:
                 how,
                 extra={"event": "task.lost"},
             )
+            assignment.lost = how
             return None
         attempts = f" in attempt {claim.attempt}" if claim.attempt > 1 else ""
         return assignment.failed({"type": "ProcessLost", "message": f"{how}{attempts}"})

@@ -147,10 +147,8 @@ class Shift:
                 return
             if outcome is None:
                 await self._runner.flush(assignment)
-                back, counts = self._store.hand_back, assignment.has_begun
-                await self._link.insist(
-                    lambda: back(claim.job_id, claim.token, count_attempt=counts)
-                )
+                back = self._store.hand_back
+                await self._link.insist(back, claim.job_id, claim.token, lost=assignment.lost)
         except Exception:
             logger.exception("handing back %s", claim.task, extra={"event": "task.stuck"})
         finally:

@@ -208,7 +208,6 @@ class Slots:
             return
         loop = asyncio.get_running_loop()
         turn = loop.create_future()
-        assignment.has_begun = False
         self._waiting.append(_Waiting(assignment, turn, loop.time()))
         if self._watch is None:
             self._watch = loop.call_later(PATIENCE_S, self._look_at_waiting, loop)
@@ -220,7 +219,6 @@ class Slots:
                 self._busy -= 1
                 self._call_next()
             raise
-        assignment.has_begun = True
 
     def _call_next(self) -> None:
         while self._waiting and self._busy < self.limit:

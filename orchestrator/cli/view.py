@@ -28,7 +28,7 @@ _TOLD = {
     "task.started": "running",
     "task.failed": "failed",
     "task.retried": "raised; it is tried again",
-    "task.lost": "lost its worker; it is queued again",
+    "task.lost": "was lost; it is queued again",
     "task.skipped": "skipped",
     "task.cancelled": "cancelled",
     "replica.ready": "replica ready",

@@ -1,8 +1,15 @@
--- KEYS: job.  ARGV 3..: job id, token, whether the attempt counts ('1').
--- Puts a running task back on its queue.
+-- KEYS: job.  ARGV 3..: job id, token, how its process ended ('' when it never began).
+-- Puts a running task back on its queue: one that lost its process counts that as a loss, as one
+-- that lost its worker does; one that never began counts nothing.
 local job = load_job(ARGV[3])
 if not job or job.state ~= 'running' or job.token ~= ARGV[4] then return 0 end
-if ARGV[5] ~= '1' then call('HINCRBY', job.key, 'rw_attempt', -1) end
-requeue(of_job(job), job, true, ARGV[4])
+local g = of_job(job)
+if ARGV[5] == '' then
+  call('HINCRBY', job.key, 'rw_attempt', -1)
+else
+  call('HINCRBY', job.key, 'rw_losses', 1)
+  task_event(g, 'task.lost', job, ARGV[5])
+end
+requeue(g, job, true, ARGV[4])
 commit()
 return 1

@@ -102,6 +102,8 @@ def test_a_task_whose_process_dies_is_tried_three_times_and_says_of_what_it_died
         site.scripted(("kill", 9)).wait(20)
     assert "last line" in str(caught.value)
     assert site.task("scripted").attempt == 3
+    told = [event for event in site.client.store.events("scripted") if event.event == "task.lost"]
+    assert [event.reason for event in told] == ["its process was killed by SIGKILL"] * 2
     with pytest.raises(DeploymentFailed, match="its process exited with code 7"):
         site.scripted(("leave", 7), name="leaver").wait(20)
 

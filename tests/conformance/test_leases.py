@@ -39,6 +39,24 @@ def test_a_lost_agents_task_is_queued_again_and_its_late_finish_refused(store: S
     assert "task.lost" in scene.events()
 
 
+def test_a_task_that_lost_its_process_is_told_and_counted_like_one_that_lost_its_worker(
+    store: Store,
+) -> None:
+    scene = Scene(store)
+    scene.submit({"train:a": []})
+    first = scene.claim()
+    assert store.hand_back(first.job_id, first.token, lost="killed by SIGKILL")
+    assert not store.hand_back(first.job_id, first.token, lost="killed by SIGKILL")
+    [lost] = [event for event in store.events("demo") if event.event == "task.lost"]
+    assert (lost.worker, lost.attempt, lost.reason) == ("w", 1, "killed by SIGKILL")
+    second = scene.claim()
+    assert second.attempt == 2
+    assert store.hand_back(second.job_id, second.token, lost="killed by SIGKILL")
+    dead = scene.join("dead-1")
+    third = scene.claim(agent=dead)
+    assert swept(store, dead).failed == (third.job_id,)
+
+
 def test_a_task_that_loses_three_workers_fails(store: Store) -> None:
     scene = Scene(store)
     scene.submit({"train:a": [], "train:b": ["train:a"]}, retries=5)
