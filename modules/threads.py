@@ -1,18 +1,25 @@
 """Running several functions at once in threads of their own.
 
 Every function runs to its end whatever happens to the others, and sees the context of the caller.
-Threads are made for one call and belong to it alone, so that flows within flows never wait for each
-other's places.
+A thread is always there: an idle one is taken, else one more is started, so that flows within flows
+never wait for each other's places.
 """
 
 from __future__ import annotations
 
 from contextvars import copy_context
+from functools import partial
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
+
+    from .crew import Crew
+
+_REST_S = 10.0
+
+_crew: Crew | None = None
 
 
 def run_all(
@@ -31,32 +38,48 @@ def run_all(
 
     results: list[Any] = [None] * len(functions)
     failures: dict[int, BaseException] = {}
-    waiting = iter(range(len(functions)))
-    lock = threading.Lock()
+    waiting = list(reversed(range(len(functions))))
+    # Each thread takes one out when it has ended; who takes the first of them is the last.
+    running = [True] + [False] * (min(limit, len(functions)) - 1)
+    is_over = threading.Lock()
+    is_over.acquire()
 
     def work() -> None:
         while True:
-            with lock:
-                index = next(waiting, None)
-            if index is None:
-                return
+            try:
+                index = waiting.pop()
+            except IndexError:
+                break
             try:
                 results[index] = functions[index]()
             except BaseException as error:  # raised below, in the caller's thread
                 failures[index] = error
+        if running.pop():
+            is_over.release()
 
-    threads = [
-        # Daemons: an interrupted caller does not wait for what it has given up.
-        threading.Thread(target=copy_context().run, args=(work,), daemon=True)
-        for _ in range(min(limit, len(functions)))
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    crew = _hands()
+    for _ in tuple(running):
+        crew.submit(partial(copy_context().run, work))
+    # An interrupted caller doesn't wait for what it has given up.
+    is_over.acquire()
     if failures:
         _raise([failures[index] for index in sorted(failures)], what, len(functions))
     return results
+
+
+def dismiss() -> None:
+    """End the threads that are idle; return when they have ended."""
+    if _crew is not None:
+        _crew.dismiss()
+
+
+def _hands() -> Crew:
+    global _crew
+    if _crew is None:
+        from .crew import Crew
+
+        _crew = Crew("rootward-flow", rest_s=_REST_S)
+    return _crew
 
 
 def _raise(failures: list[BaseException], what: str, count: int) -> None:

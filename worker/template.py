@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from modules import wire
+from modules import threads, wire
 from modules.executor import forbid
 
 from . import family
@@ -236,6 +236,7 @@ def _flush() -> None:
 
 def _is_fork_safe() -> bool:
     """Whether what is loaded survives a fork: no threads of Python's, no GPU context."""
+    threads.dismiss()
     if not family.IS_LINUX or threading.active_count() > 1:
         return False
     torch = sys.modules.get("torch")
