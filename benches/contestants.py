@@ -11,24 +11,39 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import psutil
+from server import Usage
 
 HERE = Path(__file__).parent
+
+
+class TooLong(Exception):
+    """A run wasn't over when its time was."""
 
 
 class Contestant(Protocol):
     """One engine with its workers running."""
 
     def run(self, shape: str) -> float:
-        """Submit a shape and wait for its end; return the seconds that the submit took."""
+        """Submit a shape and wait for its end; return the seconds that the submit took.
+
+        Raises TooLong after the place's limit; the contestant is of no use any more then.
+        """
+
+    def clear(self) -> None:
+        """Remove what a run has left, where it isn't part of the run."""
 
     def cpu_s(self) -> float:
         """Return the CPU seconds that its workers have used so far."""
+
+    def served(self) -> Usage:
+        """Return what its server, Redis or a scheduler of its own, has used so far."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,6 +53,7 @@ class Place:
     url: str
     folder: Path
     environ: dict[str, str] = field(default_factory=dict)
+    limit_s: float = 300.0
 
     def __post_init__(self) -> None:
         path = os.pathsep.join([str(HERE), str(HERE / "peers")])
@@ -59,21 +75,26 @@ class Crew:
     def cpu_s(self) -> float:
         """Return the CPU seconds of all of them, with their children, living and dead."""
         total = 0.0
+        for each in self.family():
+            with contextlib.suppress(psutil.Error):
+                times = each.cpu_times()
+                total += times.user + times.system + times.children_user + times.children_system
+        return total
+
+    def family(self) -> list[psutil.Process]:
+        """Return the processes and all below them."""
+        found = []
         for process in self._processes:
             with contextlib.suppress(psutil.Error):
-                for each in [process, *process.children(recursive=True)]:
-                    with contextlib.suppress(psutil.Error):
-                        times = each.cpu_times()
-                        total += times.user + times.system
-                        total += times.children_user + times.children_system
-        return total
+                found += [process, *process.children(recursive=True)]
+        return found
 
 
 @contextlib.contextmanager
 def crew(
     commands: Sequence[Sequence[str]], environ: Mapping[str, str], log: Path, *, patience: float = 8
 ) -> Iterator[Crew]:
-    """Run worker processes; what they say goes to `log`."""
+    """Run worker processes; what they say goes to `log`. None of them, nor a child, is left."""
     with log.open("ab") as output:
         processes = [
             subprocess.Popen(
@@ -81,17 +102,22 @@ def crew(
             )
             for command in commands
         ]
+        members = Crew(processes)
         try:
-            yield Crew(processes)
+            yield members
         finally:
+            family = members.family()
             for process in processes:
                 process.terminate()
+            deadline = time.monotonic() + patience
             for process in processes:
-                try:
-                    process.wait(patience)
-                except subprocess.TimeoutExpired:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    process.wait()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(max(0.0, deadline - time.monotonic()))
+            for each in family:
+                with contextlib.suppress(psutil.Error):
+                    each.kill()
+            for process in processes:
+                process.wait()
 
 
 def end_cleanly() -> None:

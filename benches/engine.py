@@ -1,210 +1,269 @@
 """Runs trees of tasks on rootward, its peers and the raw loop in turn, and prints the ratios.
 
-    python benches/engine.py [--shapes S,S] [--contestants C,C] [--repeats N] [--plot F] [--smoke]
+    python benches/engine.py                                rootward and the raw loop
+    python benches/engine.py --full --out results.json      what docs/performance.md tells
+    python benches/engine.py --render results.json          its tables again
+    python benches/engine.py --shapes S,S --contestants C,C --repeats N
 
 Every run is checked from the trace that its tasks wrote: each node once, children before parents,
-the root counted all. A repeat runs each contestant on each shape before the next begins, so that
-other work on the machine slows all of them alike. Workers are started before and are not measured;
-submitting is. Peers get environments of their own in `--cache`, made when they are first needed.
+the root counted all. Each contestant runs a shape before the next shape begins, and all shapes are
+run before the next repeat, so that other work on the machine slows all of them alike. Workers are
+started before and are not measured; submitting is. Peers get environments of their own in
+`--cache`, made when they are first needed. A run that isn't over after `--limit` seconds is ended.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import os
-import platform
-import statistics
+import itertools
+import json
+import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 import ours
+import ratios
 import raw
-import redis
+import runs
 import server
 import table
 import traces
-from contestants import Contestant, Place, end_cleanly
+from contestants import Contestant, Place, TooLong, end_cleanly
 from peers import catalogue
+from runs import Group, Results, Run
 from shapes import SLOTS, Shape, shape
 
 SHAPES = (
     "flat-100,flat-1000,flat-3000,flat-10000,binary-1023,chain-200,ten-1111,random-10000,"
     "stages-1000,sleeping-63"
 )
-SMOKE = "flat-50,binary-31,chain-10,stages-40,sleeping-7"
+SMOKE = "flat-50,binary-31,chain-10,ten-31,random-50,stages-40,sleeping-7"
+US = ("raw", "rootward")
+QUEUES = ("dask", "taskiq", "dramatiq", "celery")
+RQ = ("rq-2.12-simple", "rq-2.12-fork")
+
+SETTLED = 0.15
+"""What workers that have nothing to do use at most, of a core: Dask's use half of it."""
+PAUSE_S, SETTLING_S = 0.6, 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """One run; per-task figures are seconds of CPU, commands and reads of sockets."""
+class Section:
+    """Contestants that run the same shapes in turn; none of another section runs beside them."""
 
-    makespan_s: float
-    submit_s: float
-    worker_cpu_s: float
-    server_cpu_s: float
-    commands: float
-    reads: float
+    name: str
+    contestants: Sequence[str]
+    shapes: Sequence[str]
+    repeats: int
+
+
+FULL = (
+    Section(name="us", contestants=US, shapes=SHAPES.split(","), repeats=5),
+    Section(
+        name="queues",
+        contestants=(*US, *QUEUES),
+        shapes=("flat-1000", "binary-1023", "chain-200", "ten-1111", "sleeping-63", "stages-1000"),
+        repeats=5,
+    ),
+    Section(
+        name="large",
+        contestants=(*US, *QUEUES),
+        shapes=("random-10000", "flat-10000"),
+        repeats=2,
+    ),
+    # The cost of a wide node grows with the square of its width: flat-3000 would take minutes.
+    Section(
+        name="rq",
+        contestants=("raw", *RQ),
+        shapes=(
+            *("flat-100", "flat-1000", "binary-1023", "chain-200", "ten-1111", "sleeping-63"),
+            *("stages-1000", "random-10000"),
+        ),
+        repeats=1,
+    ),
+)
 
 
 class Runner:
-    """One contestant on its own server."""
+    """One contestant on its own server, started when it is needed and after it was lost."""
 
-    def __init__(self, contestant: Contestant, client: redis.Redis, folder: Path) -> None:
-        self._contestant, self._client, self._folder = contestant, client, folder
+    def __init__(self, name: str, opening: Opening, root: Path, limit_s: float) -> None:
+        self.name = name
+        self._opening, self._root, self._limit_s = opening, root, limit_s
+        self._stack = contextlib.ExitStack()
+        self._contestant: Contestant | None = None
 
-    def run(self, known: Shape) -> Result:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._contestant = None
+        self._stack.close()
+
+    def run(self, group: Group) -> Run:
         """Run a shape and check it."""
+        known = shape(group.shape)
+        run = partial(Run, group=group, contestant=self.name)
+        try:
+            contestant = self._contestant or self._start()
+            return run(**self._measured(contestant, known))
+        except TooLong:
+            self.__exit__()
+            return run(makespan_s=self._limit_s, is_over=True)
+        except Exception as error:
+            # A peer that fails a shape is told of; rootward and the raw loop must not.
+            if self.name in US:
+                raise
+            self.__exit__()
+            print(f"{self.name}: {known.name}: {type(error).__name__}: {error}", file=sys.stderr)
+            return run(failed=f"{type(error).__name__}: {error}"[:500])
+
+    def _start(self) -> Contestant:
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir()
+        url = self._stack.enter_context(server.private(self._folder))
+        place = Place(url=url, folder=self._folder, limit_s=self._limit_s)
+        self._contestant = self._stack.enter_context(self._opening(place))
+        settle(self._contestant)
+        self._measured(self._contestant, shape("flat-20"))
+        settle(self._contestant)
+        return self._contestant
+
+    def _measured(self, contestant: Contestant, known: Shape) -> dict[str, float]:
         traces.clear(self._folder, known.name)
-        before, cpu_s = server.usage(self._client), self._contestant.cpu_s()
+        before, cpu_s = contestant.served(), contestant.cpu_s()
         start = time.perf_counter()
-        submit_s = self._contestant.run(known.name)
+        submit_s = contestant.run(known.name)
         makespan_s = time.perf_counter() - start
-        used = server.usage(self._client).since(before)
-        worker_cpu_s = self._contestant.cpu_s() - cpu_s
+        used = contestant.served().since(before)
+        worker_cpu_s = contestant.cpu_s() - cpu_s
         traces.check(self._folder, known)
-        self._contestant.clear()
-        count = len(known)
-        return Result(
-            makespan_s=makespan_s,
-            submit_s=submit_s,
-            worker_cpu_s=worker_cpu_s / count,
-            server_cpu_s=used.cpu_s / count,
-            commands=used.commands / count,
-            reads=used.reads / count,
-        )
+        contestant.clear()
+        return {
+            "makespan_s": makespan_s,
+            "submit_s": submit_s,
+            "worker_cpu_s": worker_cpu_s,
+            "server_cpu_s": used.cpu_s,
+            "commands": used.commands,
+            "reads": used.reads,
+        }
+
+    @property
+    def _folder(self) -> Path:
+        return self._root / self.name
+
+
+def settle(contestant: Contestant) -> None:
+    """Return when its workers have started: they use next to nothing then."""
+    deadline = time.monotonic() + SETTLING_S
+    used = -1.0
+    while used < 0 or contestant.cpu_s() - used > SETTLED * PAUSE_S:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"its workers are still busy after {SETTLING_S:g} s")
+        used = contestant.cpu_s()
+        time.sleep(PAUSE_S)
 
 
 Opening = Callable[[Place], AbstractContextManager[Contestant]]
 
 
 def openings(cache: Path) -> dict[str, Opening]:
-    """Return how to start each contestant; the raw loop sleeps in as many processes as slots."""
+    """Return how to start each contestant."""
     known: dict[str, Opening] = {"raw": raw.running, "rootward": ours.running}
     known |= {name: partial(peer.running, cache=cache) for name, peer in catalogue.PEERS.items()}
     return known
 
 
-@contextlib.contextmanager
-def place(name: str, opening: Opening, root: Path) -> Iterator[Runner]:
-    """Start a contestant and its server."""
-    folder = root / name
-    folder.mkdir()
-    with server.private(folder) as url, opening(Place(url=url, folder=folder)) as contestant:
-        yield Runner(contestant, redis.Redis.from_url(url), folder)
+def measure(section: Section, results: Results, known: dict[str, Opening], limit_s: float) -> None:
+    """Add the runs of a section that `results` don't have yet."""
+    with contextlib.ExitStack() as stack:
+        make = partial(_runner, stack, limit_s=limit_s)
+        runners = [make(name, known[name]) for name in section.contestants]
+        # Where tasks sleep, the raw loop has a process for each slot that the others have.
+        asleep = make("raw", partial(raw.running, processes=SLOTS))
+        for repeat, each in itertools.product(range(section.repeats), section.shapes):
+            group = Group(section=section.name, shape=each, repeat=repeat)
+            if not results.begin(group, section.contestants):
+                continue
+            # No contestant is always the one that runs after the same other.
+            turn = repeat % len(runners)
+            for runner in [*runners[turn:], *runners[:turn]]:
+                slept = runner.name == "raw" and shape(each).sleep_s
+                results.add((asleep if slept else runner).run(group))
+            print(".", end="", file=sys.stderr, flush=True)
 
 
-def measure(
-    names: Sequence[str], shapes: Sequence[str], repeats: int, cache: Path
-) -> dict[tuple[str, str], list[Result]]:
-    """Return the results by contestant and shape; the first round warms up and isn't counted."""
-    results: dict[tuple[str, str], list[Result]] = {(n, s): [] for n in names for s in shapes}
-    known = openings(cache)
-    with tempfile.TemporaryDirectory(prefix="bench-") as root, contextlib.ExitStack() as stack:
-        sleeping = any(shape(each).sleep_s for each in shapes)
-        runners = {n: stack.enter_context(place(n, known[n], Path(root))) for n in names}
-        if sleeping and "raw" in names:
-            wide = partial(raw.running, processes=SLOTS)
-            runners["raw asleep"] = stack.enter_context(place("raw-asleep", wide, Path(root)))
-        for name in names:
-            runners[name].run(shape("flat-20"))
-        # What was measured before it was interrupted is told all the same.
-        with contextlib.suppress(KeyboardInterrupt):
-            for name, each in [(n, s) for _ in range(repeats) for s in shapes for n in names]:
-                asleep = shape(each).sleep_s and name == "raw"
-                runner = runners["raw asleep"] if asleep else runners[name]
-                with _told(name, each):
-                    results[name, each].append(runner.run(shape(each)))
-    return {key: found for key, found in results.items() if found}
+def _runner(stack: contextlib.ExitStack, name: str, opening: Opening, *, limit_s: float) -> Runner:
+    root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+    return stack.enter_context(Runner(name, opening, root, limit_s))
 
 
-@contextlib.contextmanager
-def _told(name: str, each: str) -> Iterator[None]:
-    """Let a peer that fails a shape be known for it; rootward and the raw loop must not."""
-    try:
-        yield
-    except Exception as error:
-        if name in {"raw", "rootward"}:
-            raise
-        print(f"{name}: {each}: {type(error).__name__}: {error}", file=sys.stderr)
+def report(results: Results, plot: Path | None) -> None:
+    """Print the tables and save the picture."""
+    print(json.dumps(results.measured))
+    for told in (ratios.absolute(results), ratios.relative(results), ratios.goals(results)):
+        print(f"\n{told}")
+    if plot is not None:
+        bars = [
+            (f"{each} {name}", value)
+            for each, name in ratios.cells(results)
+            if (value := ratios.makespan(results, name, each)) is not None
+        ]
+        table.plot(plot, "Makespan of trees of tasks, over that of the raw loop", bars, "x")
 
 
-def report(results: dict[tuple[str, str], list[Result]]) -> str:
-    """Return the table: medians and minima, and ratios to the raw loop's median or the ideal."""
-    rows = []
-    for (name, each), found in results.items():
-        spans = [result.makespan_s for result in found]
-        base = [r.makespan_s for r in results.get(("raw", each), [])]
-        known = shape(each)
-        ideal_s = known.ideal_s()
-        least = ideal_s or (statistics.median(base) if base else 0)
-        median = partial(_median, found)
-        rows.append(
-            (
-                each,
-                name,
-                f"{statistics.median(spans) * 1000:.0f}",
-                f"{min(spans) * 1000:.0f}",
-                f"{statistics.median(spans) / least:.2f}" if least else "-",
-                f"{len(known) / statistics.median(spans):.0f}",
-                f"{median('submit_s') * 1000:.0f}",
-                f"{median('worker_cpu_s') * 1e6:.0f}",
-                f"{median('server_cpu_s') * 1e6:.0f}",
-                f"{median('commands'):.1f}",
-                f"{median('reads'):.2f}",
-            )
-        )
-    rows.sort(key=lambda row: list(dict.fromkeys(k[1] for k in results)).index(row[0]))
-    head = ("shape", "engine", "ms", "least ms", "ratio", "tasks/s", "submit ms")
-    head += ("worker us/task", "server us/task", "commands/task", "reads/task")
-    return table.text(head, rows)
-
-
-def _median(found: Sequence[Result], field: str) -> float:
-    return statistics.median(getattr(result, field) for result in found)
-
-
-def versions() -> str:
-    """Return one line that says what was measured with what."""
-    from importlib.metadata import version
-
-    with tempfile.TemporaryDirectory() as folder, server.private(Path(folder)) as url:
-        said = server.version(url)
-    packages = ", ".join(f"{name} {version(name)}" for name in ("redis", "hiredis", "rq"))
-    return f"Python {platform.python_version()}, {said}, {packages}, {os.cpu_count()} cores"
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+def arguments() -> argparse.ArgumentParser:
+    """Return the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--full", action="store_true", help="all that is told of in the docs")
     parser.add_argument("--shapes", default=SHAPES, help="KIND-COUNT, comma between")
-    parser.add_argument("--contestants", default="raw,rootward", help="or `all`")
+    parser.add_argument("--contestants", default=",".join(US), help="or `all`")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--limit", type=float, default=60.0, help="seconds that a run may take")
+    parser.add_argument("--out", type=Path, help="keep the runs in this file, and go on with it")
+    parser.add_argument("--render", type=Path, metavar="FILE", help="print the tables of a file")
     parser.add_argument("--plot", type=Path, help="save a picture (SVG)")
     parser.add_argument("--smoke", action="store_true", help="small shapes once: is it right?")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "rootward-bench")
+    return parser
+
+
+def main() -> int:
+    parser = arguments()
     options = parser.parse_args()
+    if options.render:
+        report(Results.read(options.render), options.plot)
+        return 0
     end_cleanly()
-    shapes = (SMOKE if options.smoke else options.shapes).split(",")
-    known = list(openings(options.cache))
-    names = known if options.contestants == "all" else options.contestants.split(",")
+    known = openings(options.cache)
+    names = list(known) if options.contestants == "all" else options.contestants.split(",")
     if unknown := set(names) - set(known):
         parser.error(f"no contestants: {', '.join(unknown)}; there are {', '.join(known)}")
-    results = measure(names, shapes, 1 if options.smoke else options.repeats, options.cache)
-    print(versions())
-    print(report(results))
-    if options.plot:
-        bars = [
-            (f"{each} {name}", statistics.median(r.makespan_s for r in found) * 1000)
-            for (name, each), found in results.items()
-        ]
-        table.plot(options.plot, "Makespan of trees of empty tasks", bars, "ms")
-    return 0
+    shapes = (SMOKE if options.smoke else options.shapes).split(",")
+    repeats = 1 if options.smoke else options.repeats
+    chosen = Section(name="chosen", contestants=names, shapes=shapes, repeats=repeats)
+    peers = {name: peer.requirements for name, peer in catalogue.PEERS.items()}
+    try:
+        results = Results(runs.measured(options.limit, peers), options.out)
+    except runs.WrongFile as error:
+        parser.error(str(error))
+    # What was measured before it was interrupted is told all the same.
+    with contextlib.suppress(KeyboardInterrupt):
+        for section in FULL if options.full else (chosen,):
+            measure(section, results, known, options.limit)
+    print(file=sys.stderr)
+    report(results, options.plot)
+    return int(options.smoke and any(not run.is_whole for run in results.runs))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,9 @@ import secrets
 import time
 from collections.abc import Iterator
 
-from contestants import Crew, Place, crew, python
+import redis
+import server
+from contestants import Crew, Place, TooLong, crew, python
 
 import orchestrator
 
@@ -15,8 +17,9 @@ import orchestrator
 class Ours:
     """A client of running workers."""
 
-    def __init__(self, client: orchestrator.Client, crew_: Crew) -> None:
-        self.client, self._crew = client, crew_
+    def __init__(self, client: orchestrator.Client, crew_: Crew, place: Place) -> None:
+        self.client, self._crew, self._limit_s = client, crew_, place.limit_s
+        self._server = redis.Redis.from_url(place.url)
 
     def run(self, shape_name: str) -> float:
         """Submit by reference, as `rootward deploy` does, and wait until it is ready."""
@@ -24,7 +27,10 @@ class Ours:
         start = time.perf_counter()
         deployment = self.client.submit(target, name=shape_name, kinds=("train", "deploy"))
         submitted = time.perf_counter() - start
-        deployment.wait(timeout=300)
+        try:
+            deployment.wait(timeout=self._limit_s)
+        except TimeoutError as error:
+            raise TooLong(f"{shape_name} took longer than {self._limit_s:g} s") from error
         return submitted
 
     def clear(self) -> None:
@@ -33,6 +39,10 @@ class Ours:
     def cpu_s(self) -> float:
         """Return what its workers have used."""
         return self._crew.cpu_s()
+
+    def served(self) -> server.Usage:
+        """Return what Redis has used."""
+        return server.usage(self._server)
 
 
 @contextlib.contextmanager
@@ -52,4 +62,4 @@ def running(place: Place, workers: int = 2, slots: int = 4) -> Iterator[Ours]:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the workers don't come up: {log.read_text()[-2000:]}")
             time.sleep(0.05)
-        yield Ours(client, members)
+        yield Ours(client, members, place)

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 
 import redis
+import server
 from contestants import Crew, Place, crew, python
 from shapes import Shape, parents, shape
 from traces import work
@@ -77,21 +78,17 @@ class Raw:
             for node in range(len(known)):
                 fields = {"wait": waits[node], "next": nexts[node]}
                 pipeline.hset(f"raw:{shape_name}/{node}", mapping=fields)
-            roots = [f"{shape_name}/{n}" for n, wait in enumerate(waits) if not wait]
-            firsts = [r for r in roots if not known.stages[int(r.partition("/")[2])]]
-            pipeline.rpush("raw:queue", *firsts)
+            pipeline.rpush("raw:queue", *known.leaves(0))
             pipeline.execute()
         submitted = time.perf_counter() - start
-        later = [r for r in roots if r not in set(firsts)]
-        if later:
+        if later := known.leaves(1):
             self._after_stage(known, shape_name, later)
         self._client.blpop(["raw:end"], timeout=0)
         return submitted
 
     def _after_stage(self, known: Shape, name: str, later: list[str]) -> None:
         """Release the leaves of the second stage when the first has ended."""
-        root, first = len(known) - 1, known.stages.index(1)
-        while self._client.llen(f"raw:{name}/{root}:below") < first:
+        while self._client.llen(f"raw:{name}/{len(known) - 1}:below") < known.second:
             time.sleep(0.0005)
         self._client.rpush("raw:queue", *later)
 
@@ -102,6 +99,10 @@ class Raw:
     def cpu_s(self) -> float:
         """Return what its workers have used."""
         return self._crew.cpu_s()
+
+    def served(self) -> server.Usage:
+        """Return what Redis has used."""
+        return server.usage(self._client)
 
 
 @contextlib.contextmanager

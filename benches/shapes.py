@@ -43,6 +43,19 @@ class Shape:
         """What the root must count: every node is one and what its children count."""
         return len(self)
 
+    @property
+    def second(self) -> int:
+        """The first node of the second stage; their number when there is one stage."""
+        return self.stages.index(1) if 1 in self.stages else len(self)
+
+    def leaves(self, stage: int) -> list[str]:
+        """Return the tasks of a stage that wait for no other task of it, as NAME/NUMBER."""
+        return [
+            f"{self.name}/{node}"
+            for node, below in enumerate(self.children)
+            if not below and self.stages[node] == stage
+        ]
+
     def ideal_s(self, slots: int = SLOTS) -> float:
         """Return the makespan of a schedule that costs nothing, longest way to the root first."""
         waits = [len(below) for below in self.children]

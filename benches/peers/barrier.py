@@ -8,11 +8,12 @@ who builds such a barrier by hand.
 from __future__ import annotations
 
 import os
+import time
 from functools import cache
 from typing import Any
 
 import redis
-from shapes import parents, shape
+from shapes import Shape, parents, shape
 from traces import work
 
 END = """
@@ -48,8 +49,8 @@ def run(node: str) -> str | None:
     return released.decode().removeprefix("bench:") if released else None
 
 
-def store(name: str) -> list[str]:
-    """Store a shape's barriers; return the tasks that wait for nothing."""
+def store(name: str) -> tuple[list[str], list[str]]:
+    """Store a shape's barriers; return the tasks that wait for nothing, of each stage."""
     known = shape(name)
     above = parents(known.children)
     with client().pipeline(transaction=False) as pipeline:
@@ -58,7 +59,13 @@ def store(name: str) -> list[str]:
             fields = {"wait": len(below), "next": following}
             pipeline.hset(f"bench:{name}/{node}", mapping=fields)
         pipeline.execute()
-    return [f"{name}/{node}" for node, below in enumerate(known.children) if not below]
+    return known.leaves(0), known.leaves(1)
+
+
+def wait_for_stage(known: Shape) -> None:
+    """Return when all of the first stage has ended: its tasks are children of the root."""
+    while client().llen(f"bench:{known.name}/{len(known) - 1}:below") < known.second:
+        time.sleep(0.002)
 
 
 def wait() -> None:

@@ -10,16 +10,32 @@ import time
 from collections.abc import Callable
 
 import barrier
+from shapes import shape
 
 
 def drive(enqueue: Callable[[str], object]) -> None:
-    """Obey lines until there are no more; `enqueue` sends one task."""
-    for line in sys.stdin:
-        name = line.strip()
+    """Obey lines for a peer with our barrier; `enqueue` sends one task."""
+
+    def submit(name: str) -> float:
         start = time.perf_counter()
-        for node in barrier.store(name):
+        first, second = barrier.store(name)
+        for node in first:
             enqueue(node)
         submitted = time.perf_counter() - start
+        if second:
+            barrier.wait_for_stage(shape(name))
+            for node in second:
+                enqueue(node)
+        return submitted
+
+    obey(submit)
+
+
+def obey(submit: Callable[[str], float]) -> None:
+    """Obey lines; `submit` returns the seconds that it took, and our barrier tells the end."""
+    for line in sys.stdin:
+        name = line.strip()
+        spent = submit(name)
         barrier.wait()
-        print(submitted, flush=True)
+        print(spent, flush=True)
         barrier.forget(name)
