@@ -2,8 +2,9 @@
 
 `reconcile(desired, observed, now)` looks at one generation and returns actions; the controller
 carries them out. It is level-triggered: it remembers nothing, so a lost action is only a delay, and
-calling it twice asks for the same. It never starts what nobody asked for, never stops a service
-before the services that call it, and never has more starts under way than replicas are missing.
+calling it twice asks for the same. It never starts what nobody asked for, never starts a service
+before the services that it calls, never stops one before those that call it, and never has more
+starts under way than replicas are missing.
 """
 
 from __future__ import annotations
@@ -134,9 +135,10 @@ def reconcile(desired: Desired, observed: Observed, now: float) -> list[Action]:
     if desired.wish is Wish.GROW and deadline is not None and now >= deadline:
         return [FailGeneration(reason="its deadline has passed before it was ready")]
     actions: list[Action] = []
+    waiting = _callers_of_missing(desired, observed)
     for service in desired.services:
         actions += _settle(service, desired.wish, observed, now)
-    return actions
+    return [a for a in actions if not (isinstance(a, StartReplica) and a.path in waiting)]
 
 
 def backoff_s(count: int) -> float:
@@ -158,6 +160,17 @@ def _stops_from_the_top(desired: Desired, observed: Observed) -> list[StopReplic
         for replica in observed.replicas
         if replica.state in _COUNTED and replica.path not in waiting
     ]
+
+
+def _callers_of_missing(desired: Desired, observed: Observed) -> set[str]:
+    """Return the services that call one which is wanted and of which no replica is ready."""
+    ready = {replica.path for replica in observed.replicas if replica.state == "ready"}
+    return {
+        parent
+        for service in desired.services
+        if service.wanted and not service.gives_way and service.path not in ready
+        for parent in service.parents
+    }
 
 
 def _settle(service: ServiceWish, wish: Wish, observed: Observed, now: float) -> list[Action]:

@@ -47,6 +47,21 @@ def test_missing_replicas_are_started() -> None:
     assert reconcile(kept(3), observed, 0.0) == [StartReplica(path="r/s")] * 2
 
 
+def test_children_are_repaired_before_their_parents() -> None:
+    """A parent may call its children as soon as it is set up."""
+    services = (
+        ServiceWish(path="r", wanted=1),
+        ServiceWish(path="r/s", wanted=2, parents=("r",)),
+        ServiceWish(path="r/t", wanted=0, parents=("r",)),
+    )
+    desired = Desired(wish=Wish.KEEP, services=services)
+    assert reconcile(desired, Observed(), 0.0) == [StartReplica(path="r/s")] * 2
+    begun = Observed(replicas=(replica("1", state="starting"),), open_starts={"r/s": 1})
+    assert reconcile(desired, begun, 0.0) == []
+    one = Observed(replicas=(replica("1"),), open_starts={"r/s": 1})
+    assert reconcile(desired, one, 0.0) == [StartReplica(path="r")]
+
+
 def test_what_leaves_is_replaced_before_it_is_let_go() -> None:
     """Each one that is ready elsewhere lets one go."""
     leaving = [replica(id_, is_leaving=True) for id_ in ("1", "2")]
@@ -193,6 +208,9 @@ def test_actions_never_overshoot_and_never_break_the_order(
     live = Counter(each.path for each in observed.replicas if each.state in LIVE)
     for service in desired.services:
         going = observed.open_starts.get(service.path, 0)
+        ready = {each.path for each in observed.replicas if each.state == "ready"}
+        if service.wanted and service.path not in ready:
+            assert not any(starts[parent] for parent in service.parents)
         if starts[service.path]:
             assert live[service.path] + going + starts[service.path] == service.wanted
         if any(by_id[id_].path == service.path for id_ in stops) and desired.wish is Wish.END:
