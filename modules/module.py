@@ -187,16 +187,20 @@ class ModuleBase:
         """Return what is drawn below this module's own line: modules, flows, functions."""
         return self.submodules
 
-    def _children(self) -> Iterator[tuple[str | None, ModuleBase]]:
-        """Iterate over (hint, module) of what is in the attributes; the hint says where it is."""
+    def _children(self) -> list[tuple[str | None, ModuleBase]]:
+        """Return (hint, module) of what is in the attributes; the hint says where it is."""
         found: list[tuple[str | None, ModuleBase]] = []
         for attribute, value in vars(self).copy().items():
+            kind = type(value)
+            if kind in _LEAVES:
+                continue
             if isinstance(value, ModuleBase):
                 found.append((attribute, value))
-            elif may_hold_modules(type(value)):
+            elif kind is list or kind is tuple:
+                found.extend(_members(value, attribute))
+            elif may_hold_modules(kind):
                 found.extend(modules_in(value, attribute))
-        # Not a generator: in the walk of a deep chain as many of these are open as it has modules.
-        return iter(found)
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is copied and pickled: the attributes without the local ones."""
@@ -234,6 +238,15 @@ def modules_in(value: Any, hint: str | None) -> Iterator[tuple[str | None, Modul
             stack.extend(reversed(_parts(value, hint)))
 
 
+def _members(items: Sequence[Any], hint: str) -> Iterable[tuple[str | None, ModuleBase]]:
+    """Return what `modules_in` yields, sooner for a plain list of modules alone."""
+    if not items:
+        return ()
+    if all(issubclass(kind, ModuleBase) for kind in set(map(type, items))):
+        return [(f"{hint}.{number}", item) for number, item in enumerate(items)]
+    return modules_in(items, hint)
+
+
 def may_hold_modules(kind: type) -> bool:
     """Tell whether a value of this type is a module or a container that is searched for some."""
     if kind in _LEAVES:
@@ -269,20 +282,36 @@ def tasks_of(module: ModuleBase, kind: str) -> list[Callable[..., Any]] | None:
     None means that there is no such work.  A getter that isn't overridden costs nothing.  Raises
     TaskGetterError for anything else than None, a callable or a list of callables.
     """
-    getter = f"_get_{kind}_tasks"
-    tasks: Any = None
-    overridden = getattr(type(module), getter) is not getattr(ModuleBase, getter)
-    if overridden or getter in vars(module):
-        tasks = getattr(module, getter)()
-    callables = _callables(tasks)
-    if callables is None:
-        raise TaskGetterError(
-            f"{_label(module)}: {getter}() returned {tasks!r:.200}; return None, a callable such "
-            "as a flow, or a list of callables"
-        )
-    if kind == "eval" and "_evalset" in vars(module):
+    getter = _GETTERS[kind]
+    callables: list[Callable[..., Any]] = []
+    if _overrides(type(module), getter) or getter in vars(module):
+        callables = _callables(module, getter)
+    if kind == "eval" and _EVALSET in vars(module):
         callables = [*callables, module._evalset.run_for(module)]
     return callables or None
+
+
+_GETTERS = {kind: f"_get_{kind}_tasks" for kind in KINDS}
+_EVALSET = "_evalset"
+
+
+def _overrides(cls: type[ModuleBase], getter: str) -> bool:
+    return getattr(cls, getter) is not getattr(ModuleBase, getter)
+
+
+def _callables(module: ModuleBase, getter: str) -> list[Callable[..., Any]]:
+    tasks = getattr(module, getter)()
+    if tasks is None:
+        return []
+    if isinstance(tasks, (list, tuple)):
+        if all(map(callable, tasks)):
+            return list(tasks)
+    elif callable(tasks):
+        return [tasks]
+    raise TaskGetterError(
+        f"{_label(module)}: {getter}() returned {tasks!r:.200}; return None, a callable such "
+        "as a flow, or a list of callables"
+    )
 
 
 def _label(module: ModuleBase) -> str:
@@ -290,17 +319,49 @@ def _label(module: ModuleBase) -> str:
     return f"{type(module).__name__} {where!r}" if where else type(module).__name__
 
 
-def _callables(tasks: Any) -> list[Callable[..., Any]] | None:
-    if tasks is None:
-        return []
-    if isinstance(tasks, (list, tuple)):
-        return list(tasks) if all(callable(task) for task in tasks) else None
-    return [tasks] if callable(tasks) else None
+class WorkFinder:
+    """Tells which of some kinds of work modules have, and keeps what holds for their classes.
+
+    It is made for one walk: what it has seen of a class is not looked at again.
+    """
+
+    __slots__ = ("_found", "_getters", "_kinds")
+
+    # What gives a single object work that its class has not.
+    _OWN: ClassVar[frozenset[str]] = frozenset({*_GETTERS.values(), _EVALSET})
+
+    def __init__(self, kinds: Iterable[str]) -> None:
+        self._kinds = tuple(kinds)
+        self._getters: dict[type, tuple[tuple[str, str], ...]] = {}
+        self._found: dict[tuple[str, ...], frozenset[str]] = {}
+
+    def kinds_of(self, module: ModuleBase) -> frozenset[str]:
+        """Ask each getter that there is; a served module always has deploy work.
+
+        Raises TaskGetterError as `tasks_of` does.
+        """
+        cls = type(module)
+        if cls.serves or not self._OWN.isdisjoint(vars(module)):
+            found = tuple([kind for kind in self._kinds if has_work(module, kind)])
+        else:
+            getters = self._getters.get(cls)
+            if getters is None:
+                getters = self._getters[cls] = self._of_class(cls)
+            found = tuple([kind for kind, getter in getters if _callables(module, getter)])
+        # A tree of many modules has few different sets: they are shared.
+        shared = self._found.get(found)
+        if shared is None:
+            shared = self._found[found] = frozenset(found)
+        return shared
+
+    def _of_class(self, cls: type[ModuleBase]) -> tuple[tuple[str, str], ...]:
+        """Return (kind, getter) of those that the class overrides."""
+        pairs = ((kind, _GETTERS[kind]) for kind in self._kinds)
+        return tuple((kind, getter) for kind, getter in pairs if _overrides(cls, getter))
 
 
 def has_work(module: ModuleBase, kind: str) -> bool:
     """Tell whether the module has a task of `kind`; a served module always has deploy work."""
-    if kind == "deploy" and module.serves:
-        tasks_of(module, kind)
-        return True
-    return tasks_of(module, kind) is not None
+    # Asked even where the answer is known: a getter that returns something else is an error.
+    tasks = tasks_of(module, kind)
+    return tasks is not None or (kind == "deploy" and module.serves)

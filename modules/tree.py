@@ -11,13 +11,13 @@ from .errors import CycleError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from .module import ModuleBase
 
 _RESERVED = frozenset({"call", "docs", "healthz", "readyz", "metrics", "openapi.json", ".", ".."})
 # Of the modules of a circle.
 _SHOWN = 20
+# In place of the place of a module that is being visited.
+_OPEN = -1
 
 
 class Node:
@@ -61,12 +61,20 @@ class Tree:
     def __init__(self, root: ModuleBase, name: str) -> None:
         self.root = root
         self.name = name
-        self.nodes: list[Node] = []
-        self._index: dict[int, int] = {}
-        for node, children in _visit(root, name):
-            self._index[id(node.module)] = len(self.nodes)
-            self.nodes.append(node)
-            node.children = tuple(dict.fromkeys(self._index[id(child)] for child in children))
+        self.nodes, self._index = _visit(root, name)
+
+    def paths(self) -> list[str]:
+        """Return the paths of all nodes in their order, sooner than by asking each."""
+        paths = [""] * len(self.nodes)
+        # A parent stands behind its children: from the end on, its path is there already.
+        for index in range(len(paths) - 1, -1, -1):
+            node = self.nodes[index]
+            parent = node.parent
+            if parent is None:
+                paths[index] = node.part
+            else:
+                paths[index] = f"{paths[self._index[id(parent.module)]]}/{node.part}"
+        return paths
 
     def path_of(self, module: ModuleBase) -> str | None:
         """Return the module's path, or None for one that isn't of this tree."""
@@ -110,7 +118,7 @@ class Tree:
 
 def walk(root: ModuleBase) -> list[ModuleBase]:
     """Return the modules of the tree in post-order, each once; raises CycleError."""
-    return [node.module for node, _ in _visit(root, "")]
+    return [node.module for node in _visit(root, "")[0]]
 
 
 def default_name(root: ModuleBase) -> str:
@@ -130,7 +138,7 @@ def slug(text: str) -> str:
     """
     if text.isascii():
         if text.isidentifier():
-            return text.lower()
+            return text if text.islower() else text.lower()
     else:
         import unicodedata
 
@@ -144,39 +152,48 @@ def _own_name(module: ModuleBase) -> str | None:
 
 
 class _Frame:
-    """A module whose children are being visited; `taken` are the parts that these have."""
+    """A module whose children are being visited: their places, and the parts that they have."""
 
-    __slots__ = ("children", "node", "rest", "taken")
+    __slots__ = ("below", "node", "rest", "taken")
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, children: list[tuple[str | None, ModuleBase]]) -> None:
         self.node = node
-        self.children: list[ModuleBase] = []
-        self.rest: Iterator[tuple[str | None, ModuleBase]] = iter(node.module._children())
+        self.rest = iter(children)
+        self.below: list[int] = []
         self.taken: dict[str, int] = {}
 
 
-def _visit(root: ModuleBase, name: str) -> Iterator[tuple[Node, list[ModuleBase]]]:
-    """Yield (node, its child modules) in post-order."""
-    stack = [_Frame(Node(root, name, None))]
-    open_ = {id(root)}
-    done: set[int] = set()
+def _visit(root: ModuleBase, name: str) -> tuple[list[Node], dict[int, int]]:
+    """Return the nodes in post-order, and the place of each by the id of its module."""
+    nodes: list[Node] = []
+    places = {id(root): _OPEN}
+    stack = [_Frame(Node(root, name, None), root._children())]
     while stack:
         frame = stack[-1]
-        step = next(frame.rest, None)
-        if step is None:
+        for hint, child in frame.rest:
+            place = places.get(id(child))
+            if place is None:
+                part = _unique(slug(_own_name(child) or hint or type(child).__name__), frame.taken)
+                node = Node(child, part, frame.node)
+                children = child._children()
+                if children:
+                    places[id(child)] = _OPEN
+                    stack.append(_Frame(node, children))
+                    break
+                # Most modules are leaves: they need no frame.
+                place = places[id(child)] = len(nodes)
+                nodes.append(node)
+            elif place == _OPEN:
+                raise CycleError(_circle([each.node.module for each in stack], child))
+            frame.below.append(place)
+        else:
             stack.pop()
-            open_.discard(id(frame.node.module))
-            done.add(id(frame.node.module))
-            yield frame.node, frame.children
-            continue
-        hint, child = step
-        frame.children.append(child)
-        if id(child) in open_:
-            raise CycleError(_circle([each.node.module for each in stack], child))
-        if id(child) not in done:
-            open_.add(id(child))
-            part = _unique(slug(_own_name(child) or hint or type(child).__name__), frame.taken)
-            stack.append(_Frame(Node(child, part, frame.node)))
+            place = places[id(frame.node.module)] = len(nodes)
+            nodes.append(frame.node)
+            frame.node.children = tuple(dict.fromkeys(frame.below))
+            if stack:
+                stack[-1].below.append(place)
+    return nodes, places
 
 
 def _unique(part: str, taken: dict[str, int]) -> str:
@@ -185,6 +202,9 @@ def _unique(part: str, taken: dict[str, int]) -> str:
     `taken` keeps the next number to try, so that many siblings of one name cost no search.
     """
     part = part or "module"
+    if part not in taken and part not in _RESERVED:
+        taken[part] = 2
+        return part
     number = taken.get(part, 2 if part in _RESERVED else 1)
     chosen = part if number == 1 else f"{part}-{number}"
     while chosen in taken:

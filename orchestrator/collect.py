@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, cast
 
-from modules.module import has_work
+from modules.module import WorkFinder
 
 from .plan import ALL_KINDS, Kind, Plan, PlannedModule, Service, make_plan, parse_kinds
 
@@ -48,20 +48,26 @@ def collect(
 ) -> tuple[PlannedModule, ...]:
     """Return what the plan needs of each module that it covers, children first."""
     covered = _covered(tree, part, recursive=recursive)
+    paths = tree.paths()
     serves = Kind.DEPLOY in kinds and is_whole(tree, recursive=recursive, part=part)
-    loads = {n.path: tree.loaded_by(n.path) for n in tree.nodes if serves and n.module.serves}
+    served = [index for index, node in enumerate(tree.nodes) if serves and node.module.serves]
+    loads = {paths[index]: tree.loaded_by(paths[index]) for index in served}
     callers = _callers(tree, loads)
     place = {index: number for number, index in enumerate(covered)}
+    all_work = WorkFinder(map(str, kinds))
+    unserved_work = all_work if serves else WorkFinder(map(str, kinds - {Kind.DEPLOY}))
     planned = []
     for index in covered:
-        node = tree.nodes[index]
-        path = node.path
-        wanted = kinds - {Kind.DEPLOY} if node.module.serves and not serves else kinds
+        node, path = tree.nodes[index], paths[index]
+        finder = unserved_work if node.module.serves else all_work
+        below = node.children
+        if len(place) != len(paths):
+            below = tuple([place[child] for child in below if child in place])
         planned.append(
             PlannedModule(
                 path=path,
-                children=tuple(place[child] for child in node.children if child in place),
-                kinds=frozenset(str(kind) for kind in wanted if has_work(node.module, str(kind))),
+                children=below,
+                kinds=finder.kinds_of(node.module),
                 service=_service(node, loads[path], callers[path]) if path in loads else None,
             )
         )

@@ -196,15 +196,16 @@ def make_plan(
     """Make the plan of the modules, which stand children first, with their tasks of the kinds."""
     wanted = parse_kinds(kinds)
     _check_paths(modules)
-    by_kind = {kind: _tasks_of_kind(modules, kind) for kind in ALL_KINDS if kind in wanted}
-    trains = by_kind.get(Kind.TRAIN, [])
-    planned: list[Task] = [*trains, *_prepares(modules, trains, Kind.DEPLOY in wanted)]
+    asked = [kind for kind in ALL_KINDS if kind in wanted]
+    working = {kind: any(str(kind) in module.kinds for module in modules) for kind in asked}
+    planned: list[Task] = []
     barrier: Task | None = None
-    for kind, tasks in by_kind.items():
-        if kind is not Kind.TRAIN:
-            planned += [_behind(task, barrier) for task in tasks]
-        later = [other for other, found in by_kind.items() if found and _stands_after(other, kind)]
-        if tasks and later:
+    for kind in ALL_KINDS:
+        tasks = _tasks_of_kind(modules, kind, barrier) if working.get(kind) else []
+        planned += tasks
+        if kind is Kind.TRAIN:
+            planned += _prepares(modules, tasks, Kind.DEPLOY in wanted)
+        if tasks and any(working[other] for other in asked if _stands_after(other, kind)):
             ids = tuple(task.id for task in tasks)
             barrier = Task(id=f"{Kind.JOIN}:{kind}", kind=Kind.JOIN, path=None, after=ids)
             planned.append(barrier)
@@ -221,32 +222,33 @@ def _stands_after(later: Kind, earlier: Kind) -> bool:
     return ALL_KINDS.index(later) > ALL_KINDS.index(earlier)
 
 
-def _behind(task: Task, barrier: Task | None) -> Task:
-    if barrier is None:
-        return task
-    return Task(id=task.id, kind=task.kind, path=task.path, after=(barrier.id, *task.after))
+def _tasks_of_kind(
+    modules: Sequence[PlannedModule], kind: Kind, barrier: Task | None
+) -> list[Task]:
+    """Return the tasks of the kind, each behind the barrier and the tasks below it."""
+    name = str(kind)
+    first = () if barrier is None else (barrier.id,)
+    tasks = []
+    ids: list[str] = []  # '' for a module without such work
+    for module in modules:
+        if name not in module.kinds:
+            ids.append("")
+            continue
+        below = [ids[child] for child in module.children]
+        if "" in below:
+            below = [ids[index] for index in _nearest(modules, module, name)]
+        ids.append(f"{name}:{module.path}")
+        tasks.append(Task(id=ids[-1], kind=kind, path=module.path, after=(*first, *below)))
+    return tasks
 
 
-def _tasks_of_kind(modules: Sequence[PlannedModule], kind: Kind) -> list[Task]:
-    return [
-        Task(
-            id=f"{kind}:{module.path}",
-            kind=kind,
-            path=module.path,
-            after=tuple(f"{kind}:{path}" for path in _nearest(modules, module, kind)),
-        )
-        for module in modules
-        if kind in module.kinds
-    ]
-
-
-def _nearest(modules: Sequence[PlannedModule], module: PlannedModule, kind: Kind) -> list[str]:
-    """Return the paths of the nearest modules below that have work of the kind.
+def _nearest(modules: Sequence[PlannedModule], module: PlannedModule, kind: str) -> list[int]:
+    """Return the places of the nearest modules below that have work of the kind.
 
     Edges pass through modules without such work. The walk is done for each module that has work
     instead of handing sets upwards, which would copy long ones once a level in a deep tree.
     """
-    found: list[str] = []
+    found: list[int] = []
     seen: set[int] = set()
     stack = list(reversed(module.children))
     while stack:
@@ -255,7 +257,7 @@ def _nearest(modules: Sequence[PlannedModule], module: PlannedModule, kind: Kind
             continue
         seen.add(index)
         if kind in modules[index].kinds:
-            found.append(modules[index].path)
+            found.append(index)
         else:
             stack.extend(reversed(modules[index].children))
     return found
@@ -285,5 +287,5 @@ def _check_paths(modules: Sequence[PlannedModule]) -> None:
                 f"two modules have the path {module.path!r}: give one of them another name"
             )
         paths.add(module.path)
-        if any(child >= index for child in module.children):
+        if module.children and max(module.children) >= index:
             raise PlanError(f"module {module.path!r} stands before a module that it holds")
