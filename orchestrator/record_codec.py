@@ -139,7 +139,7 @@ def read_claims(answer: Sequence[Any]) -> tuple[Claim, ...]:
 def _claim(told: Sequence[bytes], states: Mapping[str, tuple[Sequence[bytes], int]]) -> Claim:
     job_id, name, gen, task, kind, path, attempt, token = (part.decode() for part in told[:8])
     entries, offset = states[f"{name}@{gen}"]
-    timeout = told[10].decode()
+    timeout, queued, claimed = (part.decode() for part in told[10:13])
     return Claim(
         job_id=job_id,
         name=name,
@@ -154,6 +154,8 @@ def _claim(told: Sequence[bytes], states: Mapping[str, tuple[Sequence[bytes], in
         timeout=float(timeout) if timeout else None,
         states=entries,
         offset=offset,
+        queued_at=_seconds(queued),
+        claimed_at=_seconds(claimed),
     )
 
 

@@ -154,7 +154,7 @@ class Claim:
     """A task that is now this agent's to run, under `token`.
 
     `states` are the generation's signed log entries from the offset that was asked for up to
-    `offset`; claims of one exchange share them.
+    `offset`; claims of one exchange share them. It was queued and claimed at the times given.
     """
 
     job_id: str
@@ -170,6 +170,8 @@ class Claim:
     timeout: float | None = None
     states: Sequence[bytes] = ()
     offset: int = 0
+    queued_at: float | None = None
+    claimed_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +199,8 @@ class Bell:
 class Sweep:
     """What a sweep found: agents gone, their jobs queued again or failed, generations stopped.
 
-    `released` are jobs that another program had taken from a queue and failed.
+    `released` are jobs that another program had taken from a queue and failed. The next sweep may
+    find something in `due_ms`, when the first of all leases ends; None when there is no lease.
     """
 
     lost_agents: tuple[str, ...] = ()
@@ -205,6 +208,7 @@ class Sweep:
     failed: tuple[str, ...] = ()
     stopped: tuple[str, ...] = ()
     released: tuple[str, ...] = ()
+    due_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

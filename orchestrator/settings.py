@@ -69,6 +69,8 @@ class Settings:
     log_format: str = "text"
     host: str = "127.0.0.1"
     history_days: float = 7.0
+    metrics_port: int | None = None
+    metrics_host: str = "127.0.0.1"
 
     @classmethod
     def from_environment(
@@ -153,6 +155,13 @@ def _number(low: float, high: float) -> Callable[[str, Any], float]:
     return parse
 
 
+def _port(variable: str, raw: Any) -> int:
+    text = str(raw).strip()
+    if not (text.isascii() and text.isdecimal()) or int(text) > 65535:
+        raise SettingsError(f"{variable}={raw!r} must be a port, 0 to 65535 (0: any that is free)")
+    return int(text)
+
+
 def _size(variable: str, raw: Any) -> int:
     units = {"": 1, "k": 1024, "m": MIB, "g": 1024 * MIB}
     found = re.fullmatch(r"(\d+)\s*([kmg]?)(?:i?b)?", str(raw).strip().lower())
@@ -183,4 +192,6 @@ _VARIABLES: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
     "log_format": ("ROOTWARD_LOG_FORMAT", _log_format),
     "host": ("ROOTWARD_HOST", _host),
     "history_days": ("ROOTWARD_HISTORY_DAYS", _number(0.0, 3650)),
+    "metrics_port": ("ROOTWARD_METRICS_PORT", _port),
+    "metrics_host": ("ROOTWARD_METRICS_HOST", _host),
 }

@@ -44,7 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a worker until it is told to end; return its exit code."""
     given = _parser().parse_args(arguments)
     try:
-        settings = Settings.from_environment(host=given.host)
+        settings = Settings.from_environment(
+            host=given.host, metrics_port=given.metrics_port, metrics_host=given.metrics_host
+        )
         _log_to_stderr(settings.log_format)
         from .agent import Agent
 
@@ -79,6 +81,8 @@ def _parser() -> argparse.ArgumentParser:
         type=lambda text: [name for name in text.split(",") if name],
         help="take from these queues (comma between) instead of the plain one",
     )
+    parser.add_argument("--metrics-port", help="tell metrics there (ROOTWARD_METRICS_PORT, off)")
+    parser.add_argument("--metrics-host", help="on this address (127.0.0.1)")
     parser.add_argument("--burst", action="store_true", help="end when nothing is left to do")
     return parser
 

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from orchestrator.connection import Clients, check
@@ -21,6 +21,7 @@ from orchestrator.settings import Settings
 from orchestrator.store import Store
 from orchestrator.transport import Signer
 
+from .exposition import exposed
 from .identity import Identity, checked_name
 from .shift import Shift
 
@@ -156,15 +157,29 @@ class Agent:
         if self._is_stopped:
             shift.stop_asked.set()
         try:
-            work = asyncio.ensure_future(shift.work(lambda: self._deadline_s))
-            joined = asyncio.ensure_future(shift.joined.wait())
-            joined.add_done_callback(lambda _: self._joined.set())
-            with _signals(shift, work) if signals else contextlib.nullcontext():
-                return await _outcome(work)
+            async with self._watched(shift):
+                work = asyncio.ensure_future(shift.work(lambda: self._deadline_s))
+                joined = asyncio.ensure_future(shift.joined.wait())
+                joined.add_done_callback(lambda _: self._joined.set())
+                try:
+                    with _signals(shift, work) if signals else contextlib.nullcontext():
+                        return await _outcome(work)
+                finally:
+                    joined.cancel()
         finally:
-            joined.cancel()
             self._loop = self._shift = None
             clients.close()
+
+    @contextlib.asynccontextmanager
+    async def _watched(self, shift: Shift) -> AsyncIterator[None]:
+        """Have the work counted and told, if that was asked for."""
+        settings = self._settings
+        if settings.metrics_port is None:
+            yield
+            return
+        shift.watches.append(shift.account.watch)
+        async with exposed(settings.metrics_host, settings.metrics_port, shift.account.text):
+            yield
 
 
 async def _outcome(work: asyncio.Future[None]) -> bool:

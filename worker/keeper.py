@@ -71,6 +71,11 @@ class Keeper:
             return max(self._lease_s, _SHORTEST_S)
         return self._renewed_at + EXCLUSIVE_SHARE * self._lease_s - time.monotonic()
 
+    @property
+    def lease_left_s(self) -> float:
+        """Seconds that are left of the lease, as far as is known here."""
+        return max(0.0, self._renewed_at + self._lease_s - time.monotonic())
+
     def start(self) -> None:
         """Begin to renew; the agent has just joined."""
         self._thread.start()

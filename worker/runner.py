@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from modules.errors import RootwardError, SignatureError
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from .generations import Generation, Generations
     from .slots import Slots
     from .supervisor import Supervisor
+
+Run = Callable[[Assignment], Awaitable[Outcome | None]]
+Watch = Callable[[Run, Assignment], Awaitable[Outcome | None]]
 
 logger = logging.getLogger(__name__)
 
@@ -42,10 +46,18 @@ class Runner:
         """Run nothing yet; without a supervisor, everything is a task of slots."""
         self._generations, self._slots, self._supervisor = generations, slots, supervisor
         self._on_room = on_room
+        # Each stands around the run of a task; empty unless somebody counts or traces.
+        self.watches: list[Watch] = []
         self._store, self._link = generations.store, generations.link
 
     async def run(self, assignment: Assignment) -> Outcome | None:
         """Run it to its outcome; None when it goes back to its queue. Never raises."""
+        run: Run = self._run
+        for watch in self.watches:
+            run = partial(watch, run)
+        return await run(assignment)
+
+    async def _run(self, assignment: Assignment) -> Outcome | None:
         claim = assignment.claim
         limit_s = claim.timeout if claim.timeout and claim.timeout > 0 else None
         try:

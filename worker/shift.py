@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 from orchestrator.registry import RegistryMirror
 
+from .account import Account
 from .assignment import Assignment, Error
 from .bell import Bell
 from .engine import Engine
@@ -84,6 +85,8 @@ class Shift:
         self._supervisor = Supervisor(self._registrar, signer, self._resources, host=settings.host)
         self._pump = Pump(store, self._link, agent_id, self)
         self._runner = Runner(self._generations, self._slots, self._supervisor, self._pump.kick)
+        self.account = Account(self._slots, self._supervisor, store, self._link)
+        self.watches = self._runner.watches
         self._bell = Bell(store, agent_id, self._from_thread(self._rung))
         self._rounds = Rounds(store, signer, agent_id, settings.lease_seconds)
         self._keeper: Keeper | None = None
@@ -220,6 +223,7 @@ class Shift:
             return
         logger.warning("the lease had ended: starting anew", extra={"event": "agent.fenced"})
         self.agent_id = self._identity.new_id()
+        self.account.leases_lost += 1
         self._pump.forget()
         self._supervisor.void_all()
         self._slots.give_back()
@@ -242,7 +246,7 @@ class Shift:
                 lease_s,
                 self._from_thread(self._stand),
             )
-            keeper = self._keeper
+            self.account.keeper = keeper = self._keeper
             self._supervisor.left_s = lambda exclusive: keeper.left_s(exclusive=exclusive)
             keeper.start()
         else:

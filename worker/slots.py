@@ -144,6 +144,11 @@ class Slots:
         return self._pace.ahead(self.limit)
 
     @property
+    def busy(self) -> int:
+        """How many run a task."""
+        return self._busy
+
+    @property
     def pids(self) -> list[int]:
         """The process of each slot."""
         return [slot.child.pid for slot in self._slots if slot.child.pid is not None]

@@ -17,6 +17,7 @@ import logging
 import secrets
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,7 @@ class Supervisor:
         self._host = host
         # How long a replica may serve without hearing from here; set when there is a lease.
         self.left_s: Callable[[bool], float] | None = None
+        self.restarts: Counter[str] = Counter()
         self._held: dict[str, HeldReplica] = {}
         self._lives: dict[str, asyncio.Task[None]] = {}
 
@@ -224,6 +226,7 @@ class Supervisor:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(held.stop_asked.wait(), pause)
                 return "it was stopped"
+            self.restarts[held.service.path] += 1
 
     async def _run_process(self, held: HeldReplica) -> str:
         """Run one process from its fork to its end; return how it ended."""

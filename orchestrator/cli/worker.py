@@ -47,6 +47,13 @@ class Resource(click.ParamType[str]):
     metavar="NAME=AMOUNT",
     help="What it offers, for example gpu=2; may be given again.",
 )
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    metavar="N",
+    help="Tell metrics at http://127.0.0.1:N/metrics (default: ROOTWARD_METRICS_PORT, else off).",
+)
+@click.option("--metrics-host", metavar="ADDR", help="Tell them on another address.")
 @click.option("--burst", is_flag=True, help="End when there is nothing left to do.")
 @connection_options
 def worker(
@@ -54,6 +61,8 @@ def worker(
     name: str | None,
     host: str | None,
     resources: tuple[str, ...],
+    metrics_port: int | None,
+    metrics_host: str | None,
     burst: bool,
     redis_url: str | None,
     prefix: str | None,
@@ -61,7 +70,9 @@ def worker(
     """Run tasks and keep replicas alive until SIGTERM, which drains first."""
     from orchestrator.errors import MissingSecret, NoRedis
 
-    settings = settings_of(redis_url, prefix, host=host)
+    settings = settings_of(
+        redis_url, prefix, host=host, metrics_port=metrics_port, metrics_host=metrics_host
+    )
     if settings.redis_url is None:
         raise NoRedis("no Redis is given: set REDIS_URL or pass --redis-url")
     if settings.secret is None:
@@ -75,7 +86,10 @@ def worker(
         ROOTWARD_SECRET=settings.secret.reveal().decode(errors="surrogateescape"),
         ROOTWARD_PREFIX=settings.prefix,
         ROOTWARD_HOST=settings.host,
+        ROOTWARD_METRICS_HOST=settings.metrics_host,
     )
+    if settings.metrics_port is not None:
+        os.environ["ROOTWARD_METRICS_PORT"] = str(settings.metrics_port)
     sys.stdout.flush()
     sys.stderr.flush()
     command = worker_command(slots=slots, name=name, resources=resources, burst=burst)

@@ -1,7 +1,7 @@
-"""What the gateway counts, and how Prometheus reads it.
+"""What is counted of calls and tasks, and how Prometheus reads it.
 
 A meter belongs to one service and is changed from the event loop only, so it needs no lock. Names
-of services are escaped where they become labels.
+are escaped where they become labels.
 """
 
 from __future__ import annotations
@@ -14,25 +14,32 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 
 
-class Meter:
-    """The counters of one service; times are in seconds."""
+class Times:
+    """A histogram of times in seconds; `bounds` are the upper ends of its buckets."""
 
-    __slots__ = (
-        "buckets",
-        "by_class",
-        "departures",
-        "ejections",
-        "held",
-        "repeats",
-        "seconds",
-        "unrepeated",
-    )
+    __slots__ = ("bounds", "buckets", "seconds")
+
+    def __init__(self, bounds: Sequence[float] = BUCKETS_S) -> None:
+        """Begin at zero."""
+        self.bounds = bounds
+        self.buckets = [0] * (len(bounds) + 1)
+        self.seconds = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Count one."""
+        self.seconds += seconds
+        self.buckets[bisect_left(self.bounds, seconds)] += 1
+
+
+class Meter(Times):
+    """The counters of one service, and how long its calls took."""
+
+    __slots__ = ("by_class", "departures", "ejections", "held", "repeats", "unrepeated")
 
     def __init__(self) -> None:
         """Begin at zero."""
+        super().__init__()
         self.by_class = [0] * 6
-        self.buckets = [0] * (len(BUCKETS_S) + 1)
-        self.seconds = 0.0
         self.held = 0
         self.repeats = 0
         self.unrepeated = 0
@@ -42,8 +49,7 @@ class Meter:
     def answered(self, status: int, seconds: float) -> None:
         """Count one answer."""
         self.by_class[status // 100] += 1
-        self.seconds += seconds
-        self.buckets[bisect_left(BUCKETS_S, seconds)] += 1
+        self.observe(seconds)
 
 
 class Sample(NamedTuple):
@@ -60,18 +66,16 @@ def family(name: str, kind: str, meaning: str, samples: Iterable[Sample]) -> lis
     return lines
 
 
-def histogram(name: str, meaning: str, meters: Sequence[tuple[str, Meter]]) -> list[str]:
-    """Return the lines of the time that calls took, by service."""
+def histogram(name: str, meaning: str, rows: Iterable[tuple[dict[str, str], Times]]) -> list[str]:
+    """Return the lines of one histogram; each row has its labels."""
     lines = [f"# HELP rootward_{name} {meaning}", f"# TYPE rootward_{name} histogram"]
-    for service, meter in meters:
+    for labels, times in rows:
         total = 0
-        for bound, count in zip([*map(str, BUCKETS_S), "+Inf"], meter.buckets, strict=True):
+        for bound, count in zip([*map(str, times.bounds), "+Inf"], times.buckets, strict=True):
             total += count
-            labels = _labels({"service": service, "le": bound})
-            lines.append(f"rootward_{name}_bucket{labels} {total}")
-        labels = _labels({"service": service})
-        lines.append(f"rootward_{name}_sum{labels} {meter.seconds:.10g}")
-        lines.append(f"rootward_{name}_count{labels} {total}")
+            lines.append(f"rootward_{name}_bucket{_labels({**labels, 'le': bound})} {total}")
+        lines.append(f"rootward_{name}_sum{_labels(labels)} {times.seconds:.10g}")
+        lines.append(f"rootward_{name}_count{_labels(labels)} {total}")
     return lines
 
 

@@ -22,9 +22,10 @@ def metrics_text(door: Door) -> str:
     """Return all of the gateway's metrics in Prometheus' text format."""
     services = sorted(door.table, key=lambda service: service.view.path)
     lines = [*_of_gateway(door), *_of_services(services)]
-    meters = [(service.view.path, service.meter) for service in services]
     lines += histogram(
-        "gateway_call_seconds", "How long calls took, holding and repeating included.", meters
+        "gateway_call_seconds",
+        "How long calls took, holding and repeating included.",
+        [({"service": service.view.path}, service.meter) for service in services],
     )
     return "\n".join(lines) + "\n"
 

@@ -102,9 +102,9 @@ end
 local function claim_answers(claims, offsets)
   local told, logs, seen = {}, {}, {}
   for i, job in ipairs(claims) do
-    local v = call('HMGET', job.key, 'data', 'rw_timeout')
+    local v = call('HMGET', job.key, 'data', 'rw_timeout', 'rw_queued', 'rw_started')
     told[i] = { job.id, job.name, job.gen, job.task, job.kind, job.path, tostring(job.attempt),
-      job.token, v[1] or '', job.origin, v[2] or '' }
+      job.token, v[1] or '', job.origin, v[2] or '', v[3] or '', v[4] or '' }
     local g = of_job(job)
     if not seen[g.id] then
       seen[g.id] = true
