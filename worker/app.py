@@ -1,54 +1,53 @@
 """The HTTP face of a replica: which requests it takes, and what it refuses.
 
-An ASGI application of its own, since a call should pass few layers: it routes, checks tokens,
-origins and sizes, and hands the rest to `serving`. Everything that the caller got wrong is answered
-4xx with `{"error": {"type", "message"}}`; a traceback never leaves but signed.
+It routes, and checks tokens and origins, by the head of a request alone, so that what isn't taken
+is refused before its body is read. It reads and sends nothing itself. Everything that the caller
+got wrong is answered 4xx with `{"error": {"type", "message"}}`; a traceback never leaves but
+signed.
 """
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from modules import envelope
 
 from .formats import (
-    DISCARDED_BYTES,
-    EVENTS_TYPE,
-    JSON_BYTES,
     JSON_TYPE,
-    MSGPACK_BYTES,
     MSGPACK_TYPES,
-    SIGNED_BYTES,
     Format,
     JsonFormat,
     MsgpackFormat,
     Refused,
     SignedFormat,
-    error_body,
 )
 from .metrics import CONTENT_TYPE as METRICS_TYPE
 
 if TYPE_CHECKING:
     from .guard import Guard
-    from .serving import Serving
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Headers = dict[bytes, bytes]
+    from .heads import Head
+    from .metrics import Metrics
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+_SIGNED: Final = envelope.CALL_TYPE.encode()
+
+
+class Page(NamedTuple):
+    """An answer that is there already."""
+
+    content_type: str
+    body: bytes
 
 
 class ReplicaApp:
-    """The ASGI application of one replica; `is_draining` refuses what is new."""
+    """What one replica takes; `is_draining` refuses what is new."""
 
     def __init__(
         self,
-        serving: Serving,
+        metrics: Metrics,
         *,
         host: str,
         token: str,
@@ -64,53 +63,43 @@ class ReplicaApp:
         # Returns the OpenAPI document of the module, for who asks what it takes.
         self.describe: Callable[[], bytes] = lambda: b"{}"
         self._guard = guard
-        self._serving = serving
+        self.metrics = metrics
         self._host, self._token = host, token
+        self._token_bytes = token.encode()
         self._call_key, self._call_token = call_key, call_token
         self._is_open = host in LOOPBACK or host.startswith("127.")
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] != "http":
-            return
-        headers: Headers = dict(scope["headers"])
-        try:
-            await self._route(scope, headers, receive, send)
-        except Refused as refused:
-            self._serving.metrics.refused += 1
-            more = ((b"retry-after", b"1"),) if refused.status == 503 else ()
-            await respond(send, refused.status, error_body(refused), JSON_TYPE.encode(), *more)
+    def admit(self, head: Head) -> Format | Page:
+        """Return the form of the call that follows, or the page that was asked for.
 
-    async def _route(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
-        method, path = scope["method"], scope["path"]
+        Raises Refused.
+        """
         if self._guard is not None and self._guard.has_lapsed:
             raise Refused(421, "MisdirectedRequest", "this replica has lost its lease and ends")
-        if path in ("/call", "/"):
-            if method != "POST":
-                raise Refused(405, "MethodNotAllowed", f"{path} takes POST, not {method}")
+        path, headers = head.path, head.headers
+        if path in (b"/call", b"/"):
+            if head.method != b"POST":
+                raise Refused(405, "MethodNotAllowed", f"{_shown(path)} takes POST")
             self._check(headers)
-            format_ = self._format(headers, path)
-            body = await _body(headers, receive, _limit(format_))
-            events = EVENTS_TYPE.encode() in headers.get(b"accept", b"")
-            await self._serving.answer(format_, body, events, receive, send)
-            return
-        if path not in ("/healthz", "/readyz", "/metrics", "/openapi.json"):
-            raise Refused(404, "NotFound", f"there is no {path}: a replica has /call and /readyz")
-        if method not in ("GET", "HEAD"):
-            raise Refused(405, "MethodNotAllowed", f"{path} takes GET, not {method}")
-        if path == "/readyz":
+            return self._format(headers, is_bare=path == b"/")
+        if path not in (b"/healthz", b"/readyz", b"/metrics", b"/openapi.json"):
+            raise Refused(
+                404, "NotFound", f"there is no {_shown(path)}: a replica has /call and /readyz"
+            )
+        if head.method not in (b"GET", b"HEAD"):
+            raise Refused(405, "MethodNotAllowed", f"{_shown(path)} takes GET")
+        if path == b"/readyz":
             self._check_name(headers)
             if self.is_draining:
                 raise Refused(503, "Draining", "this replica is about to end")
-        if path == "/openapi.json":
+        if path == b"/openapi.json":
             self._check(headers)
-            await respond(send, 200, self.describe(), JSON_TYPE.encode())
-        elif path == "/metrics":
-            await respond(send, 200, self._serving.metrics.text().encode(), METRICS_TYPE)
-        else:
-            await respond(send, 200, b'{"status": "ok"}', JSON_TYPE.encode())
+            return Page(JSON_TYPE, self.describe())
+        if path == b"/metrics":
+            return Page(METRICS_TYPE, self.metrics.text().encode())
+        return Page(JSON_TYPE, b'{"status": "ok"}')
 
-    def _check(self, headers: Headers) -> None:
+    def _check(self, headers: dict[bytes, bytes]) -> None:
         """Refuse who means another replica, comes from a web page, or isn't known here."""
         if self.is_draining:
             raise Refused(503, "Draining", "this replica is about to end")
@@ -118,7 +107,7 @@ class ReplicaApp:
         origin = headers.get(b"origin")
         if origin is not None and self._is_foreign(origin):
             raise Refused(403, "Forbidden", "calls from other sites' pages aren't taken")
-        if self._is_open or headers.get(b"content-type") == envelope.CALL_TYPE.encode():
+        if self._is_open or headers.get(b"content-type") == _SIGNED:
             # A signed body says by itself who sent it.
             return
         given = headers.get(b"authorization", b"").removeprefix(b"Bearer ")
@@ -130,9 +119,9 @@ class ReplicaApp:
                 401, "Unauthorized", "send the deployment's call token as Authorization: Bearer"
             )
 
-    def _check_name(self, headers: Headers) -> None:
+    def _check_name(self, headers: dict[bytes, bytes]) -> None:
         named = headers.get(b"x-rootward-token")
-        if named is None or hmac.compare_digest(named, self._token.encode()):
+        if named is None or hmac.compare_digest(named, self._token_bytes):
             return
         if self._call_token and hmac.compare_digest(named, self._call_token.encode()):
             return
@@ -145,70 +134,17 @@ class ReplicaApp:
             return True
         return host not in LOOPBACK and host != self._host
 
-    def _format(self, headers: Headers, path: str) -> Format:
-        kind = headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip().lower()
+    def _format(self, headers: dict[bytes, bytes], *, is_bare: bool) -> Format:
+        given = headers.get(b"content-type", b"")
+        if given == _SIGNED:
+            return SignedFormat(self._call_key, self._token)
+        kind = given.decode("latin-1").partition(";")[0].strip().lower()
         if kind == envelope.CALL_TYPE:
             return SignedFormat(self._call_key, self._token)
         if kind in MSGPACK_TYPES:
-            return MsgpackFormat(bare=path == "/")
-        return JsonFormat(bare=path == "/")
+            return MsgpackFormat(bare=is_bare)
+        return JsonFormat(bare=is_bare)
 
 
-def _limit(format_: Format) -> int:
-    if isinstance(format_, SignedFormat):
-        return SIGNED_BYTES
-    return MSGPACK_BYTES if isinstance(format_, MsgpackFormat) else JSON_BYTES
-
-
-async def _body(headers: Headers, receive: Receive, limit: int) -> bytes:
-    too_large = Refused(413, "TooLarge", f"the body is above {limit:,} bytes")
-    try:
-        announced = int(headers.get(b"content-length", b"0"))
-    except ValueError:
-        raise Refused(400, "BadRequest", "content-length is no number") from None
-    if announced > limit:
-        await _discard(receive, DISCARDED_BYTES)
-        raise too_large
-    message = await receive()
-    data: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        return data
-    parts, size = [data], len(data)
-    while message.get("more_body"):
-        message = await receive()
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > limit:
-            await _discard(receive, DISCARDED_BYTES)
-            raise too_large
-    if message["type"] == "http.disconnect":
-        raise Refused(400, "BadRequest", "the body is incomplete")
-    return b"".join(parts)
-
-
-async def _discard(receive: Receive, limit: int) -> None:
-    """Read on, so that the caller is done with sending and hears why it was refused."""
-    size = 0
-    while size <= limit:
-        message = await receive()
-        size += len(message.get("body", b""))
-        if not message.get("more_body"):
-            return
-
-
-async def respond(
-    send: Send, status: int, body: bytes, content_type: bytes, *headers: tuple[bytes, bytes]
-) -> None:
-    """Send a whole answer."""
-    await send(
-        {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [
-                (b"content-type", content_type),
-                (b"content-length", b"%d" % len(body)),
-                *headers,
-            ],
-        }
-    )
-    await send({"type": "http.response.body", "body": body})
+def _shown(path: bytes) -> str:
+    return path.decode("latin-1")

@@ -42,11 +42,12 @@ class Arguments(NamedTuple):
 
 
 class Format(Protocol):
-    """One form of bodies; `content_type` is that of its plain answers."""
+    """One form of bodies of up to `limit` bytes; `content_type` is that of its plain answers."""
 
     content_type: str
     stream_type: str
     is_plain: bool
+    limit: int
 
     def open(self, body: bytes) -> Arguments:
         """Read the arguments; raises Refused."""
@@ -70,6 +71,7 @@ class SignedFormat:
     content_type = envelope.CALL_TYPE
     stream_type = envelope.STREAM_TYPE
     is_plain = False
+    limit = SIGNED_BYTES
 
     def __init__(self, key: bytes, token: str) -> None:
         self._key, self._token = key, token
@@ -112,6 +114,7 @@ class JsonFormat:
     content_type = JSON_TYPE
     stream_type = EVENTS_TYPE
     is_plain = True
+    limit = JSON_BYTES
 
     def __init__(self, *, bare: bool) -> None:
         self._bare = bare
@@ -150,6 +153,7 @@ class MsgpackFormat(JsonFormat):
     """msgpack, without extension types; streams are JSON events all the same."""
 
     content_type = "application/msgpack"
+    limit = MSGPACK_BYTES
 
     def open(self, body: bytes) -> Arguments:
         """Read the arguments."""

@@ -17,8 +17,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import uvicorn
-
 from modules import state
 from modules.envelope import describe
 from modules.tasks import finish
@@ -26,6 +24,7 @@ from modules.tasks import finish
 from .app import ReplicaApp
 from .execution import flush
 from .guard import Guard
+from .listener import Listener
 from .metrics import Metrics
 from .serving import Serving
 
@@ -34,10 +33,6 @@ if TYPE_CHECKING:
     from modules.server import ServerModule
     from modules.tree import Tree
     from modules.wire import Channel, Message
-
-# Above the callers' own limit for idle connections, so that it is they who close them.
-_KEEP_ALIVE_S = 75
-_GRACE_S = 10
 
 
 def run(
@@ -57,7 +52,8 @@ def run(
         guard = Guard(channel, routes, replica.hear)
         guard.start()
         replica.set_up()
-        asyncio.run(replica.serve(spec, sock, guard))
+        with asyncio.Runner(loop_factory=quick_loop()) as runner:
+            runner.run(replica.serve(spec, sock, guard))
     except BaseException as error:
         channel.send({"event": "failed", "error": describe(error)})
         raise SystemExit(1) from error
@@ -77,8 +73,7 @@ class Replica:
         self._tree, self._channel, self._path = tree, channel, path
         self._early: deque[Message] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._server: uvicorn.Server | None = None
-        self._app: ReplicaApp | None = None
+        self._listener: Listener | None = None
 
     def hear(self, message: Message) -> None:
         """Take a message from the guard's thread; what comes before `serve` waits."""
@@ -102,39 +97,24 @@ class Replica:
     async def serve(self, spec: dict[str, Any], sock: socket.socket, guard: Guard) -> None:
         """Listen, say so, and serve until the drain has ended."""
         module: ServerModule = self._tree.module_at(self._path)  # type: ignore[assignment]
-        serving = Serving(
-            module.answer, _signature(module), Metrics(self._path), spec["concurrency"]
-        )
-        self._app = ReplicaApp(
-            serving,
+        metrics = Metrics(self._path)
+        serving = Serving(module.answer, _signature(module), metrics, spec["concurrency"])
+        app = ReplicaApp(
+            metrics,
             host=spec["host"],
             token=spec["token"],
             call_key=spec["call_key"],
             call_token=spec["call_token"],
             guard=guard,
         )
-        self._app.describe = partial(_document, module, self._path)
-        config = uvicorn.Config(
-            self._app,
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            proxy_headers=False,
-            backlog=2048,
-            timeout_keep_alive=_KEEP_ALIVE_S,
-            timeout_graceful_shutdown=_GRACE_S,
-        )
-        self._server = _Server(config, self._listening)
-        self._loop = asyncio.get_running_loop()
-        await self._server.serve(sockets=[sock])
-
-    def _listening(self) -> None:
+        app.describe = partial(_document, module, self._path)
+        self._listener = listener = Listener(app, serving)
+        listener.on_calls = lambda count: self._channel.send({"event": "calls", "count": count})
+        await listener.open(sock)
+        self._loop = listener.loop
         self._obey_early()
         self._channel.send({"event": "ready"})
+        await listener.ended()
 
     def _obey_early(self) -> None:
         while self._early:
@@ -160,25 +140,21 @@ class Replica:
         self._channel.send({"event": "states_applied"})
 
     def _drain(self, grace: float) -> None:
-        if self._server is None or self._app is None:
+        if self._listener is None:
             # Told to end before it serves: nothing is under way.
             flush()
             os._exit(0)
-        self._app.is_draining = True
-        self._server.config.timeout_graceful_shutdown = max(int(grace), 1)
-        self._server.should_exit = True
+        self._listener.drain(grace)
 
 
-class _Server(uvicorn.Server):
-    """A server that says when it listens."""
-
-    def __init__(self, config: uvicorn.Config, on_listening: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._tell = on_listening
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._tell()
+def quick_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes the quickest event loop that is installed; None for the usual one."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
 
 
 def _signature(module: ServerModule) -> Any:

@@ -249,11 +249,12 @@ def _warm() -> None:
     import concurrent.futures.thread  # noqa: F401
 
     import cloudpickle  # noqa: F401
-    import httptools  # noqa: F401
     import msgpack  # noqa: F401
-    import uvicorn.protocols.http.httptools_impl  # noqa: F401
 
-    from . import app, replica, slot  # noqa: F401
+    from . import slot  # noqa: F401
+    from .replica import quick_loop
+
+    quick_loop()
 
     # Every template is forked from here: what is loaded now is neither searched nor copied again.
     gc.collect()
