@@ -92,12 +92,14 @@ def digest(tree: Tree) -> str:
 
     sources: dict[str, None] = {}
     digest_ = hashlib.sha256()
-    for node in tree.nodes:
+    classes: dict[type, None] = {}
+    for node, path in zip(tree.nodes, tree.paths(), strict=True):
         cls = type(node.module)
-        digest_.update(f"{node.path}\0{cls.__qualname__}\0".encode())
-        for base in cls.__mro__:
-            if not _is_ours(base.__module__):
-                sources[base.__module__] = None
+        classes[cls] = None
+        digest_.update(f"{path}\0{cls.__qualname__}\0".encode())
+    for base in (base for cls in classes for base in cls.__mro__):
+        if not _is_ours(base.__module__):
+            sources[base.__module__] = None
     for file in sorted(set(_files(sources))):
         with open(file, "rb") as source:
             digest_.update(hashlib.sha256(source.read()).digest())

@@ -8,6 +8,7 @@ walk reached it first.  The same tree gets the same paths in every process.
 from __future__ import annotations
 
 from .errors import CycleError
+from .garbage import HeldBack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ class Tree:
     def __init__(self, root: ModuleBase, name: str) -> None:
         self.root = root
         self.name = name
-        self.nodes, self._index = _visit(root, name)
+        with HeldBack():
+            self.nodes, self._index = _visit(root, name)
 
     def paths(self) -> list[str]:
         """Return the paths of all nodes in their order, sooner than by asking each."""

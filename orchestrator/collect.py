@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, cast
 
+from modules.garbage import HeldBack
 from modules.module import WorkFinder
 
 from .plan import ALL_KINDS, Kind, Plan, PlannedModule, Service, make_plan, parse_kinds
@@ -34,7 +35,8 @@ def plan_tree(
     that doesn't exist.
     """
     asked = parse_kinds(kinds)
-    return make_plan(tree.name, collect(tree, asked, recursive=recursive, part=part), asked)
+    with HeldBack():
+        return make_plan(tree.name, collect(tree, asked, recursive=recursive, part=part), asked)
 
 
 def is_whole(tree: Tree, *, recursive: bool, part: str | None = None) -> bool:

@@ -172,9 +172,12 @@ class Plan:
     @classmethod
     def from_bytes(cls, data: bytes) -> Plan:
         """Read what `to_bytes` wrote; PlanError when it isn't a plan that this version reads."""
+        from modules.garbage import HeldBack
+
         from .plan_codec import unpack_plan
 
-        return unpack_plan(data)
+        with HeldBack():
+            return unpack_plan(data)
 
 
 def parse_kinds(kinds: Iterable[str]) -> frozenset[Kind]:

@@ -6,18 +6,17 @@ leaves no trace. All signatures are made here, because no script can sign. The s
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .plan import Kind, Plan, Task
-from .queue import job_id, resource_queue
+from modules.garbage import HeldBack
+
+from .plan import Kind, Plan
+from .queue import job_prefix, plain_queue, resource_queue
 from .records import Submission, TaskSpec
-from .transport import Signer, payload
+from .transport import Signer, payloads
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from .keys import Keys
 
 
@@ -48,13 +47,15 @@ class Writer:
         self, plan: Plan, tree: bytes, order: Order, *, submission_id: str, generation: int
     ) -> Submission:
         """Return the submission of the plan as one generation of its deployment."""
+        with HeldBack():
+            tasks = self._tasks(plan, generation)
         name = plan.deployment
         return Submission(
             id=submission_id,
             name=name,
             generation=generation,
             kinds=order.kinds,
-            tasks=self._tasks(plan, generation),
+            tasks=tasks,
             plan=self.signer.seal_plan(plan.to_bytes(), name, generation),
             tree=self.signer.seal_tree(tree, name, generation),
             services={service.path: service.wanted for service in plan.services},
@@ -68,33 +69,38 @@ class Writer:
     def _tasks(self, plan: Plan, generation: int) -> tuple[TaskSpec, ...]:
         index = {task.id: number for number, task in enumerate(plan.tasks)}
         reduced = plan.reduced()
-        following: dict[str, list[int]] = defaultdict(list)
-        for task in plan.tasks:
+        following: list[list[int]] = [[] for _ in plan.tasks]
+        for number, task in enumerate(plan.tasks):
             for before in reduced[task.id]:
-                following[before].append(index[task.id])
-        resources = {service.path: service.resources for service in plan.services}
+                following[index[before]].append(number)
+        queue_of = self._queues(plan)
+        plain = plain_queue(self.keys.prefix)
+        jobs = job_prefix(self.keys.prefix, plan.deployment, generation)
+        payload = payloads(self.signer, plan.deployment, generation)
+        about = f"{plan.deployment}@{generation} "
         return tuple(
-            TaskSpec(
-                index=index[task.id],
-                id=task.id,
-                kind=str(task.kind),
-                path=task.path,
-                wait=len(reduced[task.id]),
-                next=tuple(following[task.id]),
-                data=self._data(plan.deployment, generation, index[task.id], task),
-                queue=self._queue(task, resources),
-                description=f"{plan.deployment}@{generation} {task.id}",
-            )
-            for task in plan.tasks
+            [
+                TaskSpec(
+                    index=number,
+                    id=task.id,
+                    kind=str(task.kind),
+                    path=task.path,
+                    wait=len(reduced[task.id]),
+                    next=tuple(following[number]),
+                    # A join never reaches a worker: the scripts settle it.
+                    data=b"" if task.path is None else payload(task.id, f"{jobs}{number}"),
+                    queue=queue_of.get(task.id, plain),
+                    description=about + task.id,
+                )
+                for number, task in enumerate(plan.tasks)
+            ]
         )
 
-    def _data(self, name: str, generation: int, index: int, task: Task) -> bytes:
-        # A join never reaches a worker: the scripts settle it.
-        if task.kind is Kind.JOIN:
-            return b""
-        job = job_id(self.keys.prefix, name, generation, index)
-        return payload(self.signer, name, generation, task.id, job)
-
-    def _queue(self, task: Task, resources: Mapping[str, Mapping[str, float]]) -> str:
-        holds = task.kind in {Kind.PREPARE, Kind.DEPLOY}
-        return resource_queue(self.keys.prefix, resources.get(task.path or "", {}) if holds else {})
+    def _queues(self, plan: Plan) -> dict[str, str]:
+        """Return, by task id, the queues of those that only some workers can run."""
+        return {
+            f"{kind}:{service.path}": resource_queue(self.keys.prefix, service.resources)
+            for service in plan.services
+            if service.resources
+            for kind in (Kind.PREPARE, Kind.DEPLOY)
+        }

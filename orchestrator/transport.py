@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from modules import codec
@@ -34,7 +34,18 @@ class Signer:
 
     def sign_job(self, name: str, generation: int, task: str, job_id: str) -> bytes:
         """Sign the right to run `task` as the job `job_id` (32 bytes)."""
-        return _mac(self._keys("job")[0], (name, str(generation), task, job_id))
+        return self.job_signer(name, generation)(task, job_id)
+
+    def job_signer(self, name: str, generation: int) -> Callable[[str, str], bytes]:
+        """Return what signs the jobs of one generation, each by (task, job id)."""
+        key = self._keys("job")[0]
+        place = _framed(name) + _framed(str(generation))
+
+        def sign(task: str, job_id: str) -> bytes:
+            signed = place + _framed(task) + _framed(job_id)
+            return hmac.digest(key, signed, hashlib.sha256)
+
+        return sign
 
     def verify_job(
         self, name: str, generation: int, task: str, job_id: str, signature: bytes
@@ -112,13 +123,27 @@ class Signer:
 
 def payload(signer: Signer, name: str, generation: int, task: str, job_id: str) -> bytes:
     """Make the RQ job data of a task: the one function, its arguments and their signature."""
+    return payloads(signer, name, generation)(task, job_id)
+
+
+def payloads(signer: Signer, name: str, generation: int) -> Callable[[str, str], bytes]:
+    """Return what makes the payloads of one generation's tasks of (task, job id)."""
     from .queue import Serializer
 
-    signature = signer.sign_job(name, generation, task, job_id)
-    return Serializer.dumps((JOB_FUNCTION, None, (name, generation, task, job_id, signature), {}))
+    sign, dumps = signer.job_signer(name, generation), Serializer.dumps
+
+    def make(task: str, job_id: str) -> bytes:
+        arguments = (name, generation, task, job_id, sign(task, job_id))
+        return dumps((JOB_FUNCTION, None, arguments, {}))
+
+    return make
 
 
-def _mac(key: bytes, parts: Sequence[str]) -> bytes:
+def _mac(key: bytes, parts: Iterable[str]) -> bytes:
+    return hmac.digest(key, b"".join(map(_framed, parts)), hashlib.sha256)
+
+
+def _framed(part: str) -> bytes:
     # Length-prefixed parts: ("a", "bc") and ("ab", "c") must not sign alike.
-    message = b"".join(b"%d:%s" % (len(raw := part.encode()), raw) for part in parts)
-    return hmac.digest(key, message, hashlib.sha256)
+    raw = part.encode()
+    return b"%d:%s" % (len(raw), raw)
