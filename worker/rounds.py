@@ -1,9 +1,9 @@
 """The thread in which an agent sweeps and does the controller's rounds.
 
 Every agent offers itself; the leader lease in the store decides who acts. A round comes each
-second, and sooner when the registry has changed. One that fails, because Redis is away or one
-generation can't be read, is told once and tried again: the rounds are level-triggered, so one that
-is missed is only a delay.
+second, and sooner when the registry has changed or a lease has ended. One that fails, because Redis
+is away or one generation can't be read, is told once and tried again: the rounds are
+level-triggered, so one that is missed is only a delay.
 """
 
 from __future__ import annotations
@@ -53,10 +53,12 @@ class Rounds:
         while not self._stop.is_set():
             try:
                 # Everyone sweeps, as a sweep that is late by a dead leader's lease spares the dead.
-                self._store.sweep(round(self._lease_s * 1000))
+                swept = self._store.sweep(round(self._lease_s * 1000))
+                due_s = ROUND_S if swept.due_ms is None else swept.due_ms / 1000
+                next_at = time.monotonic() + min(ROUND_S, due_s)
                 self._controller.run_once(time.time())
                 self._is_failing = False
-                self._await_change()
+                self._await_change(next_at)
             except Exception as error:
                 if not self._is_failing and not self._stop.is_set():
                     logger.warning(
@@ -65,11 +67,13 @@ class Rounds:
                 self._is_failing = True
                 self._stop.wait(ROUND_S)
 
-    def _await_change(self) -> None:
-        """Wait until replicas have come or gone, which may let others come or go, or a second."""
+    def _await_change(self, until: float) -> None:
+        """Wait until replicas have come or gone, which may let others come or go, or that time."""
         if self._seen is None:
             self._seen = self._store.changes_end()
-        changes = self._store.changes(self._seen, block_ms=round(ROUND_S * 1000))
+        # Not 0, which would be for ever; a hair later than the lease's end.
+        left_ms = max(0, round((until - time.monotonic()) * 1000)) + 1
+        changes = self._store.changes(self._seen, block_ms=left_ms)
         if changes:
             self._seen = changes[-1].id
             self._stop.wait(REST_S)

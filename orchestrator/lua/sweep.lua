@@ -1,8 +1,20 @@
 -- KEYS: sweep, agents, owners.  ARGV 3..: lease (ms), error and its RQ form for a task that was lost
 -- too often.
--- Ends every agent and owner whose lease is over. Safe to call from anywhere at any rate.
+-- Ends every agent and owner whose lease is over. Safe to call from anywhere at any rate. Tells last
+-- in how many milliseconds the next call can find something, as leases are now.
 local swept = tonumber(call('HGET', KEYS[1], 'swept') or 0)
-if math.abs(NOW - swept) < 200 then return { {}, {}, {}, {}, {} } end
+
+local function due(since)
+  local ends = math.huge
+  for i = 2, 3 do
+    local first = call('ZRANGE', KEYS[i], 0, 0, 'WITHSCORES')[2]
+    ends = math.min(ends, tonumber(first or ends))
+  end
+  if ends == math.huge then return {} end
+  return { string.format('%.0f', math.max(ends, since + 200) - NOW) }
+end
+
+if math.abs(NOW - swept) < 200 then return { {}, {}, {}, {}, {}, due(swept) } end
 give_time_back(tonumber(ARGV[3]))
 call('HSET', KEYS[1], 'swept', NOW_MS)
 
@@ -94,4 +106,4 @@ if is_due then
   end
 end
 commit()
-return { lost, requeued, failed, stopped, taken }
+return { lost, requeued, failed, stopped, taken, due(NOW) }

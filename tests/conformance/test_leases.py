@@ -39,6 +39,21 @@ def test_a_lost_agents_task_is_queued_again_and_its_late_finish_refused(store: S
     assert "task.lost" in scene.events()
 
 
+def test_a_sweep_tells_when_the_next_can_find_something(store: Store) -> None:
+    assert store.sweep(LEASE_MS).due_ms is None
+    store.clients.scripts.hdel(store.keys.sweep, "swept")
+    scene = Scene(store)
+    scene.join("other-1", 2 * LEASE_MS)
+    first = store.sweep(LEASE_MS).due_ms
+    assert first is not None
+    assert LEASE_MS / 2 < first <= LEASE_MS
+    store.clients.scripts.zadd(store.keys.agents, {"other-1": 1})
+    again = store.sweep(LEASE_MS)
+    assert again.lost_agents == (), "too soon after the last"
+    assert again.due_ms is not None
+    assert 0 <= again.due_ms <= 200
+
+
 def test_a_task_that_lost_its_process_is_told_and_counted_like_one_that_lost_its_worker(
     store: Store,
 ) -> None:

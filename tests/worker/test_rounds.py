@@ -1,0 +1,38 @@
+"""The rounds of an agent: they come when something can be found, not only each second."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchestrator import readings
+from orchestrator.transport import Signer
+from tests.support.scenes import Scene
+from tests.support.waiting import wait_until
+from worker import rounds
+
+if TYPE_CHECKING:
+    import pytest
+
+    from orchestrator.store import Store
+
+
+def test_a_lease_that_ends_is_seen_when_it_ends(
+    store: Store, secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dead worker's endpoints shouldn't stay for another round."""
+    monkeypatch.setattr(rounds, "ROUND_S", 300.0)
+    monkeypatch.setattr(readings, "LONGEST_BLOCK_S", 300.0)
+    scene = Scene(store)
+    scene.join("dead-1", 700)
+    one = rounds.Rounds(store, Signer(secret), scene.agent, 60.0)
+    one.start()
+    try:
+        wait_until(
+            lambda: [agent.info.id for agent in store.agents()] == [scene.agent],
+            description="the dead one is gone", timeout=30,
+        )  # fmt: skip
+    finally:
+        one.stop()
+        # Wakes it: nothing that waits is left behind.
+        scene.submit({"deploy:a": []}, services={"a": 1})
+        scene.put("a")
