@@ -25,8 +25,9 @@ local function end_generation(g)
   for i = 0, tonumber(call('HGET', g.key, 'total') or 0) - 1 do
     call('EXPIRE', job_key(g.jobs .. i), ttl)
   end
-  if call('SREM', P .. ':active', g.id) == 1
-    and call('HINCRBY', g.name_key, 'live', -1) <= 0 then
+  -- One that had ended before may end again as another (stopped), and keeps its name as long.
+  local fewer = 0 - call('SREM', P .. ':active', g.id)
+  if call('HINCRBY', g.name_key, 'live', fewer) <= 0 then
     call('EXPIRE', g.name_key, ttl)
     call('EXPIRE', g.name_key .. ':events', ttl)
   end

@@ -277,3 +277,18 @@ def test_what_was_only_prepared_is_stopped_when_a_first_generation_fails(store: 
     assert command == {"op": "stop_replica", "replica": "r-a", "grace": 0}
     store.drop_replica("demo", 1, "r-a")
     assert store.active() == []
+
+
+def test_what_is_stopped_long_after_its_end_keeps_its_name_as_long_as_its_history(
+    store: Store,
+) -> None:
+    scene = Scene(store)
+    scene.submit({"train:a": []})
+    scene.run_all()
+    client, keys = store.clients.scripts, store.keys
+    for key in (keys.name("demo"), keys.events("demo")):
+        client.expire(key, 10)
+    assert store.stop("demo", 1) == (1,)
+    history = client.ttl(keys.generation("demo", 1))
+    assert history > 10
+    assert client.ttl(keys.name("demo")) == client.ttl(keys.events("demo")) == history
