@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modules.hosting import Template
 from orchestrator.plan import Plan
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 Place = tuple[str, int]
 
 _IDLE_S = 60.0
+# After the spare template was taken, until the next is forked: who took it has much to do first.
+_SPARE_S = 0.25
 
 
 class GenerationGone(Exception):
@@ -120,6 +122,21 @@ class Generation:
         key = self._home.signer.call_key(self.name)
         return {"op": "routes", "table": self.table, "key": key}
 
+    async def ready(self, output: Output) -> Template:
+        """Return what `template` does, when plan and routes are here, too.
+
+        The tree is asked for first: it is read while its process loads.
+        """
+        loading = asyncio.ensure_future(self.template(output))
+        loading.add_done_callback(_look_at)
+        try:
+            # What was asked first is read first.
+            await asyncio.sleep(0)
+            await self.known()
+            return await loading
+        finally:
+            loading.cancel()
+
     async def template(self, output: Output) -> Template:
         """Return a loaded template from which one more child can be started.
 
@@ -198,6 +215,7 @@ class Generations:
         """Start nothing yet; `warm` does."""
         self.store, self.signer, self.link, self.mirror = store, signer, link, mirror
         self._bare: Template | None = None
+        self._spare: Template | None = None
         self._known: dict[Place, Generation] = {}
 
     def warm(self) -> None:
@@ -205,20 +223,28 @@ class Generations:
         if self._bare is None:
             self._bare = Template.launch(asyncio.get_running_loop())
             self._bare.on_exit = self._bare_ended
+            self._spare = self._bare.fork()
 
     @property
     def pids(self) -> list[int]:
         """The process of each template."""
         templates = [t for each in self._known.values() for t in each.templates]
-        if self._bare is not None:
-            templates.append(self._bare)
+        templates += [each for each in (self._bare, self._spare) if each is not None]
         return [template.pid for template in templates if template.pid is not None]
 
     def fork(self) -> Template:
-        """Return a new template for one generation."""
+        """Return a new template for one generation: the spare one, which has started already."""
         self.warm()
         assert self._bare is not None
-        return self._bare.fork()
+        spare, self._spare = self._spare, None
+        if spare is None or spare.ended.done():
+            return self._bare.fork()
+        asyncio.get_running_loop().call_later(_SPARE_S, self._fork_spare)
+        return spare
+
+    def _fork_spare(self) -> None:
+        if self._bare is not None and self._spare is None:
+            self._spare = self._bare.fork()
 
     def of(self, place: Place) -> Generation:
         """Return the generation, known from now on."""
@@ -249,10 +275,11 @@ class Generations:
         ending = [t for generation in self._known.values() for t in generation.templates]
         for place in list(self._known):
             self.drop(place)
-        if self._bare is not None:
-            bare, self._bare = self._bare, None
-            bare.close()
-            ending.append(bare)
+        for template in (self._spare, self._bare):
+            if template is not None:
+                template.close()
+                ending.append(template)
+        self._spare = self._bare = None
         if ending:
             await asyncio.wait({template.ended for template in ending}, timeout=patience_s)
 
@@ -270,7 +297,7 @@ class Generations:
             self._bare = None
 
 
-def _look_at(done: asyncio.Task[None]) -> None:
+def _look_at(done: asyncio.Task[Any]) -> None:
     """Take note of an error, so that the loop doesn't report it as never looked at."""
     if not done.cancelled():
         done.exception()

@@ -254,8 +254,7 @@ class Slots:
         return latest
 
     async def _start(self, assignment: Assignment, generation: Generation) -> _Slot:
-        await generation.known()
-        template = await generation.template(assignment.output)
+        template = await generation.ready(assignment.output)
         self._make_room()
         self._numbers += 1
         slot = _Slot(template.slot(f"slot-{self._numbers}"), generation)

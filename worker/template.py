@@ -245,16 +245,21 @@ def _is_fork_safe() -> bool:
 
 
 def _warm() -> None:
-    """Import what every replica needs, so that none has to."""
+    """Import what every tree, slot and replica needs, so that none has to."""
     import concurrent.futures.thread  # noqa: F401
 
     import cloudpickle  # noqa: F401
     import msgpack  # noqa: F401
 
+    import modules
+    from modules import envelope, portable, routes, target  # noqa: F401
+
     from . import slot  # noqa: F401
     from .replica import quick_loop
 
     quick_loop()
+    for name in modules.__all__:
+        getattr(modules, name)
 
     # Every template is forked from here: what is loaded now is neither searched nor copied again.
     gc.collect()
