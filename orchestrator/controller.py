@@ -182,6 +182,7 @@ class Controller:
                 for path, wanted in record.services.items()
             ),
             deadline_at=record.deadline_at,
+            is_replaced=wish is Wish.END and self._is_replaced(record),
         )
 
     def _wish(self, record: GenerationRecord) -> Wish:

@@ -53,11 +53,15 @@ class ServiceWish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desired:
-    """What one generation should look like; `deadline_at` in Unix seconds by the clock of Redis."""
+    """What one generation should look like; `deadline_at` in Unix seconds by the clock of Redis.
+
+    `is_replaced` says that a newer one serves: this one ends without cutting a call.
+    """
 
     wish: Wish
     services: tuple[ServiceWish, ...] = ()
     deadline_at: float | None = None
+    is_replaced: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,12 +110,15 @@ class StartReplica:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopReplica:
-    """Tell the agent to drain the replica for at most `grace_s` seconds and to end it."""
+    """Tell the agent to drain the replica for at most `grace_s` seconds and to end it.
+
+    None is for as long as its calls last, within the agent's own limit.
+    """
 
     replica: str
     path: str
     agent_id: str
-    grace_s: float = DRAIN_GRACE_S
+    grace_s: float | None = DRAIN_GRACE_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,10 +162,15 @@ def _stops_from_the_top(desired: Desired, observed: Observed) -> list[StopReplic
         for service in desired.services
         if any(parent in present for parent in service.parents)
     }
+    if desired.is_replaced:
+        grace_s, states = None, _COUNTED
+    else:
+        # What drains was perhaps given longer, before its end was asked for.
+        grace_s, states = DRAIN_GRACE_S, _COUNTED | {"draining"}
     return [
-        _stop(replica)
+        _stop(replica, grace_s)
         for replica in observed.replicas
-        if replica.state in _COUNTED and replica.path not in waiting
+        if replica.state in states and replica.path not in waiting
     ]
 
 
@@ -185,7 +197,7 @@ def _settle(service: ServiceWish, wish: Wish, observed: Observed, now: float) ->
         return []
     if wish is Wish.LEAVE and not is_deployed:
         # Prepared for a deploy task that never came.
-        return [_stop(replica) for replica in counted if replica.state == "starting"]
+        return [_stop(each, DRAIN_GRACE_S) for each in counted if each.state == "starting"]
     stale = [replica for replica in counted if _is_stale(replica, service, observed, now)]
     counted = [replica for replica in counted if replica not in stale]
     surplus = len(counted) - wanted
@@ -202,7 +214,12 @@ def _settle(service: ServiceWish, wish: Wish, observed: Observed, now: float) ->
     too_soon = trial is not None and now < trial.last_at + backoff_s(trial.count)
     if wish is Wish.LEAVE or too_soon:
         missing = 0
-    return [*map(_stop, stops), *[StartReplica(path=service.path)] * max(0, missing)]
+    # What takes its place waits for its end: that can't be left to its callers.
+    grace_s = DRAIN_GRACE_S if service.gives_way or service.is_exclusive else None
+    return [
+        *(_stop(each, grace_s) for each in stops),
+        *[StartReplica(path=service.path)] * max(0, missing),
+    ]
 
 
 def _is_stale(replica: SeenReplica, service: ServiceWish, observed: Observed, now: float) -> bool:
@@ -216,5 +233,7 @@ def _worth(replica: SeenReplica) -> tuple[int, float, str]:
     return (("unready", "starting", "ready").index(replica.state), -replica.since, replica.id)
 
 
-def _stop(replica: SeenReplica) -> StopReplica:
-    return StopReplica(replica=replica.id, path=replica.path, agent_id=replica.agent_id)
+def _stop(replica: SeenReplica, grace_s: float | None) -> StopReplica:
+    return StopReplica(
+        replica=replica.id, path=replica.path, agent_id=replica.agent_id, grace_s=grace_s
+    )

@@ -65,6 +65,7 @@ class Settings:
     secret: Secret | None = None
     prefix: str = "rootward"
     lease_seconds: float = 10.0
+    drain_seconds: float = 300.0
     state_limit: int = 16 * MIB
     log_format: str = "text"
     host: str = "127.0.0.1"
@@ -188,6 +189,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
     "secret": ("ROOTWARD_SECRET", _secret),
     "prefix": ("ROOTWARD_PREFIX", _prefix),
     "lease_seconds": ("ROOTWARD_LEASE_SECONDS", _number(0.5, 3600)),
+    "drain_seconds": ("ROOTWARD_DRAIN_SECONDS", _number(0.0, 86_400)),
     "state_limit": ("ROOTWARD_STATE_LIMIT", _size),
     "log_format": ("ROOTWARD_LOG_FORMAT", _log_format),
     "host": ("ROOTWARD_HOST", _host),

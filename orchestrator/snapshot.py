@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from .failure import TAIL_LINES, Failure
 from .plan import Plan
 from .queue import protocol_of
-from .states import ReplicaState, TaskState
+from .states import DeploymentState, ReplicaState, TaskState
 from .status import EndpointStatus, Offer, ServiceStatus, Status, TaskStatus, why_waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from .records import AgentRecord, GenerationRecord, ReplicaRecord, TaskRecord
     from .store import Store
@@ -37,6 +37,9 @@ def read_status(store: Store, record: GenerationRecord, signer: Signer | None = 
     reason = record.reason
     if reason is None and record.state.is_progressing:
         reason = _reason_to_wait(store, signer, name, generation, tasks)
+    services = read_services(store, record)
+    if record.state is DeploymentState.STOPPING:
+        reason = "; ".join(filter(None, [reason, *_calls_left(services)])) or None
     return Status(
         deployment=name,
         generation=generation,
@@ -45,8 +48,16 @@ def read_status(store: Store, record: GenerationRecord, signer: Signer | None = 
         created_at=record.created_at,
         ended_at=record.ended_at,
         tasks=tasks,
-        services=read_services(store, record),
+        services=services,
     )
+
+
+def _calls_left(services: Iterable[ServiceStatus]) -> Iterator[str]:
+    """Tell of each replica that stays because of its calls."""
+    for service in services:
+        for endpoint in service.endpoints:
+            if endpoint.state == ReplicaState.DRAINING and endpoint.reason:
+                yield f"a replica of {service.service} {endpoint.reason}"
 
 
 def _reason_to_wait(
@@ -149,6 +160,7 @@ def _endpoint(replica: ReplicaRecord, lease_ms: int) -> EndpointStatus:
         worker=replica.worker,
         state=str(replica.state),
         lease_ms=lease_ms,
+        reason=replica.reason,
     )
 
 

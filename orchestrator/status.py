@@ -56,13 +56,17 @@ class TaskStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointStatus:
-    """One live replica of a service; `lease_ms` are the milliseconds left of its lease."""
+    """One live replica of a service; `lease_ms` are the milliseconds left of its lease.
+
+    `reason` tells why it is in its state, where that isn't plain.
+    """
 
     url: str
     replica: str
     worker: str
     state: str
     lease_ms: int
+    reason: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the endpoint as `gateway list --json` prints it."""

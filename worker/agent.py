@@ -75,7 +75,7 @@ class Agent:
         self._shift: Shift | None = None
         self._error: BaseException | None = None
         self._is_stopped = self._is_quiet = False
-        self._deadline_s = DEADLINE_S
+        self._deadline_s, self._calls_s = DEADLINE_S, settings.drain_seconds
         self._joined = threading.Event()
         self._ended = threading.Event()
         self._ended.set()
@@ -126,7 +126,7 @@ class Agent:
 
     def stop(self, deadline: float = DEADLINE_S) -> None:
         """Drain and leave within `deadline` seconds; returns when all has ended."""
-        self._is_stopped, self._deadline_s = True, deadline
+        self._is_stopped, self._deadline_s, self._calls_s = True, deadline, 0.0
         self._on_loop(lambda shift: shift.stop_asked.set())
         if threading.current_thread() is not self._thread:
             self._ended.wait()
@@ -158,7 +158,7 @@ class Agent:
             shift.stop_asked.set()
         try:
             async with self._watched(shift):
-                work = asyncio.ensure_future(shift.work(lambda: self._deadline_s))
+                work = asyncio.ensure_future(shift.work(lambda: (self._deadline_s, self._calls_s)))
                 joined = asyncio.ensure_future(shift.joined.wait())
                 joined.add_done_callback(lambda _: self._joined.set())
                 try:

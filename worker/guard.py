@@ -67,17 +67,15 @@ class Guard:
         message, fds = received
         for fd in fds:
             os.close(fd)
-        match message["op"]:
-            case "routes":
-                if message.get("key"):
-                    self._routes.key = message["key"]
-                self._routes.update(message["table"])
-            case "lease":
-                # Renewed while the owner lives, or for an exclusive one while it holds its lease.
-                ttl = message["ttl"]
-                self._ends_at = None if ttl is None else time.monotonic() + ttl
-            case _:
-                self._on_message(message)
+        if message["op"] == "routes":
+            if message.get("key"):
+                self._routes.key = message["key"]
+            self._routes.update(message["table"])
+            return
+        # Renewed while the owner lives, or for an exclusive one while it holds its lease.
+        if message.get("ttl") is not None:
+            self._ends_at = time.monotonic() + message["ttl"]
+        self._on_message(message)
 
 
 def _end() -> NoReturn:

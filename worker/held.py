@@ -48,6 +48,9 @@ class HeldReplica:
         self.child: Child | None = None
         self.seen = 0
         self.heard_at = 0.0
+        self.calls = 0
+        self.calls_changed = asyncio.Event()
+        self.drain_until = float("inf")
         self.verdict: str | None = None
         self.waits_for: str | None = None
         self.is_over = False
@@ -132,6 +135,17 @@ class HeldReplica:
         waited.cancel()
         raise self._end_as_error()
 
+    def limit_drain(self, grace_s: float) -> None:
+        """Let a drain, now or later, take no more than `grace_s` seconds from now."""
+        self.drain_until = min(self.drain_until, self._loop.time() + grace_s)
+
+    def drain(self) -> None:
+        """Let it end after its calls, or when the time for that is over."""
+        assert self.child is not None
+        left_s = max(0.0, self.drain_until - self._loop.time())
+        self.child.send({"op": "drain", "grace": left_s})
+        self.calls_changed.set()
+
     def failure(self, reason: str) -> ServeFailed:
         """Return the error that says why it can't be served."""
         return ServeFailed(self.service.path, reason)
@@ -157,6 +171,9 @@ class HeldReplica:
                 self._ready.set_result(None)
             case "failed" if not self._ready.done():
                 self._ready.set_exception(UserFailure(message.get("error") or {}))
+            case "calls":
+                self.calls = message["count"]
+                self.calls_changed.set()
             case "states_applied" if not self._applied.done():
                 self._applied.set_result(None)
 
@@ -168,6 +185,8 @@ class HeldReplica:
     def _end(self, child: Child, waitstatus: int | None) -> None:
         self.generation.children.discard(child)
         self._waitstatus = waitstatus
+        # Whoever waits for its calls needs to wait no more.
+        self.calls_changed.set()
         if not self.ended.done():
             self.ended.set_result(self.verdict or how_it_ended(waitstatus))
 

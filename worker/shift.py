@@ -99,12 +99,15 @@ class Shift:
             on_shutdown=self._from_thread(self.stop_asked.set),
         )
 
-    async def work(self, drain_s: Callable[[], float]) -> None:
-        """Arrive, work until `stop_asked`, drain for at most `drain_s()` seconds, leave."""
+    async def work(self, drain_s: Callable[[], tuple[float, float]]) -> None:
+        """Arrive, work until `stop_asked`, drain, leave.
+
+        `drain_s()` are the seconds that tasks may take to end, and calls of replicas.
+        """
         try:
             await self._arrive()
             await self.stop_asked.wait()
-            await self._drain(drain_s())
+            await self._drain(*drain_s())
         finally:
             await self._leave()
 
@@ -176,8 +179,9 @@ class Shift:
     def _obey(self, command: Mapping[str, Any]) -> None:
         match command.get("op"):
             case "stop_replica":
-                replica, grace = str(command["replica"]), float(command.get("grace", 0.0))
-                self._chore(self._supervisor.stop(replica, grace))
+                grace = command.get("grace", 0.0)
+                grace_s = self._settings.drain_seconds if grace is None else float(grace)
+                self._chore(self._supervisor.stop(str(command["replica"]), grace_s))
             case "cancel_job":
                 reason = str(command.get("reason") or "cancelled")
                 self._end_job(str(command["job"]), {"type": "Cancelled", "message": reason})
@@ -310,7 +314,7 @@ class Shift:
         if await self._sources.look():
             self._pump.kick()
 
-    async def _drain(self, limit_s: float) -> None:
+    async def _drain(self, limit_s: float, calls_s: float) -> None:
         """Take no more, let tasks end and others take over, then let replicas end their calls."""
         self._is_open = False
         self._slots.give_back()
@@ -324,9 +328,8 @@ class Shift:
                     await asyncio.wait(set(self._work.values()))
         self._is_leaving = True
         self._slots.kill_all()
-        left_s = max(0.0, deadline - self._loop.time())
+        left_s = max(0.0, deadline - self._loop.time(), calls_s)
         with contextlib.suppress(TimeoutError):
-            # Those that the controller stops may have been given longer.
             await asyncio.wait_for(self._supervisor.stop_all(left_s), left_s + 0.1)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._pump.until_quiet(), max(0.1, deadline - self._loop.time()))

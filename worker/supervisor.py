@@ -42,10 +42,12 @@ FIRST_BACKOFF_S = 0.2
 LONGEST_BACKOFF_S = 30.0
 GIVE_UP_AFTER = 6
 STEADY_S = 30.0
-PING_S = 0.5
+PING_S = 1.0
 UNREADY_AFTER_S = 3.0
 KILL_AFTER_S = 10.0
 _DRAIN_MARGIN_S = 2.0
+_TELL_CALLS_S = 0.5
+_SOON_S = 0.05
 _PROBE_PAUSE_S = 0.05
 _BIND_PAUSE_S = 0.1
 
@@ -122,14 +124,38 @@ class Supervisor:
         held = self._held.get(replica_id)
         if held is None:
             return
-        if not held.is_stopping:
-            held.stop_asked.set()
-            if held.loaded.done() and held.child is not None and not held.ended.done():
+        is_first = not held.is_stopping
+        held.stop_asked.set()
+        held.limit_drain(grace_s)
+        if held.loaded.done() and held.child is not None and not held.ended.done():
+            if is_first:
+                # Withdrawn before it refuses.
                 await self._registrar.put(held, ReplicaState.DRAINING)
-                held.child.send({"op": "drain", "grace": grace_s})
-                await asyncio.wait({held.ended}, timeout=grace_s + _DRAIN_MARGIN_S)
+                held.drain()
+                await self._drained(held)
+            else:
+                held.drain()
+        if is_first:
             held.kill()
         await self._lived(held)
+
+    async def _drained(self, held: HeldReplica) -> None:
+        """Return when it has ended its calls, or its time is over; tell what it waits for."""
+        loop, told = asyncio.get_running_loop(), 0
+        while not held.ended.done():
+            held.calls_changed.clear()
+            if held.calls != told:
+                told = held.calls
+                why = f"ends the {told} calls that it has begun" if told else ""
+                await self._registrar.put(held, ReplicaState.DRAINING, why)
+            left_s = held.drain_until + _DRAIN_MARGIN_S - loop.time()
+            if left_s <= 0:
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left_s):
+                    await held.calls_changed.wait()
+            # Calls may end by the hundred, and nobody reads as fast.
+            await asyncio.wait({held.ended}, timeout=_TELL_CALLS_S)
 
     async def stop_all(self, grace_s: float) -> None:
         """Stop every replica at the same time."""
@@ -320,10 +346,10 @@ class Supervisor:
         """Let it hear that we live, and ask for the same, until it ends."""
         for number in itertools.count(1):
             assert held.child is not None
-            if self.left_s is not None:
-                held.child.send({"op": "lease", "ttl": self.left_s(held.service.exclusive)})
-            held.child.send({"op": "ping", "n": number})
-            await asyncio.sleep(PING_S)
+            ttl = None if self.left_s is None else self.left_s(held.service.exclusive)
+            held.child.send({"op": "ping", "n": number, "ttl": ttl})
+            # Well before it must end itself, whatever the lease.
+            await asyncio.sleep(PING_S if ttl is None else min(PING_S, max(ttl / 3, _SOON_S)))
 
     async def _bring_back(self, held: HeldReplica) -> None:
         """Publish a replica again that was silent and answers now."""

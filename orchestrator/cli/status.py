@@ -140,6 +140,10 @@ def _show(found: Status, *, as_json: bool) -> None:
         for row in Board(found).rows(time.time())
     ]
     table(("MODULE", "STATE", "TIME", "WORKER", "URL"), rows)
+    for service in found.services:
+        for each in service.endpoints:
+            if each.state == "draining" and each.reason:
+                tell(f"{service.service}: {each.url} drains: it {each.reason}")
     for task in found.tasks:
         if task.state == "failed" and task.error is not None:
             tell(f"{task.id}: {task.error.get('type')}: {task.error.get('message')}")

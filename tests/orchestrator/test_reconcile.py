@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.reconcile import (
+    DRAIN_GRACE_S,
     Action,
     Desired,
     FailGeneration,
@@ -31,7 +32,7 @@ def replica(id_: str, path: str = "r/s", state: str = "ready", **options: Any) -
     return SeenReplica(id=id_, path=path, agent_id=f"agent-of-{id_}", state=state, **options)
 
 
-def kept(wanted: int, **options: bool) -> Desired:
+def kept(wanted: int, **options: Any) -> Desired:
     """Return the wish for one service of a generation that is ready."""
     return Desired(wish=Wish.KEEP, services=(ServiceWish(path="r/s", wanted=wanted, **options),))
 
@@ -45,6 +46,36 @@ def test_missing_replicas_are_started() -> None:
     """What died with its worker comes back."""
     observed = Observed(replicas=(replica("1"), replica("2", state="lost")))
     assert reconcile(kept(3), observed, 0.0) == [StartReplica(path="r/s")] * 2
+
+
+def graces(desired: Desired, *replicas: SeenReplica) -> dict[str, float | None]:
+    """Return how long each replica that is told to stop may take."""
+    actions = reconcile(desired, Observed(replicas=replicas, deployed=frozenset({"r/s"})), 0.0)
+    return {a.replica: a.grace_s for a in actions if isinstance(a, StopReplica)}
+
+
+def test_replica_that_is_replaced_or_relieved_may_end_its_calls() -> None:
+    """None is for as long as they last."""
+    services = (ServiceWish(path="r/s", wanted=1),)
+    replaced = Desired(wish=Wish.END, services=services, is_replaced=True)
+    assert graces(replaced, replica("1")) == {"1": None}
+    assert graces(replaced, replica("1", state="draining")) == {}
+    assert graces(kept(1), replica("1"), replica("2")) == {"1": None}
+    assert graces(kept(1), replica("1"), replica("2", is_leaving=True)) == {"2": None}
+
+
+def test_stop_is_prompt_also_for_what_drains_already() -> None:
+    """A replica that was replaced may have been given longer."""
+    ended = Desired(wish=Wish.END, services=(ServiceWish(path="r/s", wanted=1),))
+    drains = replica("2", state="draining")
+    assert graces(ended, replica("1"), drains) == dict.fromkeys("12", DRAIN_GRACE_S)
+
+
+def test_what_a_successor_waits_for_is_not_left_to_its_callers() -> None:
+    """Its port, its resource or its lock is needed before the next one can start."""
+    assert graces(kept(1, gives_way=True), replica("1")) == {"1": DRAIN_GRACE_S}
+    leaving = replica("1", is_leaving=True)
+    assert graces(kept(1, is_exclusive=True), leaving) == {"1": DRAIN_GRACE_S}
 
 
 def test_children_are_repaired_before_their_parents() -> None:
@@ -127,7 +158,7 @@ def test_services_end_parents_before_children() -> None:
     both = Observed(replicas=(replica("child"), replica("parent", "r")))
     assert stopped(reconcile(desired, both, 0.0)) == ["parent"]
     draining = Observed(replicas=(replica("child"), replica("parent", "r", "draining")))
-    assert stopped(reconcile(desired, draining, 0.0)) == []
+    assert stopped(reconcile(desired, draining, 0.0)) == ["parent"]
     alone = Observed(replicas=(replica("child"),))
     assert stopped(reconcile(desired, alone, 0.0)) == ["child"]
 

@@ -122,7 +122,7 @@ def test_lease_that_is_not_renewed_ends_the_replica() -> None:
         async with Owner() as owner:
             heard, _ = owner.replica(await owner.load(Service()), PATH)
             await heard.next()
-            heard.child.send({"op": "lease", "ttl": 0.1})
+            heard.child.send({"op": "ping", "n": 1, "ttl": 0.1})
             assert await heard.ended() is not None
 
     asyncio.run(scenario())
