@@ -11,7 +11,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -104,8 +105,14 @@ def kill_all(known: Collection[int]) -> None:
 
 
 def _prctl(option: int, value: int) -> None:
-    if not IS_LINUX:
-        return
+    if IS_LINUX:
+        _kernel()(option, value, 0, 0, 0)
+
+
+@cache
+def _kernel() -> Callable[..., int]:
+    """Return the call, found once before any fork: making it anew would cost each child a class."""
     import ctypes
 
-    ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+    prctl: Callable[..., int] = ctypes.CDLL(None, use_errno=True).prctl
+    return prctl
