@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, Final
 
-from . import envelope
+from . import envelope, tracing
 from .connection import Connection, NotSent, connect, place
 from .errors import CallError, Unavailable
 from .routes import Endpoint, PushedRoutes, Routes
@@ -159,7 +159,7 @@ def _head(endpoint: Endpoint, length: int) -> bytes:
     return (
         f"POST {there.prefix}/call HTTP/1.1\r\nHost: {there.netloc}\r\n"
         f"Content-Type: {envelope.CALL_TYPE}\r\nX-Rootward-Token: {endpoint.token}\r\n"
-        f"Content-Length: {length}\r\n\r\n"
+        f"{tracing.headers()}Content-Length: {length}\r\n\r\n"
     ).encode()
 
 

@@ -179,15 +179,20 @@ class Client:
     def store_definition(self, definition: Definition, plan: Plan, order: Order) -> Deployment:
         """Pack, sign and store a plan that was checked; all or nothing becomes visible."""
         from .submission import Writer
+        from .traces import DeploymentSpan
 
         packed = definition.pack()
-        writer = Writer(keys=self.keys, signer=self.signer)
+        span = DeploymentSpan(plan.deployment)
+        writer = Writer(keys=self.keys, signer=self.signer, trace=span.carrier)
         submission_id = uuid.uuid4().hex
         generation = self.store.reserve(plan.deployment, submission_id)
         self.store.create(
             writer.build(plan, packed, order, submission_id=submission_id, generation=generation)
         )
-        return self._deployment(plan.deployment, generation)
+        span.stored(generation, len(plan.tasks))
+        deployment = self._deployment(plan.deployment, generation)
+        deployment.span = span
+        return deployment
 
     def deployment(self, name: str, generation: int | None = None) -> Deployment:
         """Return a deployment by its name (or NAME@GENERATION); the latest generation by default.

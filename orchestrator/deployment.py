@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .records import GenerationRecord, LogEntry
     from .status import Status
     from .store import Store
+    from .traces import DeploymentSpan
     from .transport import Signer
 
 BLOCK_MS = 1000
@@ -59,6 +60,8 @@ class Deployment:
         self._store = store
         self._signer = signer
         self._settled = settled or (lambda _: None)
+        # Of who has submitted it, where traces are asked for.
+        self.span: DeploymentSpan | None = None
 
     def __repr__(self) -> str:
         return f"<Deployment {self.id}>"
@@ -266,6 +269,8 @@ class Deployment:
 
     def _is_settled(self, record: GenerationRecord) -> bool:
         """Return whether it is ready; raise when it can't become so any more."""
+        if self.span is not None:
+            self.span.follow(record.state, record.reason)
         match record.state:
             case DeploymentState.READY:
                 return True

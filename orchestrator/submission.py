@@ -6,7 +6,7 @@ leaves no trace. All signatures are made here, because no script can sign. The s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from modules.garbage import HeldBack
@@ -17,6 +17,8 @@ from .records import Submission, TaskSpec
 from .transport import Signer, payloads
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .keys import Keys
 
 
@@ -38,10 +40,11 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writer:
-    """Builds submissions: `keys` gives job ids, `signer` signs."""
+    """Builds submissions: `keys` gives job ids, `signer` signs, `trace` is what jobs belong to."""
 
     keys: Keys
     signer: Signer
+    trace: Mapping[str, str] = field(default_factory=dict)
 
     def build(
         self, plan: Plan, tree: bytes, order: Order, *, submission_id: str, generation: int
@@ -76,7 +79,7 @@ class Writer:
         queue_of = self._queues(plan)
         plain = plain_queue(self.keys.prefix)
         jobs = job_prefix(self.keys.prefix, plan.deployment, generation)
-        payload = payloads(self.signer, plan.deployment, generation)
+        payload = payloads(self.signer, plan.deployment, generation, self.trace)
         about = f"{plan.deployment}@{generation} "
         return tuple(
             [

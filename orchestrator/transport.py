@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from modules import codec
 from modules.errors import SignatureError
 
 JOB_FUNCTION: Final = "worker.jobs.run_task"
+NO_TRACE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Signer:
@@ -36,22 +38,32 @@ class Signer:
         """Sign the right to run `task` as the job `job_id` (32 bytes)."""
         return self.job_signer(name, generation)(task, job_id)
 
-    def job_signer(self, name: str, generation: int) -> Callable[[str, str], bytes]:
+    def job_signer(
+        self, name: str, generation: int, trace: Mapping[str, str] = NO_TRACE
+    ) -> Callable[[str, str], bytes]:
         """Return what signs the jobs of one generation, each by (task, job id)."""
         key = self._keys("job")[0]
         place = _framed(name) + _framed(str(generation))
+        traced = b"".join(map(_framed, _flat(trace)))
 
         def sign(task: str, job_id: str) -> bytes:
-            signed = place + _framed(task) + _framed(job_id)
+            signed = place + _framed(task) + _framed(job_id) + traced
             return hmac.digest(key, signed, hashlib.sha256)
 
         return sign
 
     def verify_job(
-        self, name: str, generation: int, task: str, job_id: str, signature: bytes
+        self,
+        place: tuple[str, int, str, str],
+        signature: bytes,
+        trace: Mapping[str, str] = NO_TRACE,
     ) -> None:
-        """Raise SignatureError unless `sign_job` of a holder of the secret made `signature`."""
-        self._verify("job", (name, str(generation), task, job_id), signature)
+        """Check the job of `place` (name, generation, task, job id), with the trace it belongs to.
+
+        Raises SignatureError unless a holder of the secret made `signature`.
+        """
+        name, generation, task, job_id = place
+        self._verify("job", (name, str(generation), task, job_id, *_flat(trace)), signature)
 
     def seal_tree(self, definition: bytes, name: str, generation: int) -> bytes:
         """Sign the packed tree of one generation."""
@@ -126,21 +138,31 @@ def payload(signer: Signer, name: str, generation: int, task: str, job_id: str) 
     return payloads(signer, name, generation)(task, job_id)
 
 
-def payloads(signer: Signer, name: str, generation: int) -> Callable[[str, str], bytes]:
-    """Return what makes the payloads of one generation's tasks of (task, job id)."""
+def payloads(
+    signer: Signer, name: str, generation: int, trace: Mapping[str, str] = NO_TRACE
+) -> Callable[[str, str], bytes]:
+    """Return what makes the payloads of one generation's tasks of (task, job id).
+
+    `trace` is the W3C context that they belong to, if any.
+    """
     from .queue import Serializer
 
-    sign, dumps = signer.job_signer(name, generation), Serializer.dumps
+    sign, dumps = signer.job_signer(name, generation, trace), Serializer.dumps
+    named = {"trace": dict(trace)} if trace else {}
 
     def make(task: str, job_id: str) -> bytes:
         arguments = (name, generation, task, job_id, sign(task, job_id))
-        return dumps((JOB_FUNCTION, None, arguments, {}))
+        return dumps((JOB_FUNCTION, None, arguments, named))
 
     return make
 
 
 def _mac(key: bytes, parts: Iterable[str]) -> bytes:
     return hmac.digest(key, b"".join(map(_framed, parts)), hashlib.sha256)
+
+
+def _flat(trace: Mapping[str, str]) -> list[str]:
+    return [part for pair in sorted(trace.items()) for part in pair]
 
 
 def _framed(part: str) -> bytes:

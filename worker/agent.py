@@ -14,6 +14,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from modules import tracing
 from orchestrator.connection import Clients, check
 from orchestrator.errors import MissingSecret, NoRedis
 from orchestrator.keys import Keys
@@ -174,6 +175,10 @@ class Agent:
     async def _watched(self, shift: Shift) -> AsyncIterator[None]:
         """Have the work counted and told, if that was asked for."""
         settings = self._settings
+        if (tracer := tracing.tracer("worker")) is not None:
+            from .traced_tasks import TracedTasks
+
+            shift.watches.append(TracedTasks(tracer, self.name).watch)
         if settings.metrics_port is None:
             yield
             return

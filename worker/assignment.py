@@ -49,7 +49,7 @@ class Assignment:
     """One attempt of a task; `needs_slot` is false for what the supervisor does.
 
     `ended_by` is the error that it is to fail with, once it was told to end; `lost` says how its
-    process ended, when it goes back to its queue for that.
+    process ended, when it goes back to its queue for that; `trace` is the W3C context of its run.
     """
 
     claim: Claim
@@ -58,6 +58,7 @@ class Assignment:
     needs_slot: bool = True
     ended_by: Error | None = None
     lost: str | None = None
+    trace: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def place(self) -> tuple[str, int]:
@@ -106,14 +107,15 @@ def verify(claim: Claim, signer: Signer) -> None:
     try:
         function, instance, args, kwargs = Serializer.loads(claim.data)
         name, generation, task, job_id, signature = args
-    except (ValueError, TypeError) as error:
+        trace = {str(key): str(value) for key, value in dict(kwargs.get("trace", {})).items()}
+    except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"the job {claim.job_id} has no payload of ours: {error}") from error
-    if function != JOB_FUNCTION or instance is not None or kwargs:
+    if function != JOB_FUNCTION or instance is not None or set(kwargs) - {"trace"}:
         raise ValueError(f"the job {claim.job_id} names {function!r}, which workers don't run")
     said = (claim.name, claim.generation, claim.task, claim.job_id)
     if (name, generation, task, job_id) != said:
         raise ValueError(f"the job {claim.job_id} says that it is {task!r} of {name}@{generation}")
-    signer.verify_job(name, generation, task, job_id, signature)
+    signer.verify_job(said, signature, trace)
 
 
 def how_it_ended(waitstatus: int | None) -> str:

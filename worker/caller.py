@@ -30,12 +30,12 @@ from . import answers
 from .app import Page
 from .formats import DISCARDED_BYTES, EVENTS_TYPE, Refused
 from .heads import LIMITS
-from .serving import Call
 
 if TYPE_CHECKING:
     from .formats import Format
     from .heads import Head
     from .listener import Listener
+    from .serving import Call
 
 # Above the callers' own limit for idle connections, so that it is they who close them.
 IDLE_S: Final = 75.0
@@ -121,6 +121,12 @@ class Caller(asyncio.Protocol):
         else:
             self._refuse(Refused(408, "RequestTimeout", "the request came too slowly"))
 
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        """The headers of the request that is answered."""
+        assert self._head is not None
+        return self._head.headers
+
     def retire(self) -> None:
         """Take no further request."""
         if self._call is None and self._body is None and not self._buffer:
@@ -198,7 +204,8 @@ class Caller(asyncio.Protocol):
         self._is_left_to_loop = self.transport.get_write_buffer_size() > 0
         wants_events = _EVENTS in head.headers.get(b"accept", b"")
         until = None if head.left_s is None else time.monotonic() + head.left_s
-        call = Call(self._listener.serving, self, admitted, wants_events=wants_events, until=until)
+        serving = self._listener.serving
+        call = serving.make_call(serving, self, admitted, wants_events=wants_events, until=until)
         # First, as it may have ended before `start` returns.
         self._call = call
         call.start(body)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from modules import state
+from modules import state, tracing
 from modules.envelope import describe
 from modules.tasks import run_tasks
 
@@ -28,7 +28,8 @@ def execute(tree: Tree, message: dict[str, Any]) -> dict[str, Any]:
     error: dict[str, str] | None = None
     try:
         _catch_up(tree, message["states"])
-        entries = _run(tree, message["path"], message["kind"], message["limit"])
+        with tracing.within(message.get("trace"), "task"):
+            entries = _run(tree, message["path"], message["kind"], message["limit"])
     except BaseException as raised:
         # Also SystemExit and KeyboardInterrupt: a task that calls sys.exit() has failed.
         error = describe(raised)

@@ -10,7 +10,7 @@ its signature holds.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from modules.errors import TaskFailed
@@ -21,7 +21,7 @@ from orchestrator.registry import RegistryMirror
 from orchestrator.settings import Settings
 from orchestrator.states import TaskState
 from orchestrator.store import Store
-from orchestrator.transport import Signer
+from orchestrator.transport import NO_TRACE, Signer
 
 from .assignment import Assignment
 from .generations import Generations
@@ -43,7 +43,14 @@ _GOODBYE_S = 2.0
 _RESULTS_S = 365 * 86400
 
 
-def run_task(name: str, generation: int, task: str, job_id: str, signature: bytes) -> None:
+def run_task(
+    name: str,
+    generation: int,
+    task: str,
+    job_id: str,
+    signature: bytes,
+    trace: Mapping[str, str] = NO_TRACE,
+) -> None:
     """Run one task of a deployment as a stock RQ worker's job.
 
     Raises SignatureError for a job that wasn't made with our secret, MissingSecret without one, and
@@ -53,7 +60,7 @@ def run_task(name: str, generation: int, task: str, job_id: str, signature: byte
     if settings.secret is None:
         raise MissingSecret("set ROOTWARD_SECRET for this worker, the same as where jobs are made")
     signer = Signer(settings.secret.reveal())
-    signer.verify_job(name, generation, task, job_id, signature)
+    signer.verify_job((name, generation, task, job_id), signature, trace)
     clients = _clients(settings)
     store = Store(clients, Keys(prefix=settings.prefix))
     _let_results_end()

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from modules import state
+from modules import state, tracing
 from modules.envelope import describe
 from modules.tasks import finish
 
@@ -99,6 +99,10 @@ class Replica:
         module: ServerModule = self._tree.module_at(self._path)  # type: ignore[assignment]
         metrics = Metrics(self._path)
         serving = Serving(module.answer, _signature(module), metrics, spec["concurrency"])
+        if (tracer := tracing.tracer("replica")) is not None:
+            from .traced_calls import TracedCall
+
+            serving.make_call = partial(TracedCall, tracer=tracer, path=self._path)
         app = ReplicaApp(
             metrics,
             host=spec["host"],

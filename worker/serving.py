@@ -40,6 +40,8 @@ class Serving:
         self.metrics = metrics
         self.target, self.signature = target, signature
         self.crew = Crew("rootward-call", concurrency)
+        # Another kind of call where traces are asked for.
+        self.make_call: Callable[..., Call] = Call
         # Called, from whatever thread, when a call has ended.
         self.on_end: Callable[[], None] | None = None
         self._own_loop: asyncio.AbstractEventLoop | None = None

@@ -68,6 +68,7 @@ class _Slot:
                 "path": claim.path,
                 "states": states,
                 "limit": limit_bytes,
+                "trace": dict(assignment.trace),
             }
         )
         return answer

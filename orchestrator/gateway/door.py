@@ -20,11 +20,13 @@ from .table import PREFIX
 from .upstream import IDLE_S
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .access import Access
     from .client import Answering
     from .framing import Request
     from .limits import Limits
-    from .table import Table
+    from .table import Service, Table
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +41,8 @@ class Door:
     def __init__(self, table: Table, access: Access, limits: Limits) -> None:
         self.table, self.access, self.limits = table, access, limits
         self.application: Application = _nothing
+        # Another kind of call where traces are asked for.
+        self.make_call: Callable[[ClientConnection, Request, Service, str], Call] = Call
         self.is_draining = False
         self.stale_line: bytes | None = None
         self.refusals: dict[int, int] = {}
@@ -115,7 +119,7 @@ class Door:
             return Visit(client, request, self.application)
         if request.method not in _METHODS:
             raise Refusal(405, "services take GET and POST", b"allow: GET, HEAD, POST")
-        return Call(client, request, match.service, match.route)
+        return self.make_call(client, request, match.service, match.route)
 
     async def _go_round(self) -> None:
         loop = asyncio.get_running_loop()

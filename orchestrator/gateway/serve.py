@@ -12,7 +12,10 @@ import logging
 import signal
 import socket
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from modules import tracing
 
 from .access import Access
 from .app import make_app
@@ -63,6 +66,10 @@ async def _serve(
     table = Table()
     door = Door(table, Access(plan.host, plan.token, plan.hosts), plan.limits)
     door.application = make_app(client, door)
+    if (tracer := tracing.tracer("gateway")) is not None:
+        from .traced import TracedCall
+
+        door.make_call = partial(TracedCall, tracer=tracer)
     read = asyncio.Event()
 
     def put(name: str, views: Sequence[ServiceView]) -> None:

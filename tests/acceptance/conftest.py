@@ -26,13 +26,14 @@ GONE_TIMEOUT_S = 10.0
 
 @dataclass(slots=True, kw_only=True)
 class Network:
-    """A server, the settings to reach it, and the workers that a test has started on it."""
+    """A server, the settings to reach it and `more`, and the workers that a test has started."""
 
     url: str
     prefix: str
     secret: str
     folder: Path
     workers: list[Program] = field(default_factory=list)
+    more: dict[str, str] = field(default_factory=dict)
 
     @property
     def environ(self) -> dict[str, str]:
@@ -41,6 +42,7 @@ class Network:
             "REDIS_URL": self.url,
             "ROOTWARD_PREFIX": self.prefix,
             "ROOTWARD_SECRET": self.secret,
+            **self.more,
         }
 
     def worker(self, *options: str) -> Program:

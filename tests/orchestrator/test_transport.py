@@ -13,13 +13,13 @@ SIGNER = Signer(b"secret")
 
 def test_a_job_runs_under_its_own_signature_only() -> None:
     signature = SIGNER.sign_job("a", 1, "train:a", "j-1")
-    SIGNER.verify_job("a", 1, "train:a", "j-1", signature)
+    SIGNER.verify_job(("a", 1, "train:a", "j-1"), signature)
     for other in (("b", 1, "train:a", "j-1"), ("a", 2, "train:a", "j-1"),
                   ("a", 1, "train:b", "j-1"), ("a", 1, "train:a", "j-2")):  # fmt: skip
         with pytest.raises(SignatureError):
-            SIGNER.verify_job(*other, signature)
+            SIGNER.verify_job(other, signature)
     with pytest.raises(SignatureError):
-        Signer(b"another").verify_job("a", 1, "train:a", "j-1", signature)
+        Signer(b"another").verify_job(("a", 1, "train:a", "j-1"), signature)
 
 
 def test_parts_cannot_be_shifted_into_each_other() -> None:
@@ -38,7 +38,7 @@ def test_seals_open_for_the_same_generation_and_purpose_only() -> None:
 def test_a_previous_secret_is_accepted_during_a_rotation() -> None:
     old, new = Signer(b"old"), Signer(b"new", previous=[b"old"])
     assert new.open_tree(old.seal_tree(b"t", "a", 1), "a", 1) == b"t"
-    new.verify_job("a", 1, "t", "j", old.sign_job("a", 1, "t", "j"))
+    new.verify_job(("a", 1, "t", "j"), old.sign_job("a", 1, "t", "j"))
     with pytest.raises(SignatureError):
         old.open_tree(new.seal_tree(b"t", "a", 1), "a", 1)
 
@@ -60,4 +60,4 @@ def test_a_payload_names_the_one_function_and_carries_its_signature() -> None:
     function, instance, args, kwargs = Serializer.loads(payload(SIGNER, "a", 1, "train:a", "j"))
     assert (function, instance, kwargs) == (JOB_FUNCTION, None, {})
     name, generation, task, job_id, signature = args
-    SIGNER.verify_job(name, generation, task, job_id, signature)
+    SIGNER.verify_job((name, generation, task, job_id), signature)

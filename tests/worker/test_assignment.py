@@ -11,7 +11,7 @@ import pytest
 from modules.errors import SignatureError
 from orchestrator.queue import Serializer
 from orchestrator.records import Claim
-from orchestrator.transport import Signer, payload
+from orchestrator.transport import Signer, payload, payloads
 from worker.assignment import Assignment, how_it_ended, verify
 
 SIGNER = Signer(b"secret")
@@ -27,6 +27,7 @@ CLAIM = Claim(
     data=payload(SIGNER, "demo", 1, "train:demo", "p-demo-1-0"),
     queue="q",
 )
+PLACE = ("demo", 1, "train:demo", "p-demo-1-0", b"")
 
 
 def test_a_signed_job_passes() -> None:
@@ -45,6 +46,17 @@ def test_a_job_of_another_secret_or_moved_elsewhere_is_refused() -> None:
             verify(moved, SIGNER)
 
 
+def test_the_trace_of_a_job_is_signed_with_it() -> None:
+    context = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+    make = payloads(SIGNER, "demo", 1, context)
+    data = make("train:demo", "p-demo-1-0")
+    verify(replace(CLAIM, data=data), SIGNER)
+    changed = data.replace(b"b7ad6b7169203331", b"b7ad6b7169203332")
+    for other in (changed, data.replace(b"traceparent", b"tracepARENT")):
+        with pytest.raises(SignatureError):
+            verify(replace(CLAIM, data=other), SIGNER)
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -53,6 +65,8 @@ def test_a_job_of_another_secret_or_moved_elsewhere_is_refused() -> None:
         Serializer.dumps(("os.system", None, ("demo", 1, "train:demo", "p-demo-1-0", b""), {})),
         Serializer.dumps(("worker.jobs.run_task", None, ("demo",), {})),
         Serializer.dumps(["worker.jobs.run_task"]),
+        Serializer.dumps(("worker.jobs.run_task", None, PLACE, {"trace": 7})),
+        Serializer.dumps(("worker.jobs.run_task", None, PLACE, {"trace": {}, "more": 1})),
     ],
 )
 def test_a_payload_that_isnt_ours_is_refused(data: bytes) -> None:
