@@ -59,7 +59,7 @@ def test_a_run_that_went_well_is_judged_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("events", "verdict"),
     [
-        ((*WELL, '"doubled", 1'), "second exclusive replica"),
+        ((*WELL, '"doubled", 1, 2'), "second exclusive replica"),
         ((WELL[0], WELL[2], WELL[1], *WELL[3:]), "top began when only"),
         (WELL[:4], "its last task never ended"),
         ((*WELL[:3], '"total", "run1", 6', WELL[4]), "add up to"),
@@ -71,6 +71,21 @@ def test_the_judge_sees_what_went_wrong(
 ) -> None:
     [first, *_] = lines(Trace(tmp_path), *events).violations({"run1": 1})
     assert verdict in first
+
+
+@pytest.mark.parametrize(
+    ("answers", "verdict"),
+    [
+        ([(1, 7), (1, 7), (2, 7), (1, 8)], []),
+        ([(1, 7), (2, 7), (1, 7)], ["process 1 answered for 7 after 2 had followed it"]),
+    ],
+)
+def test_an_owner_that_was_followed_must_not_answer_again(
+    tmp_path: Path, answers: list[tuple[int, int]], verdict: list[str]
+) -> None:
+    trace = Trace(tmp_path)
+    trace.path.write_text("".join(f'[0.0, {pid}, "answered", {n}]\n' for pid, n in answers))
+    assert trace.violations({}) == verdict
 
 
 def test_a_process_without_an_owner_is_seen() -> None:

@@ -20,7 +20,7 @@ from redis import Redis
 
 import orchestrator
 from orchestrator.embedded import EmbeddedServer, NoServer
-from tests.chaos.witness import Trace
+from tests.chaos.witness import Owners, Trace
 from tests.support.leaks import MARK
 from tests.support.programs import Program, rootward
 from tests.support.waiting import wait_until
@@ -129,18 +129,21 @@ class Town:
             "PYTHONFAULTHANDLER": "1",
         }
 
-    def program(self, command: list[str], name: str) -> Program:
+    def program(self, command: list[str], name: str, **environ: str) -> Program:
         """Start a program of the town."""
-        program = Program(command, folder=self.folder, environ=self.environ, name=name)
+        program = Program(
+            command, folder=self.folder, environ={**self.environ, **environ}, name=name
+        )
         self.programs.append(program)
         return program
 
-    def add_worker(self) -> Program:
-        """Start one more worker; it need not have joined yet."""
+    def add_worker(self, redis_url: str | None = None) -> Program:
+        """Start one more worker, perhaps with its own way to Redis; it need not have joined yet."""
         self.started += 1
         command = [sys.executable, "-P", "-m", "worker", "--slots", "3"]
         name = f"w{self.started}"
-        worker = self.program([*command, "--name", name], name)
+        url = redis_url or self.redis.url
+        worker = self.program([*command, "--name", name], name, REDIS_URL=url)
         self.workers.append(worker)
         return worker
 
@@ -188,7 +191,7 @@ class Town:
         self._caller.start()
 
     def _call(self) -> None:
-        number = 0
+        number, owners = 0, Owners()
         while not self._ending.wait(0.05):
             number += 1
             try:
@@ -199,6 +202,7 @@ class Town:
             self.calls["right"] += 1
             if answer[0] != number:
                 self.wrong.append(f"call {number} was answered {answer}")
+            self.wrong += owners.answered(*answer[1:])
 
     # When all is quiet.
 

@@ -1,8 +1,9 @@
 """What the chaos tests believe: not our records, but what the user's code itself did.
 
-The trees that are deployed write each begin and end of a task to a trace file, and a served process
-takes a lock of the kernel before it answers. The judge reads those, and the process table. It
-imports nothing of the product.
+The trees that are deployed write each begin and end of a task to a trace file. The exclusive module
+takes a lock of the kernel before it answers, and writes who answers: of two of them, the first must
+be gone, or stopped, when the second is asked, and never answer again. The judge reads those, and
+the process table. It imports nothing of the product.
 """
 
 from __future__ import annotations
@@ -16,16 +17,47 @@ import psutil
 from tests.support.leaks import MARK
 
 TREES = """
-import fcntl, json, os, time
+import fcntl, json, os, threading, time
 from modules import ModuleBase, ServerModule
 
 FOLDER = {folder!r}
-HELD = []
+HELD, TAKING = [], threading.Lock()
 
 def note(*words):
     line = json.dumps([time.time(), os.getpid(), *words]) + chr(10)
     with open(FOLDER + '/trace', 'ab', buffering=0) as trace:
         trace.write(line.encode())
+
+def holder(file):
+    inode = str(os.fstat(file.fileno()).st_ino)
+    for line in open('/proc/locks'):
+        words = line.split()
+        if words[1] == 'POSIX' and words[-3].rpartition(':')[2] == inode:
+            return words[-4]
+
+def is_stopped(pid):
+    try:
+        return open('/proc/%s/stat' % pid).read().rpartition(')')[2].split()[0] == 'T'
+    except OSError:
+        return False
+
+def hold(version):
+    # Of the process, not of the file; closing any of its files would let go of it.
+    lock = open(FOLDER + '/lock-%d' % version, 'ab')
+    patience = time.monotonic() + 2
+    while not HELD:
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            HELD.append(lock)
+        except OSError:
+            other = holder(lock)
+            if is_stopped(other):
+                # It answers nobody now, and must not when it goes on.
+                return
+            if time.monotonic() > patience:
+                note('doubled', version, other)
+                HELD.append(lock)
+            time.sleep(0.01)
 
 class Leaf(ModuleBase):
     def __init__(self, run, name, pause):
@@ -64,15 +96,11 @@ class Back(ModuleBase):
         super().__init__(name='backer')
         self.version = version
     def forward(self, x):
-        if not HELD:
-            lock = open(FOLDER + '/lock-%d' % self.version, 'ab')
-            try:
-                # Of the process, not of the file: its first calls may come at once.
-                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                note('doubled', self.version)
-            HELD.append(lock)
-        return [x, self.version]
+        with TAKING:
+            if not HELD:
+                hold(self.version)
+        note('answered', self.version)
+        return [x, self.version, os.getpid()]
 
 class Front(ModuleBase):
     def __init__(self, version):
@@ -84,6 +112,25 @@ class Front(ModuleBase):
 def live(version):
     return ServerModule(Front(version), name='live', replicas=2)
 """
+
+
+class Owners:
+    """Who has answered for each exclusive module, in order: who was followed stays silent."""
+
+    def __init__(self) -> None:
+        self._last: dict[int, int] = {}
+        self._gone: set[tuple[int, int]] = set()
+
+    def answered(self, version: int, pid: int) -> list[str]:
+        """Take an answer; say what is wrong with it."""
+        last = self._last.get(version, pid)
+        self._last[version] = pid
+        if last == pid:
+            return []
+        self._gone.add((version, last))
+        if (version, pid) in self._gone:
+            return [f"process {pid} answered for {version} after {last} had followed it"]
+        return []
 
 
 class Trace:
@@ -99,11 +146,14 @@ class Trace:
         begins: dict[str, list[str]] = defaultdict(list)
         ends: dict[str, set[str]] = defaultdict(set)
         totals: dict[str, list[int]] = defaultdict(list)
+        owners = Owners()
         wrong = []
         for line in self.path.read_text().splitlines():
             _, pid, what, *words = json.loads(line)
             if what == "doubled":
                 wrong.append(f"a second exclusive replica answered: process {pid}, {words}")
+            elif what == "answered":
+                wrong += owners.answered(words[0], pid)
             elif what == "begin":
                 run, task = words
                 begins[run].append(task)
