@@ -264,7 +264,6 @@ class Controller:
                 kind=Kind.DEPLOY,
                 data=payload(self._signer, name, generation, task, job),
                 queue=resource_queue(prefix, service.resources if service else {}),
-                description=f"{name}@{generation} {task} (repair)",
             ),
             job_id=job,
         )

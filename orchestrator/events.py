@@ -87,17 +87,27 @@ class Event:
     replica: str | None = None
 
     @classmethod
-    def from_fields(cls, id_: str, deployment: str, fields: Mapping[Any, Any]) -> Event:
-        """Read a stream entry; empty fields count as absent, unknown ones are left out."""
+    def from_fields(
+        cls, id_: str, deployment: str, fields: Mapping[Any, Any], task: str | None = None
+    ) -> Event:
+        """Read a stream entry, whose own time is the event's; `task` where it only has a number.
+
+        Empty fields count as absent, unknown ones are left out.
+        """
         text = {_text(key): _text(value) for key, value in fields.items()}
         present = {key: value for key, value in text.items() if value}
+        if task := present.get("task", task):
+            kind, _, path = task.partition(":")
+            present |= {"task": task, "kind": kind, "path": path}
+        if state := _STATES.get(present.get("event", "")):
+            present["state"] = state
         attempt = present.get("attempt")
         return cls(
             id=id_,
             event=present.get("event", ""),
             deployment=deployment,
             generation=int(present.get("gen", "0")),
-            at=float(present.get("at", "0")),
+            at=int(id_.partition("-")[0]) / 1000,
             attempt=int(attempt) if attempt else None,
             **{name: present.get(name) for name in _TEXTS},
         )
@@ -112,6 +122,16 @@ class Event:
         return {key: value for key, value in asdict(self).items() if value is not None}
 
 
+# In which state an event of a task finds it.
+_STATES: Mapping[str, str] = {
+    EventName.TASK_STARTED: "running",
+    EventName.TASK_SUCCEEDED: "succeeded",
+    EventName.TASK_FAILED: "failed",
+    EventName.TASK_RETRIED: "running",
+    EventName.TASK_LOST: "running",
+    EventName.TASK_SKIPPED: "skipped",
+    EventName.TASK_CANCELLED: "cancelled",
+}
 _TEXTS = ("task", "path", "kind", "state", "worker", "reason", "replica")
 
 

@@ -58,8 +58,8 @@ class Leases:
 
     def renew(self, agent_id: str, lease_ms: int) -> RenewResult:
         """Renew an agent's lease, on the heartbeat's own connection and without any retry."""
-        known, store = self.scripts.renew(agent_id, lease_ms, self.clients.heartbeat)
-        return RenewResult(known=known, store_id=store)
+        known, store, running = self.scripts.renew(agent_id, lease_ms, self.clients.heartbeat)
+        return RenewResult(known=known, store_id=store, running=running)
 
     def leave(self, agent_id: str) -> bool:
         """End an agent: tasks that it still holds go back and count no loss."""
@@ -94,7 +94,7 @@ class Leases:
 
     def next_request(self) -> str:
         """Return what tells one exchange from another, and an earlier one from a later."""
-        return f"{next(self._requests):08x}{secrets.token_hex(8)}"
+        return f"{next(self._requests):08x}{secrets.token_hex(6)}"
 
     def claim(self, agent_id: str, job_id: str, *, offset: int = 0) -> Claim | None:
         """Claim the one job that a stock RQ worker has taken; None when it isn't to run."""

@@ -8,16 +8,20 @@ who follows a stream notices when it should stop.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .connection import LONGEST_BLOCK_S, Clients
 from .events import Event
+from .queue import job_id
 from .record_codec import (
+    TASK_FIELDS,
+    place_of,
     read_change,
     read_generation,
     read_log,
     read_task,
+    task_id,
     unpack_agent,
     unpack_replica,
 )
@@ -138,10 +142,10 @@ class Readings:
         for start in range(0, len(ids), PAGE):
             pipe = self._client.pipeline(transaction=False)
             for id_ in ids[start : start + PAGE]:
-                pipe.hmget(self.keys.job(id_), _TASK_FIELDS)
+                pipe.hmget(self.keys.job(id_), TASK_FIELDS)
             for index, values in enumerate(pipe.execute(), start):
-                found = {k: v for k, v in zip(_TASK_FIELDS, values, strict=True) if v is not None}
-                if b"rw_state" in found:
+                found = {k: v for k, v in zip(TASK_FIELDS, values, strict=True) if v is not None}
+                if b"rw" in found:
                     tasks.append(read_task(index, ids[index], found))
         return tasks
 
@@ -150,7 +154,13 @@ class Readings:
         found = self._client.hgetall(self.keys.job(job_id))
         last = job_id.rpartition("-")[2]
         index = int(last) if last.isdigit() else -1
-        return read_task(index, job_id, found) if b"rw_state" in found else None
+        return read_task(index, job_id, found) if b"rw" in found else None
+
+    def place_of(self, job_id: str) -> tuple[str, int] | None:
+        """Return the name and number of the generation that a job belongs to, None without one."""
+        return place_of(
+            self.keys.prefix, job_id, self._client.hget(self.keys.job(job_id), "rw_more")
+        )
 
     def replicas(self, name: str, generation: int) -> list[tuple[ReplicaRecord, int]]:
         """Return the replicas of a generation, each with the milliseconds left of its lease."""
@@ -208,7 +218,31 @@ class Readings:
     def events(self, name: str, after_id: str = "0-0", block_ms: int = 0) -> list[Event]:
         """Return up to 1,000 events after `after_id`; with `block_ms`, wait for the first."""
         entries = self._entries(self.keys.events(name), after_id, block_ms)
-        return [Event.from_fields(id_.decode(), name, fields) for id_, fields in entries]
+        jobs = [self._job_of(name, fields) for _, fields in entries]
+        tasks = self._task_ids({job for job in jobs if job})
+        return [
+            Event.from_fields(id_.decode(), name, fields, tasks.get(job))
+            for (id_, fields), job in zip(entries, jobs, strict=True)
+        ]
+
+    def _job_of(self, name: str, fields: Any) -> str:
+        """Return the job id of an event that names its task by number, else nothing."""
+        number = fields.get(b"i")
+        if number is None:
+            return ""
+        return job_id(self.keys.prefix, name, int(fields[b"gen"]), int(number))
+
+    def _task_ids(self, jobs: Collection[str]) -> dict[str, str]:
+        """Return the task ids of jobs; those that are history no more are left out."""
+        pipe = self._client.pipeline(transaction=False)
+        for job in jobs:
+            pipe.hmget(self.keys.job(job), b"description", b"rw_tail")
+        told = zip(jobs, pipe.execute() if jobs else (), strict=True)
+        return {
+            job: task_id({b"description": first, b"rw_tail": rest or b""})
+            for job, (first, rest) in told
+            if first
+        }
 
     def logs(
         self,
@@ -254,15 +288,6 @@ class Readings:
         block = min(block_ms, int(LONGEST_BLOCK_S * 1000)) or None
         found = client.xread({key: after_id}, count=PAGE, block=block)
         return found[0][1] if found else []
-
-
-_TASK_FIELDS = tuple(
-    f"rw_{field}".encode()
-    for field in (
-        *("state", "task", "kind", "path", "attempt", "worker", "agent", "queue"),
-        *("queued", "started", "ended", "error", "reason"),
-    )
-)
 
 
 def _bytes(value: Any) -> bytes | None:

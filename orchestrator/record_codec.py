@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
+from datetime import datetime
 from typing import Any
 
 import msgpack
@@ -30,6 +32,28 @@ from .states import DeploymentState, ReplicaState, TaskState
 
 Hash = Mapping[bytes, bytes]
 LONGEST_REASON = 300
+SMALL = 64
+"""Bytes of the longest value with which Redis keeps a hash in its compact form."""
+
+TASK_FIELDS = tuple(
+    field.encode()
+    for field in (
+        *("rw", "description", "rw_tail", "rw_more", "worker_name", "origin"),
+        *("enqueued_at", "started_at", "ended_at", "rw_error", "rw_reason"),
+    )
+)
+"""The fields of a job's hash that `read_task` wants."""
+
+_STATES = {
+    b"w": TaskState.WAITING,
+    b"q": TaskState.QUEUED,
+    b"r": TaskState.RUNNING,
+    b"R": TaskState.RUNNING,
+    b"s": TaskState.SUCCEEDED,
+    b"f": TaskState.FAILED,
+    b"c": TaskState.CANCELLED,
+    b"k": TaskState.SKIPPED,
+}
 
 
 def pack_agent(info: AgentInfo) -> bytes:
@@ -67,32 +91,59 @@ def pack_error(error: Mapping[str, str] | None) -> tuple[str, str, bytes]:
     return json.dumps(known), reason.encode(errors="replace").decode(), packed
 
 
+def cut(text: str) -> tuple[bytes, bytes]:
+    """Cut a text into a first part that is SMALL, with whole characters, and the rest."""
+    whole = text.encode()
+    if len(whole) <= SMALL:
+        return whole, b""
+    first = whole[:SMALL].decode(errors="ignore").encode()
+    return first, whole[len(first) :]
+
+
 def flat_output(output: Output) -> list[str | int | bytes | float]:
     """Return output as the scripts take it: file descriptor and text in turn."""
     return [value for pair in output for value in pair]
 
 
 def read_task(index: int, job_id: str, found: Hash) -> TaskRecord:
-    """Read a task from its job hash."""
-    text = {key: value.decode(errors="replace") for key, value in _ours(found).items()}
-    error = text.get("rw_error")
+    """Read a task from the TASK_FIELDS of its job hash."""
+    letter, attempt, _, _, _, rest = found[b"rw"].split(b" ")
+    state = _STATES[letter]
+    id_ = task_id(found)
+    kind, _, path = id_.partition(":")
+    queue = found.get(b"rw_more", b"").partition(b"\n")[0] or found.get(b"origin", b"")
+    error, reason = found.get(b"rw_error"), found.get(b"rw_reason")
     return TaskRecord(
         index=index,
-        id=text["rw_task"],
-        kind=text["rw_kind"],
-        path=text.get("rw_path") or None,
-        state=TaskState(text["rw_state"]),
+        id=id_,
+        kind=kind,
+        path=None if kind == "join" else path or None,
+        state=state,
         job_id=job_id,
-        attempt=int(text.get("rw_attempt") or 0),
-        worker=text.get("rw_worker") or None,
-        agent_id=text.get("rw_agent") or None,
-        queue=text.get("rw_queue", ""),
-        queued_at=_seconds(text.get("rw_queued")),
-        started_at=_seconds(text.get("rw_started")),
-        ended_at=_seconds(text.get("rw_ended")),
+        attempt=int(attempt),
+        worker=found.get(b"worker_name", b"").decode(errors="replace") or None,
+        agent_id=rest.decode() if state is TaskState.RUNNING else None,
+        queue=queue.decode(),
+        queued_at=_moment(found.get(b"enqueued_at")),
+        started_at=_moment(found.get(b"started_at")),
+        ended_at=_moment(found.get(b"ended_at")),
         error=json.loads(error) if error else None,
-        reason=text.get("rw_reason") or None,
+        reason=reason.decode(errors="replace") if reason else None,
     )
+
+
+def place_of(prefix: str, job_id: str, more: bytes | None) -> tuple[str, int] | None:
+    """Return whose a job is: its id tells, or `rw_more` where RQ doesn't allow the name in ids."""
+    told = re.fullmatch(r"(.+)-(\d+)-[^-]+", job_id.removeprefix(f"{prefix}-"))
+    if told is None:
+        return None
+    hidden = more.split(b"\n")[1].decode() if more else ""
+    return hidden or told[1], int(told[2])
+
+
+def task_id(found: Hash) -> str:
+    """Return the id of a task from its job hash."""
+    return (found[b"description"] + found.get(b"rw_tail", b"")).decode(errors="replace")
 
 
 def read_generation(
@@ -190,10 +241,6 @@ def read_change(id_: bytes, found: Hash) -> Change:
     )
 
 
-def _ours(found: Hash) -> dict[str, bytes]:
-    return {key.decode(): value for key, value in found.items() if key.startswith(b"rw_")}
-
-
 def _pack(value: Mapping[str, Any]) -> bytes:
     return bytes(msgpack.packb(value))
 
@@ -205,6 +252,13 @@ def _unpack(what: str, data: bytes, record: type) -> dict[str, Any]:
         return {field.name: found[field.name] for field in fields(record) if field.name in found}
     except (ValueError, TypeError) as cause:
         raise BadRecord(f"a stored {what} can't be read ({cause})") from cause
+
+
+def _moment(date: bytes | None) -> float | None:
+    """Read a date as RQ writes it, in UTC; Unix seconds."""
+    if not date:
+        return None
+    return datetime.fromisoformat(date.decode()).timestamp()
 
 
 def _seconds(milliseconds: str | None) -> float | None:

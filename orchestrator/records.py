@@ -23,7 +23,8 @@ class TaskSpec:
     """A task as it is submitted; `index` is its place in the plan, `next` are those of dependants.
 
     `wait` counts the tasks before it. `data` is the signed RQ payload, empty for a join.
-    `timeout` is the longest run of one attempt in seconds, None without limit.
+    `timeout` is the longest run of one attempt in seconds, None without limit. `kind` and `path`
+    are those that `id` tells (`KIND:PATH`, a join has no path).
     """
 
     index: int
@@ -34,7 +35,6 @@ class TaskSpec:
     next: tuple[int, ...] = ()
     data: bytes = b""
     queue: str = ""
-    description: str = ""
     timeout: float | None = None
 
 
@@ -119,10 +119,11 @@ class AgentRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenewResult:
-    """Whether the agent still has its lease, and which store it has it in."""
+    """Whether the agent still has its lease, which store it has it in, how many tasks it runs."""
 
     known: bool
     store_id: str
+    running: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -133,11 +133,11 @@ class Scripts:
         known, store = self.run("join", keys, args)
         return bool(known), _text(store)
 
-    def renew(self, agent_id: str, lease_ms: int, client: Redis) -> tuple[bool, str]:
-        """Renew an agent's lease; return whether it had one, and the store's id."""
+    def renew(self, agent_id: str, lease_ms: int, client: Redis) -> tuple[bool, str, int]:
+        """Renew an agent's lease; return whether it had one, the store's id, and what it runs."""
         keys = [self._keys.agents, self._keys.store]
-        known, store = self.run("renew", keys, [agent_id, lease_ms], client=client)
-        return bool(known), _text(store)
+        known, store, running = self.run("renew", keys, [agent_id, lease_ms], client=client)
+        return bool(known), _text(store), int(running)
 
     def leave(self, agent_id: str) -> bool:
         """End an agent that goes by itself."""

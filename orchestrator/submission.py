@@ -80,7 +80,6 @@ class Writer:
         plain = plain_queue(self.keys.prefix)
         jobs = job_prefix(self.keys.prefix, plan.deployment, generation)
         payload = payloads(self.signer, plan.deployment, generation, self.trace)
-        about = f"{plan.deployment}@{generation} "
         return tuple(
             [
                 TaskSpec(
@@ -93,7 +92,6 @@ class Writer:
                     # A join never reaches a worker: the scripts settle it.
                     data=b"" if task.path is None else payload(task.id, f"{jobs}{number}"),
                     queue=queue_of.get(task.id, plain),
-                    description=about + task.id,
                 )
                 for number, task in enumerate(plan.tasks)
             ]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from .keys import STAGED_S, Keys
 from .queue import job_prefix
+from .record_codec import cut
 
 if TYPE_CHECKING:
     from .records import Submission, TaskSpec
@@ -42,7 +43,7 @@ class Submissions:
         part = (submission.name, submission.generation)
         jobs = job_prefix(self.keys.prefix, *part)
         history = max(SHORTEST_HISTORY_S, submission.history_s)
-        head: list[Value] = [jobs, STAGED_S, int(history), submission.retries]
+        head: list[Value] = [jobs, STAGED_S]
         blobs: list[Value] = [submission.plan, submission.tree]
         for piece in _pieces(submission.tasks):
             self.scripts.stage(part, [*head, *blobs, *itertools.chain(*map(_flat, piece))])
@@ -98,10 +99,10 @@ class Submissions:
         """Queue a deploy of `path` outside the plan; its id, or None when none is needed.
 
         `job_id` comes from `queue.repair_job_id`, and `spec` holds the payload signed for it, the
-        queue, the description and the time limit; the rest of `spec` isn't looked at.
+        queue and the time limit; the rest of `spec` isn't looked at.
         """
         timeout: Value = "" if spec.timeout is None else spec.timeout
-        args: list[Value] = [path, spec.queue, spec.data, spec.description or spec.id, timeout]
+        args: list[Value] = [path, spec.queue, spec.data, timeout]
         return job_id if self.scripts.repair((name, generation), job_id, args) else None
 
     def own(self, owner: str, lease_ms: int) -> None:
@@ -124,11 +125,8 @@ def _flat(task: TaskSpec) -> tuple[Value, ...]:
         task.index,
         task.wait,
         ",".join(map(str, task.next)),
-        task.kind,
-        task.id,
-        task.path or "",
         task.queue,
-        task.description or task.id,
+        *cut(task.id),
         "" if task.timeout is None else task.timeout,
         task.data,
     )

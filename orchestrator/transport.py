@@ -134,7 +134,10 @@ class Signer:
 
 
 def payload(signer: Signer, name: str, generation: int, task: str, job_id: str) -> bytes:
-    """Make the RQ job data of a task: the one function, its arguments and their signature."""
+    """Make the RQ job data of a task: the one function, and a signature of whose job this is.
+
+    The rest stands in the job's hash, which stays small as long as no value is above 64 bytes.
+    """
     return payloads(signer, name, generation)(task, job_id)
 
 
@@ -147,12 +150,12 @@ def payloads(
     """
     from .queue import Serializer
 
-    sign, dumps = signer.job_signer(name, generation, trace), Serializer.dumps
+    sign, blank = signer.job_signer(name, generation, trace), bytes(32)
     named = {"trace": dict(trace)} if trace else {}
+    head, tail = Serializer.dumps((JOB_FUNCTION, None, (blank,), named)).split(blank)
 
     def make(task: str, job_id: str) -> bytes:
-        arguments = (name, generation, task, job_id, sign(task, job_id))
-        return dumps((JOB_FUNCTION, None, arguments, named))
+        return head + sign(task, job_id) + tail
 
     return make
 

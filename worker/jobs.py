@@ -32,6 +32,8 @@ from .runner import Runner
 from .slots import Slots
 
 if TYPE_CHECKING:
+    from rq.job import Job
+
     from orchestrator.records import Claim
 
     from .assignment import Outcome
@@ -43,14 +45,7 @@ _GOODBYE_S = 2.0
 _RESULTS_S = 365 * 86400
 
 
-def run_task(
-    name: str,
-    generation: int,
-    task: str,
-    job_id: str,
-    signature: bytes,
-    trace: Mapping[str, str] = NO_TRACE,
-) -> None:
+def run_task(signature: bytes, trace: Mapping[str, str] = NO_TRACE) -> None:
     """Run one task of a deployment as a stock RQ worker's job.
 
     Raises SignatureError for a job that wasn't made with our secret, MissingSecret without one, and
@@ -60,34 +55,35 @@ def run_task(
     if settings.secret is None:
         raise MissingSecret("set ROOTWARD_SECRET for this worker, the same as where jobs are made")
     signer = Signer(settings.secret.reveal())
-    signer.verify_job((name, generation, task, job_id), signature, trace)
-    clients = _clients(settings)
+    job = _current_job()
+    clients = _clients(settings, job)
     store = Store(clients, Keys(prefix=settings.prefix))
-    _let_results_end()
+    # What RQ writes after this job: ours ask for no results.
+    job.result_ttl = _RESULTS_S
     try:
-        failure = asyncio.run(_Errand(store, signer, settings).run(job_id))
+        record, place = store.job(job.id), store.place_of(job.id)
+        if record is None or place is None:
+            return
+        signer.verify_job((*place, record.id, job.id), signature, trace)
+        failure = asyncio.run(_Errand(store, signer, settings).run(job.id))
     finally:
         clients.close()
     if failure is not None:
-        raise TaskFailed(f"{task} of {name}@{generation}: {failure}")
+        raise TaskFailed(f"{record.id} of {place[0]}@{place[1]}: {failure}")
 
 
-def _let_results_end() -> None:
-    """Give what RQ writes after this job a time to live: our jobs ask for no results."""
-    from rq import get_current_job
-
-    if (job := get_current_job()) is not None:
-        job.result_ttl = _RESULTS_S
-
-
-def _clients(settings: Settings) -> Clients:
-    if settings.redis_url is not None:
-        return Clients(settings.redis_url, name="rootward-job")
+def _current_job() -> Job:
     from rq import get_current_job
 
     job = get_current_job()
-    if job is None or job.connection is None:
-        raise NoRedis("set REDIS_URL: run_task runs as the job of an RQ worker")
+    if job is None:
+        raise NoRedis("run_task runs as the job of an RQ worker only")
+    return job
+
+
+def _clients(settings: Settings, job: Job) -> Clients:
+    if settings.redis_url is not None:
+        return Clients(settings.redis_url, name="rootward-job")
     return Clients.sharing(job.connection)
 
 

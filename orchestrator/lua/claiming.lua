@@ -5,6 +5,7 @@
 -- A failed task on a queue was put there by RQ's own requeue: that is a resume of this task.
 local function was_requeued(job)
   if job.state ~= 'failed' or call('HGET', job.key, 'status') ~= 'queued' then return false end
+  flush()
   local g = of_job(job)
   local state = call('HGET', g.key, 'state')
   if state == 'pending' or state == 'progressing' or (state == 'failed' and not superseded(g)) then
@@ -19,19 +20,22 @@ local function is_late_prepare(g, job)
 end
 
 local function start(g, job, agent, worker, token)
-  local execution = job.id .. ':' .. token
+  job.queued, job.claimed = job.since, NOW_MS
   job.attempt = job.attempt + 1
   job.state, job.agent, job.worker, job.token = 'running', agent, worker, token
-  call('HSET', job.key, 'rw_state', 'running', 'rw_token', token, 'rw_agent', agent,
-    'rw_worker', worker, 'rw_attempt', job.attempt, 'rw_started', NOW_MS, 'rw_logseq', '0',
-    'status', 'started', 'started_at', rq_date(), 'worker_name', worker)
-  call('SADD', agent_key(agent) .. ':held', job.id)
+  if job.is_pending then
+    job.is_pending = false
+    call('HSET', job.key, 'rw', record(job), 'status', 'started', 'started_at', rq_date(),
+      'worker_name', worker, 'enqueued_at', rq_date(), 'origin', job.origin)
+  else
+    call('HSET', job.key, 'rw', record(job), 'status', 'started', 'started_at', rq_date(),
+      'worker_name', worker)
+  end
+  gather('SADD', agent_key(agent) .. ':held', job.id)
   -- RQ's tools fail a job whose score has passed, by their own clock: a day is out of their reach.
-  call('ZADD', RQ .. ':wip:' .. job.origin, string.format('%.0f', NOW / 1000 + DAY_S), execution)
-  call('HSET', RQ .. ':execution:' .. execution, 'id', token, 'job_id', job.id,
-    'created_at', NOW_S, 'last_heartbeat', NOW_S, 'worker_name', worker)
-  call('ZADD', RQ .. ':executions:' .. job.id, string.format('%.0f', NOW / 1000 + DAY_S), token)
-  call('SADD', RQ .. ':worker:' .. worker .. ':executions', execution)
+  -- What else they show of an execution is written by the renewal that finds it (renew.lua).
+  gather('ZADD', RQ .. ':wip:' .. job.origin, string.format('%.0f', NOW / 1000 + DAY_S),
+    job.id .. ':' .. token)
   if job.kind == 'prepare' then call('HSET', g.key, 'prepared:' .. job.path, agent) end
   if not g.begun then
     g.begun = true
@@ -48,7 +52,8 @@ local function is_suspect(job) return job.losses >= 2 end
 
 local function must_wait(job, agent)
   if not is_suspect(job) then return false end
-  if NOW - tonumber(call('HGET', job.key, 'rw_queued') or 0) > 60000 then return false end
+  if NOW - (tonumber(job.since) or 0) > 60000 then return false end
+  flush()
   for _, member in ipairs(call('SMEMBERS', agent_key(agent) .. ':held')) do
     if not string.find(member, '/', 1, true) then return true end
   end
@@ -67,7 +72,7 @@ end
 -- Returns the job, or nil and whether it is to stay on its queue.
 local function claim_job(id, agent, worker, token)
   -- What this very script has released needs no second reading.
-  local job = type(released[id]) == 'table' and released[id] or load_job(id)
+  local job = released[id] or load_job(id)
   if not job then return nil end
   if was_requeued(job) then job = load_job(id) end
   if job.state ~= 'queued' then return nil end
@@ -81,30 +86,41 @@ local function claim_job(id, agent, worker, token)
   return start(g, job, agent, worker, token)
 end
 
-local function claim_from(queue, agent, worker, token)
-  local key, aside, found = RQ .. ':queue:' .. queue, {}, nil
+-- Takes up to `count` ids: from the queue, then those that this script is about to put on it.
+local function take_ids(key, count)
+  local ids, list = call('LPOP', key, count) or {}, pushes[key]
+  while list and #ids < count and #list > 1 do ids[#ids + 1] = table.remove(list, 2) end
+  return ids
+end
+
+-- Claims up to `limit` jobs of a queue, and no other beside a suspect.
+local function claim_from(queue, agent, worker, request, limit, claims)
+  local key, aside = RQ .. ':queue:' .. queue, {}
   -- Bounded, as a step of Redis stops everyone; what remains is dropped by the next claim.
   for _ = 1, 1000 do
-    local id = call('LPOP', key)
-    if not id then break end
-    local job, stays = claim_job(id, agent, worker, token)
-    if stays then aside[#aside + 1] = id end
-    if job then
-      found = job
-      break
+    if #claims >= limit then break end
+    local ids = take_ids(key, limit - #claims)
+    if #ids == 0 then break end
+    for _, id in ipairs(ids) do
+      local job, stays = nil, true
+      if #claims < limit then job, stays = claim_job(id, agent, worker, request .. '-' .. #claims) end
+      if stays then aside[#aside + 1] = id end
+      if job then
+        claims[#claims + 1] = job
+        if is_suspect(job) then limit = #claims end
+      end
     end
   end
   for i = #aside, 1, -1 do call('LPUSH', key, aside[i]) end
-  return found
+  return limit
 end
 
 -- Claims as they are told, and per generation the entries of its state log from the offset on.
 local function claim_answers(claims, offsets)
   local told, logs, seen = {}, {}, {}
   for i, job in ipairs(claims) do
-    local v = call('HMGET', job.key, 'data', 'rw_timeout', 'rw_queued', 'rw_started')
     told[i] = { job.id, job.name, job.gen, job.task, job.kind, job.path, tostring(job.attempt),
-      job.token, v[1] or '', job.origin, v[2] or '', v[3] or '', v[4] or '' }
+      job.token, job.data, job.origin, job.timeout or '', job.queued or '', job.claimed or '' }
     local g = of_job(job)
     if not seen[g.id] then
       seen[g.id] = true

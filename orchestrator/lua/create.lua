@@ -9,11 +9,11 @@ if call('EXISTS', g.key .. ':plan', g.key .. ':tree') < 2 then
   return redis.error_reply('INCOMPLETE plan or tree')
 end
 for i = 0, total - 1 do
-  local v = call('HMGET', job_key(g.jobs .. i), 'rw_state', 'rw_wait', 'rw_kind', 'rw_queue')
-  if v[1] ~= 'waiting' then return redis.error_reply('INCOMPLETE task ' .. i) end
-  if v[2] == '0' then roots[#roots + 1] = g.jobs .. i end
-  if v[3] == 'prepare' then prepares[#prepares + 1] = i else left = left + 1 end
-  if v[3] ~= 'join' then
+  local v = call('HMGET', job_key(g.jobs .. i), 'rw', 'rw_wait', 'description', 'origin')
+  if not v[1] then return redis.error_reply('INCOMPLETE task ' .. i) end
+  if not v[2] then roots[#roots + 1] = g.jobs .. i end
+  if string.sub(v[3], 1, 8) == 'prepare:' then prepares[#prepares + 1] = i else left = left + 1 end
+  if v[4] then
     local waiting = queues[v[4]] or {}
     queues[v[4]] = waiting
     waiting[#waiting + 1] = NOW_S
@@ -64,7 +64,7 @@ for _, id in ipairs(roots) do
   local job = load_job(id)
   if job.kind == 'join' then
     end_task(g, job, 'succeeded')
-    release_after(g, job.next)
+    release_after(g, { job.next })
   else
     release(g, job)
   end

@@ -24,6 +24,7 @@ for i = 1, tonumber(take()) do
     error = take(), reason = take(), exc = take(), states = take_list(), output = take_list(2) }
 end
 
+local succeeded, order = {}, {}
 local function finish(f)
   local job = load_job(f.id)
   if not job or job.token == '' or job.token ~= f.token then return 'stale' end
@@ -34,16 +35,21 @@ local function finish(f)
       'attempt', job.attempt, 'fd', f.output[i], 'text', f.output[i + 1])
   end
   if f.state == 'succeeded' then
+    -- At once and first: it is what Redis may refuse, and then nothing else has been written.
     for i = 1, #f.states, 1000 do
       call('RPUSH', g.key .. ':states', unpack(f.states, i, math.min(i + 999, #f.states)))
     end
     end_task(g, job, 'succeeded', nil, f.token)
-    release_after(g, job.next)
+    local ended = succeeded[g]
+    if not ended then
+      ended = {}
+      succeeded[g], order[#order + 1] = ended, g
+    end
+    ended[#ended + 1] = job.next
     return 'accepted'
   end
-  record_failure(job, f.error, f.exc)
-  if f.retryable and job.retries > 0 then
-    call('HINCRBY', job.key, 'rw_retries', -1)
+  record_failure(g, job, f.error, f.exc)
+  if f.retryable and not job.repair and options(g).retries > job.retried then
     task_event(g, 'task.retried', job, f.reason)
     retry_later(g, job, f.token)
   else
@@ -53,27 +59,29 @@ local function finish(f)
 end
 
 for i, f in ipairs(finishes) do results[i] = finish(f) end
+for _, g in ipairs(order) do release_after(g, succeeded[g]) end
 
-local known = is_agent(me)
+-- Who has a worker's name has a lease: the end of that takes both.
+local v = call('HMGET', KEYS[1], 'worker', 'request', 'claimed', 'alone')
+local known = v[1] and true
 local claims = {}
 if known then
-  local v = call('HMGET', KEYS[1], 'worker', 'request', 'claimed', 'alone')
   if v[2] == request then
     for id in string.gmatch(v[3], '[^,]+') do
       local job = load_job(id)
-      if job and job.state == 'running' and job.agent == me then claims[#claims + 1] = job end
+      if job and job.state == 'running' and job.agent == me then
+        local times = call('HMGET', job.key, 'enqueued_at', 'started_at')
+        job.queued, job.claimed = ms_of(times[1]), ms_of(times[2])
+        claims[#claims + 1] = job
+      end
     end
   elseif limit > 0 and not (v[2] and string.sub(request, 1, 8) < string.sub(v[2], 1, 8))
     and not runs_alone(me, v[4]) then
     local ids = {}
     for _, queue in ipairs(queues) do
-      while #claims < limit do
-        local job = claim_from(queue, me, v[1], request .. '-' .. #claims)
-        if not job then break end
-        claims[#claims + 1], ids[#ids + 1] = job, job.id
-        if is_suspect(job) then limit = #claims end
-      end
+      if #claims < limit then limit = claim_from(queue, me, v[1], request, limit, claims) end
     end
+    for i, job in ipairs(claims) do ids[i] = job.id end
     call('HSET', KEYS[1], 'request', request, 'claimed', table.concat(ids, ','))
   end
 end

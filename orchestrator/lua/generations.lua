@@ -142,6 +142,7 @@ end
 -- Writes the gathered counts and moves generations on; settling one may touch others (a new
 -- generation stops the old), so this goes on until nothing is left.
 local function commit()
+  flush()
   local again = true
   while again do
     again = false
@@ -156,6 +157,7 @@ local function commit()
       g.failed, g.left, g.check = 0, 0, false
       if due then
         settle(g)
+        flush()
         again = true
       end
     end

@@ -5,9 +5,9 @@ local job = load_job(ARGV[3])
 if not job or job.state ~= 'running' or job.token ~= ARGV[4] then return 0 end
 local g = of_job(job)
 if ARGV[5] == '' then
-  call('HINCRBY', job.key, 'rw_attempt', -1)
+  job.attempt = job.attempt - 1
 else
-  call('HINCRBY', job.key, 'rw_losses', 1)
+  job.losses = job.losses + 1
   task_event(g, 'task.lost', job, ARGV[5])
 end
 requeue(g, job, true, ARGV[4])

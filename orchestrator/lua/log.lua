@@ -2,11 +2,12 @@
 -- Stores output of a running attempt; a piece that is there already isn't stored twice.
 local job = load_job(ARGV[3])
 if not job or job.state ~= 'running' or job.token ~= ARGV[4] then return 0 end
-if tonumber(call('HGET', KEYS[1], 'rw_logseq') or 0) >= tonumber(ARGV[5]) then return 1 end
+local token, last = string.match(call('HGET', KEYS[1], 'rw_logseq') or '', '^(%S+) (%d+)$')
+if token == job.token and tonumber(last) >= tonumber(ARGV[5]) then return 1 end
 local g = of_job(job)
 for i = 6, #ARGV, 2 do
   call('XADD', g.key .. ':logs', 'MAXLEN', '~', '10000', '*', 'path', job.path, 'task', job.task,
     'attempt', job.attempt, 'fd', ARGV[i], 'text', ARGV[i + 1])
 end
-call('HSET', KEYS[1], 'rw_logseq', ARGV[5])
+call('HSET', KEYS[1], 'rw_logseq', job.token .. ' ' .. ARGV[5])
 return 1

@@ -24,10 +24,14 @@
 --   P:{NAME}:GEN:plan tree (strings) states (list) logs (stream)
 --                replicas (hash id -> "STATE AGENT PATH\n" + record) services ready (hash path -> n)
 --                repairs (hash job id -> path)
---   RQ:job:ID            hash    RQ's fields, and rw_state rw_name rw_gen rw_task rw_kind rw_path
---                                rw_wait rw_next rw_token rw_attempt rw_losses rw_retries rw_agent
---                                rw_worker rw_queue rw_queued rw_started rw_ended rw_error rw_reason
---                                rw_logseq rw_ttl rw_repair rw_timeout
+--   RQ:job:ID            hash    RQ's fields, of which `description` is the task's id (its first part,
+--                                when it is long: `rw_tail` has the rest), and ours:
+--                                rw "STATE ATTEMPT LOSSES RETRIED TOKEN REST": STATE a letter
+--                                (STATES; R once RQ's execution is shown), REST the agent while it
+--                                runs and the time while it is queued; rw_next rw_wait rw_tail
+--                                rw_reason rw_error rw_logseq; rw_more "QUEUE\nNAME\nREPAIR\nTIMEOUT"
+--                                where the rest doesn't tell. A hash stays small in memory as long
+--                                as no value of it is longer than 64 bytes
 --   RQ:queue:Q wip:Q finished:Q failed:Q deferred:Q canceled:Q scheduled:Q execution:..
 --   executions:.. results:..
 --                        RQ's own: a mirror for its tools, from which nothing is decided
@@ -58,7 +62,7 @@ local function rq_date()
   local year = yoe + era * 400 + (month <= 2 and 1 or 0)
   local day = doy - math.floor((153 * mp + 2) / 5) + 1
   local ms = NOW % DAY_MS
-  date = string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03d000Z', year, month, day,
+  date = string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03dZ', year, month, day,
     math.floor(ms / 3600000), math.floor(ms / 60000) % 60, math.floor(ms / 1000) % 60, ms % 1000)
   return date
 end
@@ -90,15 +94,21 @@ end
 
 local function event(g, name, ...)
   call('XADD', g.name_key .. ':events', 'MAXLEN', '~', '50000', '*',
-    'event', name, 'gen', g.n, 'at', NOW_S, ...)
+    'event', name, 'gen', g.n, ...)
 end
 
+-- The two events of every task name it by its number, as its record names it whole.
 local function task_event(g, name, job, reason)
   if job.kind == 'join' then return end
   -- A repair runs under the name of a task that is long done; its replica's events tell of it.
   if job.repair and name ~= 'task.failed' then return end
-  event(g, name, 'task', job.task, 'path', job.path, 'kind', job.kind, 'state', job.state,
-    'worker', job.worker, 'attempt', job.attempt, 'reason', reason or '')
+  local number = string.match(job.id, '%d+$')
+  if reason or job.repair then
+    event(g, name, 'task', job.task, 'worker', job.worker, 'attempt', job.attempt,
+      'reason', reason or '')
+  else
+    event(g, name, 'i', number, 'worker', job.worker, 'attempt', job.attempt)
+  end
 end
 
 local function changed(op, g, ...)
@@ -109,20 +119,49 @@ local function command(agent, message)
   call('XADD', agent_key(agent) .. ':inbox', 'MAXLEN', '~', '1000', '*', 'c', cjson.encode(message))
 end
 
+-- Who a job belongs to stands in its id, unless RQ doesn't allow the name in one.
+local function place_of(id) return string.match(id, '^(.+)%-(%d+)%-[^%-]+$', #P + 2) end
+
+local STATES = { w = 'waiting', q = 'queued', r = 'running', R = 'running', s = 'succeeded',
+  f = 'failed', c = 'cancelled', k = 'skipped' }
+
 local function load_job(id)
   local key = job_key(id)
-  local v = call('HMGET', key, 'rw_state', 'rw_name', 'rw_gen', 'rw_task', 'rw_kind', 'rw_path',
-    'rw_token', 'rw_agent', 'rw_worker', 'rw_attempt', 'rw_next', 'rw_retries', 'rw_losses',
-    'origin', 'rw_queue', 'rw_ttl', 'rw_repair', 'rw_wait', 'rw_started')
+  local v = call('HMGET', key, 'rw', 'description', 'rw_tail', 'origin', 'worker_name', 'rw_next',
+    'rw_more', 'data')
   if not v[1] then return nil end
-  local job = { id = id, key = key, state = v[1], name = v[2], gen = v[3], task = v[4], kind = v[5],
-    path = v[6], token = v[7] or '', agent = v[8] or '', worker = v[9] or '',
-    attempt = tonumber(v[10] or 0), next = v[11] or '', retries = tonumber(v[12] or 0),
-    losses = tonumber(v[13] or 0), origin = v[14] or '', queue = v[15] or '',
-    ttl = tonumber(v[16]), repair = v[17] and true, wait = tonumber(v[18] or 0), started = v[19] }
+  local letter, attempt, losses, retried, token, rest =
+    string.match(v[1], '^(%a) (%d+) (%d+) (%d+) (%S*) (.*)$')
+  local name, gen = place_of(id)
+  local task = v[3] and v[2] .. v[3] or v[2]
+  local kind, path = string.match(task, '^([^:]*):?(.*)$')
+  local job = { id = id, key = key, name = name, gen = gen, task = task, kind = kind,
+    path = kind == 'join' and '' or path, state = STATES[letter], is_shown = letter == 'R',
+    attempt = tonumber(attempt), losses = tonumber(losses), retried = tonumber(retried),
+    token = token, agent = '', since = '', worker = v[5] or '', next = v[6] or '',
+    origin = v[4] or '', queue = v[4] or '', data = v[8] or '' }
+  if job.state == 'running' then job.agent = rest else job.since = rest end
+  if v[7] then
+    local queue, other, repair, timeout = string.match(v[7], '^(.-)\n(.-)\n(.-)\n(.*)$')
+    if queue ~= '' then job.queue = queue end
+    if other ~= '' then job.name = other end
+    job.repair, job.timeout = repair == '1', timeout
+  end
   -- Neither prepares nor repairs are waited for, so they aren't counted.
-  job.counted = job.kind ~= 'prepare' and not job.repair
+  job.counted = kind ~= 'prepare' and not job.repair
   return job
+end
+
+-- What `rw` and `rw_more` of a job are to be.
+local function record(job)
+  local letter = job.state == 'skipped' and 'k' or string.sub(job.state, 1, 1)
+  return letter .. ' ' .. job.attempt .. ' ' .. job.losses .. ' ' .. job.retried .. ' ' .. job.token
+    .. ' ' .. (letter == 'r' and job.agent or letter == 'q' and job.since or '')
+end
+
+local function more(job)
+  return job.queue .. '\n' .. job.name .. '\n' .. (job.repair and '1' or '') .. '\n'
+    .. (job.timeout or '')
 end
 
 local function of_job(job)

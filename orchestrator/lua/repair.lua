@@ -1,4 +1,4 @@
--- KEYS: generation, job.  ARGV 3..: name, gen, job id, path, queue, data, description, timeout.
+-- KEYS: generation, job.  ARGV 3..: name, gen, job id, path, queue, data, timeout.
 -- Puts a deploy outside the plan on a queue, unless enough replicas are there or on their way.
 -- Those of an agent that drains are there no more: they stay until others have taken over.
 local g = stored(ARGV[3], ARGV[4])
@@ -17,12 +17,10 @@ for _, path in ipairs(call('HVALS', g.key .. ':repairs')) do
   if path == ARGV[6] then there = there + 1 end
 end
 if there >= wanted then return 0 end
-local timeout = tonumber(ARGV[10])
-call('HSET', KEYS[2], 'rw_state', 'queued', 'rw_name', g.name, 'rw_gen', g.n,
-  'rw_task', 'deploy:' .. ARGV[6], 'rw_kind', 'deploy', 'rw_path', ARGV[6], 'rw_wait', '0',
-  'rw_next', '', 'rw_retries', '0', 'rw_queue', ARGV[7], 'rw_ttl', call('HGET', g.key, 'history'),
-  'rw_repair', '1', 'rw_timeout', ARGV[10], 'data', ARGV[8], 'created_at', rq_date(),
-  'description', ARGV[9], 'result_ttl', '-1',
+local timeout = tonumber(ARGV[9])
+call('HSET', KEYS[2], 'rw', 'w 0 0 0  ', 'description', 'deploy:' .. ARGV[6],
+  'rw_more', more({ queue = ARGV[7], name = g.name, repair = true, timeout = ARGV[9] }),
+  'data', ARGV[8], 'created_at', rq_date(), 'origin', ARGV[7], 'result_ttl', '-1',
   'timeout', timeout and string.format('%.0f', math.ceil(timeout)) or '-1')
 call('HSET', g.key .. ':repairs', ARGV[5], ARGV[6])
 call('SADD', RQ .. ':queues', RQ .. ':queue:' .. ARGV[7])

@@ -58,13 +58,14 @@ local function end_agent(id, lost, error, exc)
       if lost then
         again = lose_task(g, job, error, exc)
       else
-        call('HINCRBY', job.key, 'rw_attempt', -1)
+        job.attempt = job.attempt - 1
         requeue(g, job, true, '')
       end
       local list = again and requeued or failed
       list[#list + 1] = job.id
     end
   end
+  flush()
   local own = agent_queue(id)
   while true do
     local waiting = call('LPOP', RQ .. ':queue:' .. own)

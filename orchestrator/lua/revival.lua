@@ -52,7 +52,6 @@ local function comes_back(g, chosen)
 end
 
 local function revive(g, chosen)
-  local retries = call('HGET', g.key, 'retries')
   local back, stays = comes_back(g, chosen)
   call('HDEL', g.key, 'first_failed')
   if stays then call('HSET', g.key, 'first_failed', stays) end
@@ -60,13 +59,16 @@ local function revive(g, chosen)
     g.left = g.left + 1
     if job.state == 'failed' then g.failed = g.failed - 1 end
     call('ZREM', RQ .. ':' .. MIRROR[job.state] .. ':' .. job.origin, job.id)
-    call('HSET', job.key, 'rw_state', 'waiting', 'rw_retries', retries, 'rw_losses', '0',
-      'rw_reason', '', 'rw_ended', '', 'ended_at', '', 'rw_token', '', 'status', 'deferred')
-    if job.wait > 0 and job.kind ~= 'join' then
+    local wait = tonumber(call('HGET', job.key, 'rw_wait') or 0)
+    local is_chosen = wait == 0 and job.id == chosen
+    job.state, job.since, job.token = is_chosen and 'queued' or 'waiting', NOW_MS, ''
+    job.retried, job.losses = 0, 0
+    call('HDEL', job.key, 'rw_reason')
+    call('HSET', job.key, 'rw', record(job), 'ended_at', '', 'status',
+      is_chosen and 'queued' or 'deferred')
+    if wait > 0 and job.kind ~= 'join' then
       call('ZADD', RQ .. ':deferred:' .. job.origin, NOW_S, job.id)
-    elseif job.wait == 0 and job.id == chosen then
-      call('HSET', job.key, 'rw_state', 'queued', 'rw_queued', NOW_MS, 'status', 'queued')
-    elseif job.wait == 0 then
+    elseif wait == 0 and not is_chosen then
       enqueue(job, job.queue, false)
     end
   end

@@ -95,8 +95,8 @@ def _owner(store: Store, key: str) -> set[str]:
         return {f"{found[1]}@{found[2]}"}
     if found:
         return {f"{found[1]}@{number}" for number in store.generations(found[1])}
-    name, number = store.clients.scripts.hmget(key, "rw_name", "rw_gen")
-    return {f"{name.decode()}@{number.decode()}"} if name and number else set()
+    place = store.place_of(key.removeprefix(store.keys.job("")))
+    return {f"{place[0]}@{place[1]}"} if place else set()
 
 
 def _start(program: str, folder: Path) -> tuple[str, subprocess.Popen[bytes]]:

@@ -20,13 +20,13 @@ from rq.registry import (
 
 from orchestrator.queue import PROTOCOL, Serializer
 from orchestrator.scripts import source
-from tests.support.scenes import Scene
+from tests.support.scenes import LEASE_MS, Scene
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from orchestrator.store import Store
 
-PAYLOAD = ("worker.jobs.run_task", None, ("demo", 1, "train:a", "id", b"signature"), {})
+PAYLOAD = ("worker.jobs.run_task", None, (b"signature",), {})
 
 
 class Mirror:
@@ -62,7 +62,7 @@ def test_a_released_task_is_a_job_on_its_queue(mirror: Mirror) -> None:
     assert mirror.queue in Queue.all(connection=mirror.connection)
     assert job.get_status() is JobStatus.QUEUED
     assert job.func_name == "worker.jobs.run_task"
-    assert list(job.args)[:3] == ["demo", 1, "train:a"]
+    assert list(job.args) == [b"signature"]
     assert job.description == "train:a"
     assert job.enqueued_at is not None
 
@@ -80,6 +80,7 @@ def test_a_running_task_is_started_with_an_execution(mirror: Mirror) -> None:
     assert job.worker_name == "w"
     assert job.started_at is not None
     assert mirror.ids(StartedJobRegistry) == [job.id]
+    assert mirror.scene.store.renew(mirror.scene.agent, LEASE_MS).running == 1
     (execution,) = job.get_executions()
     assert isinstance(execution, Execution)
     assert (execution.id, execution.worker_name) == (claim.token, "w")

@@ -34,7 +34,7 @@ def test_no_task_starts_before_all_it_waits_for_has_succeeded(store: Store) -> N
 def test_a_plan_is_not_seen_before_it_is_sealed(store: Store) -> None:
     scene = Scene(store)
     store.reserve("demo", "s")
-    store.scripts.stage(("demo", 1), ["x-", 60, 60, 0, b"plan", b"tree"])
+    store.scripts.stage(("demo", 1), ["x-", 60, b"plan", b"tree"])
     assert scene.exchange(limit=5).claims == ()
     assert store.deployment("demo") is None
     assert store.generation("demo", 1) is None
@@ -43,7 +43,7 @@ def test_a_plan_is_not_seen_before_it_is_sealed(store: Store) -> None:
 def test_a_submission_that_is_stored_in_part_is_refused_whole(store: Store) -> None:
     tasks = specs({"train:a": []}, "q")
     store.reserve("demo", "s")
-    store.scripts.stage(("demo", 1), ["x-", 60, 60, 0, b"plan", b""])
+    store.scripts.stage(("demo", 1), ["x-", 60, b"plan", b""])
     with pytest.raises(IncompleteSubmission, match="submit it again"):
         store.scripts.create(("demo", 1), ["s", "", len(tasks), 0, 0, "", "", 60, "x-"])
     assert store.generation("demo", 1) is None

@@ -6,6 +6,7 @@ import pytest
 
 from modules.errors import SignatureError
 from orchestrator.queue import Serializer
+from orchestrator.record_codec import SMALL
 from orchestrator.transport import JOB_FUNCTION, Signer, payload
 
 SIGNER = Signer(b"secret")
@@ -59,5 +60,9 @@ def test_call_keys_and_tokens_differ_by_deployment_and_do_not_show_the_secret() 
 def test_a_payload_names_the_one_function_and_carries_its_signature() -> None:
     function, instance, args, kwargs = Serializer.loads(payload(SIGNER, "a", 1, "train:a", "j"))
     assert (function, instance, kwargs) == (JOB_FUNCTION, None, {})
-    name, generation, task, job_id, signature = args
-    SIGNER.verify_job((name, generation, task, job_id), signature)
+    (signature,) = args
+    SIGNER.verify_job(("a", 1, "train:a", "j"), signature)
+
+
+def test_a_payload_is_short_enough_for_a_compact_hash() -> None:
+    assert len(payload(SIGNER, "a" * 50, 1000, "train:" + "a/" * 99, "j" * 50)) <= SMALL

@@ -44,8 +44,8 @@ PLANTED = {
     ),
     "the barrier opens early": (
         "exchange",
-        "'rw_wait', -1) == 0",
-        "'rw_wait', -1) <= 1",
+        "'rw_wait', -counts[index]) == 0",
+        "'rw_wait', -counts[index]) <= 1",
         "began before",
     ),
     "a lost task isn't given back": (
