@@ -1,23 +1,27 @@
-"""Measures calls of a served module from Python, and look-ups in the registry.
+"""Measures calls of served modules and trees from Python, and the registry.
 
     python benches/call.py [--calls N] [--repeats N] [--plot FILE] [--smoke]
 
-The bare side is a uvicorn echo that is called by `http.client` over one kept connection a thread,
-without a codec, a signature or the choice of a replica. Look-ups are compared with a GET of Redis.
+One module is compared with a uvicorn echo that is called by `http.client` over one kept connection
+a thread, without a codec, a signature or the choice of a replica; a binary tree of 7 with the same
+tree made by hand of uvicorn and aiohttp; look-ups with a GET of Redis; and the time from the
+registration of a change until the local copy has it with a PING. All take turns.
 """
 
 from __future__ import annotations
 
 import argparse
-import http.client
+import contextlib
 import statistics
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import handmade
 import ours
 import redis
 import served
@@ -26,29 +30,58 @@ import table
 from contestants import Place, end_cleanly
 
 from modules import ServerModule
+from orchestrator.states import ReplicaState
+
+CHANGES = 50
 
 
-def rate(call: Callable[[], object], calls: int, callers: int) -> tuple[float, float]:
-    """Return the median latency in seconds and the calls a second of all callers together."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One thing to measure; `cpu_s` tells the CPU of the processes that serve it."""
+
+    call: Callable[[], object]
+    calls: int
+    callers: int = 1
+    beside: str | None = None
+    cpu_s: Callable[[], float] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What one turn found: median latency and CPU a call in seconds, calls a second."""
+
+    p50: float
+    rate: float
+    cpu: float
+
+
+def measure(case: Case) -> Found:
+    """Make the calls of a case."""
     spans: list[float] = []
 
     def work() -> None:
-        for _ in range(calls // callers):
+        for _ in range(case.calls // case.callers):
             start = time.perf_counter()
-            call()
+            case.call()
             spans.append(time.perf_counter() - start)
 
-    threads = [threading.Thread(target=work) for _ in range(callers)]
+    threads = [threading.Thread(target=work) for _ in range(case.callers)]
+    used = case.cpu_s() if case.cpu_s is not None else 0.0
     start = time.perf_counter()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return statistics.median(spans), len(spans) / (time.perf_counter() - start)
+    spent = time.perf_counter() - start
+    if case.cpu_s is not None:
+        used = case.cpu_s() - used
+    return Found(p50=statistics.median(spans), rate=len(spans) / spent, cpu=used / len(spans))
 
 
 def bare_call(port: int) -> Callable[[], object]:
     """Return a call of the bare echo, over one kept connection a thread."""
+    import http.client
+
     kept = threading.local()
 
     def call() -> object:
@@ -62,6 +95,105 @@ def bare_call(port: int) -> Callable[[], object]:
     return call
 
 
+def change(contestant: ours.Ours, name: str) -> Callable[[], object]:
+    """Return what withdraws a replica or publishes it again, and waits until that is seen here."""
+    store = contestant.client.store
+    generation = store.deployment(name).current
+    routes = contestant.client.registry.routes(name)
+    [(record, _)] = store.replicas(name, generation)
+    states = [ReplicaState.UNREADY, ReplicaState.READY]
+
+    def publish() -> None:
+        seen = routes.endpoints(record.path)
+        states.append(states.pop(0))
+        assert store.put_replica(record.agent_id, replace(record, state=states[-1]))
+        assert routes.wait(record.path, seen, 10) != seen
+
+    return publish
+
+
+def checked(call: Callable[[int], object], value: int, expected: object) -> Callable[[], object]:
+    """Return a call whose result is looked at."""
+
+    def check() -> None:
+        assert call(value) == expected
+
+    return check
+
+
+@contextlib.contextmanager
+def up() -> Iterator[tuple[ServerModule, ServerModule]]:
+    """Serve an echo and a tree of 7."""
+    modules = ServerModule(served.Echo(), name="echo"), served.adding_tree()
+    for module in modules:
+        module.update()
+    yield modules
+    for module in modules:
+        module.stop()
+
+
+def cases(
+    contestant: ours.Ours,
+    client: redis.Redis,
+    modules: tuple[ServerModule, ServerModule],
+    bare_port: int,
+    by_hand: handmade.Tree,
+    calls: int,
+) -> dict[str, Case]:
+    """Return what is measured, in the order of a turn."""
+    gateway, (module, root) = contestant.client.gateway, modules
+    names = [service.service for service in gateway.services()]
+    echo = next(name for name in names if name.startswith("echo"))
+    routes, path = module._runtime.routes, module._runtime.path
+    few = min(calls, 200)
+    return {
+        "bare uvicorn, 1 caller": Case(call=bare_call(bare_port), calls=calls),
+        "served module, 1 caller": Case(
+            call=checked(module, 7, 7), calls=calls, beside="bare uvicorn, 1 caller"
+        ),
+        "bare uvicorn, 16 callers": Case(call=bare_call(bare_port), calls=calls, callers=16),
+        "served module, 16 callers": Case(
+            call=checked(module, 7, 7), calls=calls, callers=16, beside="bare uvicorn, 16 callers"
+        ),
+        "tree of 7 by hand": Case(
+            call=checked(by_hand.call(), 1, 7), calls=calls // 4, cpu_s=by_hand.cpu_s
+        ),
+        "served tree of 7": Case(
+            call=checked(root, 1, 7),
+            calls=calls // 4,
+            beside="tree of 7 by hand",
+            cpu_s=contestant.cpu_s,
+        ),
+        "GET": Case(call=lambda: client.get("key"), calls=calls),
+        "look-up": Case(call=lambda: routes.endpoints(path), calls=calls, beside="GET"),
+        "look-up by name": Case(call=lambda: gateway.endpoints(echo), calls=few, beside="GET"),
+        "PING": Case(call=client.ping, calls=few),
+        "change seen": Case(
+            call=change(contestant, echo.partition("/")[0]), calls=CHANGES, beside="PING"
+        ),
+    }
+
+
+def rows_of(found: dict[str, list[Found]], measured: dict[str, Case]) -> list[tuple[str, ...]]:
+    """Return a line a case: medians, and as multiples of what it is compared with."""
+
+    def median(case: str, field: str) -> float:
+        return statistics.median(getattr(each, field) for each in found[case])
+
+    rows = []
+    for name, case in measured.items():
+        absolute = f"{median(name, 'p50') * 1e6:.1f}", f"{median(name, 'rate'):.0f}"
+        ratios = ("", "", "")
+        if case.beside is not None:
+            p50, rate = (median(name, f) / median(case.beside, f) for f in ("p50", "rate"))
+            cpu = ""
+            if case.cpu_s is not None:
+                cpu = f"{median(name, 'cpu') / max(median(case.beside, 'cpu'), 1e-9):.2f}"
+            ratios = (f"{p50:.3g}", f"{rate:.3g}", cpu)
+        rows.append((name, case.beside or "", *absolute, *ratios))
+    return rows
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=2000)
@@ -71,43 +203,26 @@ def main() -> int:
     options = parser.parse_args()
     end_cleanly()
     calls, repeats = (64, 1) if options.smoke else (options.calls, options.repeats)
-    found: dict[str, list[tuple[float, float]]] = {}
+    found: dict[str, list[Found]] = {}
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as root,
         server.private(Path(root)) as url,
         ours.running(Place(url=url, folder=Path(root)), workers=1) as contestant,
         served.bare_servers(1) as (port,),
+        handmade.tree() as by_hand,
+        up() as modules,
     ):
-        module = ServerModule(served.Echo(), name="echo")
-        module.update()
-        assert module(7) == 7
-        client, gateway = redis.Redis.from_url(url), contestant.client.gateway
-        name = gateway.services()[0].service
-        cases: dict[str, tuple[Callable[[], object], int, int]] = {
-            "bare uvicorn, 1 caller": (bare_call(port), calls, 1),
-            "served module, 1 caller": (lambda: module(7), calls, 1),
-            "bare uvicorn, 16 callers": (bare_call(port), calls, 16),
-            "served module, 16 callers": (lambda: module(7), calls, 16),
-            "GET": (lambda: client.get("key"), calls, 1),
-            "look-up": (lambda: module._runtime.routes.endpoints(module._runtime.path), calls, 1),
-            "look-up by name": (lambda: gateway.endpoints(name), min(calls, 200), 1),
-        }
+        client = redis.Redis.from_url(url)
+        measured = cases(contestant, client, modules, port, by_hand, calls)
         for _ in range(repeats):
-            for case, (call, count, callers) in cases.items():
-                found.setdefault(case, []).append(rate(call, count, callers))
-        module.stop()
-    rows = [
-        (
-            case,
-            f"{statistics.median(span for span, _ in results) * 1e6:.1f}",
-            f"{statistics.median(speed for _, speed in results):.0f}",
-        )
-        for case, results in found.items()
-    ]
-    print(table.text(("what", "p50 us", "calls/s"), rows))
+            for name, case in measured.items():
+                found.setdefault(name, []).append(measure(case))
+    rows = rows_of(found, measured)
+    head = ("what", "beside", "p50 us", "calls/s", "x p50", "x calls/s", "x CPU")
+    print(table.text(head, rows))
     if options.plot:
-        bars = [(row[0], float(row[1])) for row in rows]
-        table.plot(options.plot, "Latency of a call", bars, "us")
+        bars = [(row[0], float(row[4])) for row in rows if row[4]]
+        table.plot(options.plot, "Calls, as multiples of what they stand beside", bars, "x")
     return 0
 
 

@@ -17,7 +17,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 
-from modules import ModuleBase, ServerModule
+from modules import ModuleBase, ServerModule, parallel
 
 
 class Echo(ModuleBase):
@@ -41,6 +41,17 @@ class Slow(ModuleBase):
         return value + sum(child(value) for child in self.below)
 
 
+class Adding(ModuleBase):
+    """Adds what its children count, all of which are called at once."""
+
+    def __init__(self, children: list[ModuleBase]) -> None:
+        super().__init__()
+        self.below = parallel(*children).sum if children else None
+
+    def forward(self, value: int) -> int:
+        return value + (self.below(value) if self.below is not None else 0)
+
+
 class Group(ModuleBase):
     """Holds served modules and serves nothing itself."""
 
@@ -60,6 +71,12 @@ def tree(shape: str, seconds: float) -> ModuleBase:
     if shape == "chain":
         return served(served(served(served())))
     return served(served(served(), served()), served(served(), served()))
+
+
+def adding_tree(depth: int = 3) -> ModuleBase:
+    """Return a binary tree of served modules that call their children at once."""
+    below = [adding_tree(depth - 1) for _ in range(2)] if depth > 1 else []
+    return ServerModule(Adding(below))
 
 
 async def bare(scope, receive, send) -> None:  # noqa: ANN001  # as ASGI has it
