@@ -89,6 +89,11 @@ class Crew:
                 found += [process, *process.children(recursive=True)]
         return found
 
+    def own_cpu_s(self) -> float:
+        """Return the CPU seconds of the processes themselves."""
+        times = [process.cpu_times() for process in self._processes]
+        return sum(each.user + each.system for each in times)
+
 
 @contextlib.contextmanager
 def crew(

@@ -40,6 +40,10 @@ class Ours:
         """Return what its workers have used."""
         return self._crew.cpu_s()
 
+    def own_cpu_s(self) -> float:
+        """Return what the worker processes themselves have used, without what they started."""
+        return self._crew.own_cpu_s()
+
     def served(self) -> server.Usage:
         """Return what Redis has used."""
         return server.usage(self._server)

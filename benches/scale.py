@@ -1,6 +1,7 @@
-"""Measures what grows with the size of a tree: planning, submitting, memory; and an idle agent.
+"""Measures what grows with the size of a tree: planning, submitting, memory; and idle agents.
 
-    python benches/scale.py [--sizes N,N] [--tasks N] [--idle S] [--out F] [--plot F] [--smoke]
+    python benches/scale.py [--sizes N,N] [--tasks N] [--replicas N] [--idle S] [--out FILE]
+                            [--plot FILE] [--smoke]
 
 Planning is compared with a bare post-order walk over the same modules, submitting with a raw
 pipeline that writes the same bytes; memory is the server's own count, without what it had before.
@@ -25,6 +26,7 @@ from pathlib import Path
 import nodes
 import ours
 import redis
+import served
 import server
 import table
 import traces
@@ -32,6 +34,7 @@ from contestants import Place, end_cleanly
 from shapes import shape
 
 import orchestrator
+from modules import ServerModule
 from orchestrator.client import plan
 
 Row = tuple[str, str, str]
@@ -125,6 +128,28 @@ def finishing(url: str, folder: Path, count: int, idle_s: float) -> Iterator[Row
         yield from idling(client, contestant, idle_s)
 
 
+def serving(url: str, folder: Path, count: int, idle_s: float) -> Iterator[Row]:
+    """Leave one worker with replicas that nobody calls."""
+    client = redis.Redis.from_url(url, protocol=2)
+    with ours.running(Place(url=url, folder=folder), workers=1) as contestant:
+        tree = ServerModule(served.Echo(), name="echo", replicas=count)
+        deployment = contestant.client.submit(tree, name="echo").wait(timeout=300)
+        ready = sum(len(each.endpoints) for each in contestant.client.gateway.services())
+        assert ready == count, f"{ready} of {count} replicas are ready"
+        # What the start has left behind, and the first renewals.
+        time.sleep(min(idle_s, 5))
+        before, cpu_s, agent_s = server.usage(client), contestant.cpu_s(), contestant.own_cpu_s()
+        time.sleep(idle_s)
+        used, spent = server.usage(client).since(before), contestant.cpu_s() - cpu_s
+        agent_s = contestant.own_cpu_s() - agent_s
+        deployment.stop()
+        deployment.wait_stopped(timeout=60)
+    what = f"{count} idle replicas"
+    yield f"{what}: CPU of the agent", f"{100 * agent_s / idle_s:.2f} %", ""
+    yield f"{what}: CPU with the replicas", f"{100 * spent / idle_s:.2f} %", ""
+    yield f"{what}: commands, those of scripts too", f"{used.commands / idle_s:.1f} /s", ""
+
+
 def idling(client: redis.Redis, contestant: ours.Ours, idle_s: float) -> Iterator[Row]:
     """Leave two workers with nothing to do; what is told is that of one."""
     time.sleep(3)
@@ -166,6 +191,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", default="1000,10000,100000", help="modules, comma between")
     parser.add_argument("--tasks", type=int, default=10000)
+    parser.add_argument("--replicas", type=int, default=200, help="that nobody calls")
     parser.add_argument("--idle", type=float, default=20.0, help="seconds")
     parser.add_argument("--out", type=Path, help="keep the rows (JSON)")
     parser.add_argument("--plot", type=Path, help="save a picture (SVG)")
@@ -174,11 +200,13 @@ def main() -> int:
     end_cleanly()
     sizes = [100, 200] if options.smoke else [int(size) for size in options.sizes.split(",")]
     tasks, idle_s = (50, 1.0) if options.smoke else (options.tasks, options.idle)
+    options.replicas = 5 if options.smoke else options.replicas
     report = Report(options.out)
     report.take(planning(sizes))
     with tempfile.TemporaryDirectory(prefix="bench-") as root, server.private(Path(root)) as url:
         report.take(submitting(url, tasks))
         report.take(finishing(url, Path(root), tasks, idle_s))
+        report.take(serving(url, Path(root), options.replicas, idle_s))
     print(report.table())
     if options.plot:
         report.plot(options.plot)
