@@ -69,12 +69,17 @@ class ReplicaApp:
         self._call_key, self._call_token = call_key, call_token
         self._is_open = host in LOOPBACK or host.startswith("127.")
 
+    @property
+    def has_lapsed(self) -> bool:
+        """Whether its lease is over: what is still asked or computed, another one answers."""
+        return self._guard is not None and self._guard.has_lapsed
+
     def admit(self, head: Head) -> Format | Page:
         """Return the form of the call that follows, or the page that was asked for.
 
         Raises Refused.
         """
-        if self._guard is not None and self._guard.has_lapsed:
+        if self.has_lapsed:
             raise Refused(421, "MisdirectedRequest", "this replica has lost its lease and ends")
         path, headers = head.path, head.headers
         if path in (b"/call", b"/"):

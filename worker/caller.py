@@ -324,6 +324,10 @@ class Caller(asyncio.Protocol):
         return self._closes
 
     def _send(self, data: bytes) -> None:
+        if self._listener.app.has_lapsed:
+            # It was stopped while it computed: its successor may have answered others meanwhile.
+            self.abandon()
+            return
         rest: bytes | memoryview = data
         if not self._is_left_to_loop:
             with self._writing:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+import signal
 import threading
+import time
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -13,6 +18,7 @@ from modules.routes import PushedRoutes
 from modules.tree import Tree
 from tests.support.hosted import KEY, TIMEOUT_S, Owner
 from tests.support.served import BadSetup
+from tests.support.waiting import wait_until
 
 
 class Service(ModuleBase):
@@ -57,6 +63,14 @@ def routes_to(owner: Owner, token: str) -> PushedRoutes:
 async def ask(routes: PushedRoutes, *args: Any) -> Any:
     async with asyncio.timeout(TIMEOUT_S):
         return await asyncio.to_thread(calling.call, routes, PATH, args, hold=0.5)
+
+
+def calls_under_way(owner: Owner) -> int:
+    """Return how many calls the replica says that it runs."""
+    with urlopen(f"http://127.0.0.1:{owner.port}/metrics", timeout=TIMEOUT_S) as answer:
+        found = re.search(rb"^rootward_calls_in_flight\{.*\} (\d+)", answer.read(), re.MULTILINE)
+    assert found is not None
+    return int(found[1])
 
 
 def test_states_are_there_before_setup_and_can_follow() -> None:
@@ -124,6 +138,33 @@ def test_lease_that_is_not_renewed_ends_the_replica() -> None:
             await heard.next()
             heard.child.send({"op": "ping", "n": 1, "ttl": 0.1})
             assert await heard.ended() is not None
+
+    asyncio.run(scenario())
+
+
+def test_what_was_asked_in_time_is_not_answered_after_the_lease() -> None:
+    """A process that is stopped goes on where it was, when another has long taken over."""
+
+    async def scenario() -> None:
+        async with Owner() as owner:
+            heard, spec = owner.replica(await owner.load(Service()), PATH)
+            await heard.next()
+            assert heard.child.pid is not None
+            routes = routes_to(owner, spec.token)
+            calls = [asyncio.create_task(ask(routes, 2.0)) for _ in range(4)]
+            await asyncio.to_thread(
+                wait_until, lambda: calls_under_way(owner) == 4, description="all are under way"
+            )
+            heard.child.send({"op": "ping", "n": 1, "ttl": 0.5})
+            await heard.next()
+            os.kill(heard.child.pid, signal.SIGSTOP)
+            over = time.monotonic() + 2.5
+            await asyncio.to_thread(
+                wait_until, lambda: time.monotonic() > over, description="lease and calls are over"
+            )
+            os.kill(heard.child.pid, signal.SIGCONT)
+            answers = await asyncio.gather(*calls, return_exceptions=True)
+            assert [each for each in answers if not isinstance(each, Exception)] == []
 
     asyncio.run(scenario())
 
