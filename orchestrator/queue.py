@@ -19,6 +19,9 @@ PROTOCOL: Final = 1
 LARGEST_PAYLOAD: Final = 1024 * 1024
 """Bytes of the largest payload that is decoded (msgpack can unfold to about 74 times its size)."""
 
+_ZLIB: Final = b"x"
+"""How zlib begins. RQ stores a payload so when it saves a job anew, as its requeue does."""
+
 
 class Serializer:
     """RQ's serializer protocol in msgpack: nothing in a payload can name code to run."""
@@ -35,10 +38,22 @@ class Serializer:
         """Unpack what `dumps` made; ValueError for anything else or above LARGEST_PAYLOAD."""
         import msgpack
 
+        if data[:1] == _ZLIB and len(data) > 1:
+            data = _inflated(data)
         if len(data) > LARGEST_PAYLOAD:
             raise ValueError(f"payload of {len(data)} bytes is above {LARGEST_PAYLOAD}")
         # Tuples, as RQ hands `args` on to the function.
         return msgpack.unpackb(data, use_list=False, strict_map_key=False)
+
+
+def _inflated(data: bytes) -> bytes:
+    """Return what zlib holds, at most a byte more than is allowed; ValueError for no zlib."""
+    import zlib
+
+    try:
+        return zlib.decompressobj().decompress(data, LARGEST_PAYLOAD + 1)
+    except zlib.error as error:
+        raise ValueError(f"a payload can't be inflated: {error}") from error
 
 
 def job_prefix(prefix: str, name: str, generation: int) -> str:

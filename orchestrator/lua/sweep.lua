@@ -28,8 +28,25 @@ end
 local owners = call('ZRANGEBYSCORE', KEYS[3], '-inf', NOW_MS, 'LIMIT', 0, 100)
 if #owners > 0 then stopped = end_owners(owners, 'the program that owns it has ended') end
 
+-- The queue of the agent with the least to do among those that take from `queue`; nil for none.
+local function own_queue(queue)
+  -- What an agent says of itself is msgpack, where a short text stands behind its length.
+  local name = (#queue < 32 and string.char(160 + #queue) or '\217' .. string.char(#queue)) .. queue
+  local found, least
+  for _, id in ipairs(call('ZRANGE', KEYS[2], 0, 99)) do
+    local agent = call('HMGET', agent_key(id), 'state', 'info')
+    if agent[1] == 'running' and string.find(agent[2] or '', name, 1, true) then
+      local held = call('SCARD', agent_key(id) .. ':held')
+      if not least or held < least then found, least = agent_queue(id), held end
+    end
+  end
+  if found then call('SADD', RQ .. ':queues', RQ .. ':queue:' .. found) end
+  return found
+end
+
 -- RQ's own tools and workers may take a job from our queue and fail it, for example a worker
--- without our serializer. They write that a year ahead, which tells it from what we wrote.
+-- without our serializer. They write that a year ahead, which tells it from what we wrote. Such a
+-- worker takes the job again as soon as it is back, so it goes where only an agent takes from.
 local function release_taken(queue)
   local far = string.format('%.0f', NOW / 1000 + 60 * DAY_S)
   for _, id in ipairs(call('ZRANGEBYSCORE', RQ .. ':failed:' .. queue, far, '+inf', 'LIMIT', 0, 100)) do
@@ -37,7 +54,8 @@ local function release_taken(queue)
     call('ZREM', RQ .. ':failed:' .. queue, id)
     call('PERSIST', job_key(id))
     if job and job.state == 'queued' then
-      enqueue(job, job.queue, true)
+      call('DEL', RQ .. ':results:' .. id)
+      enqueue(job, own_queue(job.queue) or job.queue, true)
       taken[#taken + 1] = id
     elseif job and job.state == 'running' then
       call('HSET', job.key, 'status', 'started')
@@ -74,6 +92,15 @@ local function release_due(queue)
   end
 end
 
+-- RQ's requeue puts failed tasks on their queue, at one of its ends, and tells no agent of it.
+local function ring_for_requeued(queue)
+  for _, at in ipairs({ 0, -1 }) do
+    local id = call('LINDEX', RQ .. ':queue:' .. queue, at)
+    local job = id and load_job(id)
+    if job and job.state == 'failed' then n_released = n_released + 1 end
+  end
+end
+
 local function tidy(queue)
   for _, kind in ipairs({ 'finished', 'failed', 'canceled' }) do
     call('ZREMRANGEBYSCORE', RQ .. ':' .. kind .. ':' .. queue, '-inf', NOW_S)
@@ -95,6 +122,7 @@ if math.abs(NOW - checked) >= 1000 then
       local queue = string.sub(key, #RQ + 8)
       release_taken(queue)
       release_due(queue)
+      ring_for_requeued(queue)
       if is_due then tidy(queue) end
     end
   end

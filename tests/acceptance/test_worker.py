@@ -1,7 +1,7 @@
 """A worker as a process: it runs trees, keeps what they serve, and goes when it is told to.
 
-Each test starts `python -P -m worker` (or RQ's own worker) against a server, submits trees from
-here and looks at what the store and the services say.
+Each test starts `python -P -m worker` against a server, submits trees from here and looks at what
+the store and the services say. What RQ's own programs make of it is in test_rq_programs.py.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import pytest
 
 import orchestrator
 from orchestrator.errors import DeploymentFailed
-from orchestrator.queue import plain_queue
 from tests.support.programs import Program
 from tests.support.sites import SOURCE, Site
 from tests.support.waiting import wait_until
@@ -125,38 +124,6 @@ def test_a_job_that_nobody_signed_is_refused(site: Site, network: Network) -> No
             deployment.wait(20)
 
 
-def test_rq_shows_the_worker_and_stops_and_suspends_its_jobs(site: Site) -> None:
-    from redis import Redis
-    from rq import Worker
-    from rq.command import send_stop_job_command
-    from rq.suspension import resume, suspend
-
-    from orchestrator.queue import Serializer
-
-    site.worker()
-    gate = str(site.network.folder / "gate")
-    with Redis.from_url(site.network.url) as server:
-        assert "w1" in {worker.name for worker in Worker.all(connection=server)}
-        stopped = site.scripted(("wait_for", gate))
-        wait_until(Path(gate + ".begun").exists, description="the task runs")
-        send_stop_job_command(server, site.task("scripted").job_id, serializer=Serializer)
-        with pytest.raises(DeploymentFailed, match="stop-job"):
-            stopped.wait(10)
-        suspend(server, ttl=60)
-        try:
-            wait_until(
-                lambda: any(each.get_state() == "suspended" for each in Worker.all(server)),
-                description="the worker knows",
-            )
-            waiting = site.submit("plain", "plain")
-            with pytest.raises(TimeoutError):
-                waiting.wait(0.5)
-            assert str(site.task("plain").state) == "queued"
-        finally:
-            resume(server)
-        waiting.wait(10)
-
-
 def test_a_burst_ends_when_nothing_is_left(site: Site) -> None:
     site.submit("plain", "plain")
     worker = site.worker("--burst", expect_ready=False)
@@ -169,36 +136,6 @@ def test_a_burst_waits_for_what_is_to_be_tried_again(site: Site) -> None:
     worker = site.worker("--burst", expect_ready=False)
     assert worker.wait(30) == 0, worker.report()
     assert (str(site.task("scripted").state), site.task("scripted").attempt) == ("succeeded", 2)
-
-
-def test_a_stock_rq_worker_runs_plain_tasks_and_leaves_services_to_workers(
-    site: Site, network: Network
-) -> None:
-    rq = Program(
-        [
-            str(Path(sys.executable).with_name("rq")),
-            "worker",
-            "-S",
-            "orchestrator.queue.Serializer",
-            "-u",
-            network.url,
-            plain_queue(network.prefix),
-        ],
-        folder=network.folder,
-        environ={**network.environ, "PYTHONPATH": str(Path(orchestrator.__file__).parents[1])},
-        name="rq",
-    )
-    with rq:
-        site.submit("plain", "plain").wait(50)
-        deployment = site.submit("served", "served")
-        wait_until(
-            lambda: rq.stderr.count("deploy:served") or rq.stdout.count("deploy:served"),
-            description=f"RQ's worker has taken it\n{rq.report()}",
-            timeout=20,
-        )
-        site.worker()
-        deployment.wait(30)
-        assert site.replica("served").worker == "w1"
 
 
 def test_a_worker_without_redis_or_without_a_secret_says_so_at_once(

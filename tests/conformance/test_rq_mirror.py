@@ -126,6 +126,20 @@ def test_a_requeue_by_rq_resumes_the_task(mirror: Mirror) -> None:
     assert scene.state() == "ready"
 
 
+def test_agents_hear_of_a_requeue_by_rq(mirror: Mirror) -> None:
+    """RQ rings no bell of ours: the next sweep does."""
+    scene = mirror.scene
+    scene.fail(scene.claim())
+    heard = scene.store.wait_bell(scene.agent, {}, 1)
+    mirror.job().requeue()
+    wait_until(
+        lambda: scene.store.sweep(1000) and scene.store.wait_bell("w", heard.cursors, 1).rung,
+        description="the bell has rung",
+    )
+    scene.succeed(scene.claim())
+    assert scene.run_all() == ["train:b"]
+
+
 def test_a_requeue_of_one_failure_leaves_what_another_one_blocks(store: Store) -> None:
     scene = Scene(store)
     edges = {
@@ -172,11 +186,12 @@ def test_a_job_that_a_foreign_worker_failed_is_released_again(mirror: Mirror) ->
     assert wait_until(
         lambda: job.id in scene.store.sweep(1000).released, description="the job is released"
     )
+    assert mirror.queue.get_job_ids() == [], "it would take it again at once"
     claim = scene.claim()
     assert (claim.job_id, claim.attempt) == (job.id, 1)
     assert scene.succeed(claim) == "accepted"
     mirror.connection.persist(scene.store.keys.job(job.id))
-    mirror.connection.expire(f"rq:results:{job.id}", 60)
+    assert not mirror.connection.exists(f"rq:results:{job.id}"), "that it failed isn't so"
 
 
 def test_a_stock_worker_claims_the_job_that_it_took(mirror: Mirror) -> None:

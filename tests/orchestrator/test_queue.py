@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 
 import pytest
 
@@ -39,3 +40,13 @@ def test_queues_are_named_for_protocol_resources_and_agent() -> None:
 def test_a_payload_that_is_no_msgpack_is_refused() -> None:
     with pytest.raises(ValueError):
         Serializer.loads(b"\x80\x04\x95 a pickle")
+
+
+def test_a_payload_that_rq_has_saved_anew_is_read_within_the_limit() -> None:
+    """RQ's requeue stores what it has read compressed."""
+    payload = ("run", None, ("demo", 1), {})
+    assert Serializer.loads(zlib.compress(Serializer.dumps(payload))) == payload
+    with pytest.raises(ValueError, match="above"):
+        Serializer.loads(zlib.compress(b"\xc0" * 2**24))
+    with pytest.raises(ValueError, match="inflated"):
+        Serializer.loads(b"x is no zlib")
