@@ -60,6 +60,7 @@ class Ledger:
     plans: dict[tuple[str, int], Plan] = field(default_factory=dict)
     accepted: Counter[str] = field(default_factory=Counter)
     done: set[tuple[str, int, str]] = field(default_factory=set)
+    requests: dict[str, str] = field(default_factory=dict)
 
     def begin(self, name: str, generation: int, plan: Plan) -> None:
         """Know nothing of a generation that is about to be submitted."""
@@ -82,6 +83,13 @@ class Ledger:
                 for before in next(each for each in plan.tasks if each.id == task).after:
                     if not self.is_done(name, int(generation), before, plan):
                         raise WrongError(f"{task} of {name}@{generation} began before {before}")
+
+    def saw_request(self, agent: str, request: str, claims: bool) -> None:
+        """Take note of an exchange's request: claims for one that has no reader are never run."""
+        newest = max(request[:8], self.requests.get(agent, ""))
+        if claims and request[:8] < newest:
+            raise WrongError(f"a late request of {agent} claims")
+        self.requests[agent] = newest
 
     def is_done(self, name: str, generation: int, task: str, plan: Plan) -> bool:
         """Whether a task was accepted as succeeded; a join when all before it were."""

@@ -1,7 +1,8 @@
 """A worker of the simulation: claims, runs, serves, renews as an agent does, without processes.
 
 It keeps what an agent keeps (an incarnation, a lease, running tasks, replicas, finishes that wait
-to be taken) and forgets it when it crashes. A call that fails is made again at its next turn.
+to be taken) and forgets it when it crashes. What are threads in an agent are loops here, each due
+at a time of its own; one that is rung for, or fails, is due sooner. None is looked at in between.
 """
 
 from __future__ import annotations
@@ -13,32 +14,74 @@ from orchestrator.controller import Controller
 from orchestrator.queue import agent_queue, plain_queue
 from orchestrator.records import AgentInfo, Claim, Finish, ReplicaRecord
 from orchestrator.states import ReplicaState, TaskState
+from tests.properties.simulated_network import Lost
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.properties.simulation import World
 
 LEASE_MS = 10_000
-SLOTS = 3
+LEASE_S = LEASE_MS / 1000
+SLOTS = 2
+LENGTHS_S = (0.0, 1.0, 5.0, 12.0)
+LOOK_S = 5.0
+DRAIN_S = 60.0
 
 
 @dataclass(slots=True)
 class Running:
-    """A claimed task, and when its work is done."""
+    """A claimed task, when its work is done, and the replica that it brings up."""
 
     claim: Claim
     ends_at: float
+    record: ReplicaRecord | None = None
+    is_held: bool = False
+    is_cancelled: bool = False
+
+
+class Loop:
+    """One thread of an agent: `act` says in how many seconds it is due again, or None."""
+
+    def __init__(self, agent: SimulatedAgent, act: Callable[[], float | None]) -> None:
+        self._agent, self._act = agent, act
+        self._at = float("inf")
+
+    def due(self, delay_s: float) -> None:
+        """Have it act then, unless it does sooner."""
+        world = self._agent.world
+        if (at := world.now + delay_s) < self._at:
+            self._at = at
+            world.later(delay_s, lambda: self._turn(at))
+
+    def _turn(self, at: float) -> None:
+        agent, world = self._agent, self._agent.world
+        if at != self._at or not agent.is_alive:
+            return
+        self._at = float("inf")
+        if world.now < agent.stalled_until:
+            self.due(agent.stalled_until - world.now + world.random.uniform(0.0, 0.1))
+            return
+        try:
+            delay_s = self._act()
+        except Lost as lost:
+            delay_s = max(0.0, lost.back_at - world.now) + world.random.uniform(0.01, 0.5)
+        if delay_s is not None:
+            self.due(delay_s)
 
 
 class SimulatedAgent:
-    """One worker; `turn` is its next step at the world's time."""
+    """One worker, from its first joining until it crashes or leaves."""
 
     def __init__(self, world: World, name: str) -> None:
         self.world, self.name = world, name
-        self.finishing: list[tuple[str, bool]] = []
-        self.is_alive = True
-        self.stalled_until = self.cut_until = 0.0
-        self.be_born()
         self.store = world.store_for(self)
+        self.is_alive, self.drained_at, self.has_told = True, float("inf"), False
+        self.stalled_until = self.cut_until = 0.0
+        self.keeper, self.pump = Loop(self, self.keep), Loop(self, self.exchange)
+        self.bell, self.work = Loop(self, self.obey), Loop(self, self.do_work)
+        self.rounds, self.exit = Loop(self, self.do_round), Loop(self, self.leave)
+        self.be_born()
 
     def be_born(self) -> None:
         """Begin another incarnation, which holds nothing."""
@@ -47,91 +90,194 @@ class SimulatedAgent:
         self.replicas: dict[str, ReplicaRecord] = {}
         self.to_drop: list[ReplicaRecord] = []
         self.outbox: list[Finish] = []
-        self.has_joined, self.store_id = False, ""
-        self.renewed_at, self.renew_at, self.round_at = self.world.now, 0.0, 0.0
+        self.sent: list[Finish] = []
+        self.awaits_answer = False
+        self.has_joined, self.renewed_at = False, self.world.now
         self.cursor = "0-0"
-        self.controller: Controller | None = None
+        self.controller = Controller(self.store, self.world.signer, self.id, LEASE_S)
+        self.seen, self.looked_at = -1, float("-inf")
+        self.keeper.due(self.world.random.uniform(0.0, 1.0))
 
-    def turn(self) -> None:
-        """Do what is due; a call that fails ends the turn."""
-        world = self.world
-        if world.now < self.stalled_until or (self.has_joined is False and not self.join()):
-            return
-        if world.random.random() < 0.3:
-            # Nothing says that the lease is looked at before the work is told.
-            self.work()
-            self.exchange()
-        if world.now >= self.renew_at:
-            renewed = self.store.renew(self.id, LEASE_MS)
-            if not renewed.known:
-                self.be_born()
-                return
-            self.renewed_at, self.renew_at = world.now, world.now + LEASE_MS / 3000
-        self.obey()
-        self.work()
-        self.exchange()
-        for record in list(self.to_drop):
-            self.store.drop_replica(record.name, record.generation, record.replica, "told to")
-            self.to_drop.remove(record)
-        if world.now >= self.round_at:
-            self.round_at = world.now + 2.0
-            self.store.sweep(LEASE_MS)
-            self.controller = self.controller or Controller(
-                self.store, world.signer, self.id, LEASE_MS / 1000
-            )
-            self.controller.run_once(world.clock())
+    @property
+    def is_draining(self) -> bool:
+        return self.drained_at < float("inf")
 
-    def join(self) -> bool:
-        """Take a lease; an id that is gone is given up."""
-        info = AgentInfo(
-            id=self.id, worker=self.name, slots=SLOTS, queues=(plain_queue(self.world.keys.prefix),)
-        )
-        joined = self.store.join(info, LEASE_MS)
-        if not joined.known:
+    @property
+    def sending(self) -> list[tuple[str, bool]]:
+        """What the exchange under way finishes, and whether with success."""
+        return [(each.job_id, each.state == "succeeded") for each in self.sent]
+
+    # The lease.
+
+    def keep(self) -> float:
+        """Join, or renew the lease."""
+        if not self.has_joined:
+            self.join()
+            for loop in (self.pump, self.bell, self.rounds):
+                loop.due(self.world.random.uniform(0.0, 0.05))
+        elif not self.store.renew(self.id, LEASE_MS).known:
             self.be_born()
-            return False
-        self.has_joined, self.renewed_at = True, self.world.now
-        self.renew_at = self.world.now + LEASE_MS / 3000
-        return True
+            return 0.0
+        self.renewed_at = self.world.now
+        return LEASE_S / 3
 
-    def obey(self) -> None:
-        """Take the commands from the inbox."""
-        self.world.must_reach(self)
+    def join(self) -> None:
+        """Take a lease, or tell of another state; an id that is gone is given up."""
+        queues = (plain_queue(self.world.keys.prefix),)
+        state = "draining" if self.is_draining else "running"
+        info = AgentInfo(id=self.id, worker=self.name, slots=SLOTS, queues=queues, state=state)
+        if not self.store.join(info, LEASE_MS).known:
+            self.be_born()
+            return
+        self.has_joined = True
+
+    def drain(self) -> None:
+        """Take no more, serve until others do, then leave."""
+        if not self.is_draining:
+            self.drained_at = self.world.now + DRAIN_S
+            self.exit.due(0.0)
+
+    def leave(self) -> float | None:
+        """Say that it drains; when nothing is held any more, or it took too long, leave."""
+        world = self.world
+        if self.has_joined and world.now < self.drained_at:
+            if not self.has_told:
+                self.join()
+                self.has_told = self.has_joined
+            holds = self.jobs or self.outbox or self.sent
+            has_heirs = any(each.info.state == "running" for each in self.store.agents())
+            if holds or (self.replicas and has_heirs):
+                return 1.0
+        for record in list(self.replicas.values()):
+            self.store.drop_replica(record.name, record.generation, record.replica, "drained")
+            del self.replicas[record.replica]
+        self.store.leave(self.id)
+        world.replace(self)
+        return None
+
+    # Commands and the controller.
+
+    def obey(self) -> float | None:
+        """Take the commands from the inbox, and let go of what was told to go."""
+        if not self.has_joined:
+            return None
+        self.world.network.must_reach(self)
         inbox = self.world.keys.inbox(self.id)
-        for key, entries in self.world.redis.xread({inbox: self.cursor}) or ():
-            del key
+        for _, entries in self.world.redis.xread({inbox: self.cursor}) or ():
             for entry, fields in entries:
                 self.cursor = entry.decode()
                 self.command(self.world.parse(fields[b"c"]))
+        for record in list(self.to_drop):
+            self.store.drop_replica(record.name, record.generation, record.replica, "told to")
+            self.to_drop.remove(record)
+        return None
 
     def command(self, command: dict[str, str]) -> None:
         if command["op"] == "stop_replica" and command["replica"] in self.replicas:
             self.to_drop.append(self.replicas.pop(command["replica"]))
         if command["op"] == "cancel_job" and command["job"] in self.jobs:
-            self.end(self.jobs[command["job"]].claim, succeeded=False)
+            self.jobs[command["job"]].is_cancelled = True
+            self.work.due(0.0)
 
-    def work(self) -> None:
-        """Finish the tasks whose work is done."""
+    def do_round(self) -> float | None:
+        """Sweep; do the controller's round when something was written since, or after a while."""
+        if not self.has_joined:
+            return None
+        world = self.world
+        self.store.sweep(LEASE_MS)
+        if self.seen != world.written or world.now >= self.looked_at + LOOK_S:
+            self.controller.run_once(world.clock())
+            self.seen, self.looked_at = world.written, world.now
+        return world.random.uniform(1.5, 2.5)
+
+    # Tasks and replicas.
+
+    def exchange(self) -> float | None:
+        """Send what has ended, and claim what fits; an exchange without answer is made again."""
+        limit = 0 if self.is_draining else SLOTS - len(self.jobs)
+        if not self.has_joined or not (self.awaits_answer or self.outbox or limit > 0):
+            return None
+        if not self.awaits_answer:
+            self.sent, self.outbox, self.awaits_answer = self.outbox, [], True
+        prefix, me = self.world.keys.prefix, self.id
+        queues = [agent_queue(prefix, me), plain_queue(prefix)]
+        answer = self.store.exchange(me, finishes=self.sent, queues=queues, limit=limit)
+        self.sent, self.awaits_answer = [], False
+        if not answer.known:
+            self.be_born()
+            return None
+        for claim in answer.claims:
+            length = self.world.random.choice(LENGTHS_S)
+            self.jobs[claim.job_id] = Running(claim=claim, ends_at=self.world.now + length)
+            self.work.due(length)
+        # Fewer than wanted: what is released later rings.
+        return 0.001 if self.outbox or 0 < limit <= len(answer.claims) else None
+
+    def do_work(self) -> float | None:
+        """End the tasks whose work is done."""
         for running in list(self.jobs.values()):
-            if self.world.now < running.ends_at:
-                continue
-            claim = running.claim
-            if claim.kind == "deploy" and claim.path in self.world.services(claim):
-                if not self.publish(claim):
-                    self.end(claim, succeeded=False)
-                    continue
-            elif claim.kind == "prepare":
-                self.hold(claim)
-            self.end(claim, succeeded=claim.kind != "train" or self.world.random.random() > 0.05)
+            if self.world.now >= running.ends_at or running.is_cancelled:
+                self.end(running.claim, succeeded=self.carry_out(running))
+        ends = [running.ends_at for running in self.jobs.values()]
+        return max(0.0, min(ends) - self.world.now) if ends else None
+
+    def carry_out(self, running: Running) -> bool:
+        """Do what the task is there for; a registration under way is first brought to its end."""
+        if running.is_cancelled and running.record is None:
+            return False
+        match running.claim.kind:
+            case "deploy":
+                return self.publish(running)
+            case "prepare":
+                return self.hold(running)
+            case _:
+                return self.world.random.random() > 0.05
 
     def end(self, claim: Claim, *, succeeded: bool) -> None:
         del self.jobs[claim.job_id]
         state = TaskState.SUCCEEDED if succeeded else TaskState.FAILED
         error = None if succeeded else {"type": "E", "message": "no", "traceback": ""}
         self.outbox.append(Finish(job_id=claim.job_id, token=claim.token, state=state, error=error))
+        self.pump.due(0.001)
 
-    def hold(self, claim: Claim) -> None:
-        record = ReplicaRecord(
+    def publish(self, running: Running) -> bool:
+        """Make the prepared replica, or a new one, ready; False when nobody wants it any more."""
+        if running.record is None:
+            running.record = self.prepared(running.claim)
+            running.is_held = running.record is not None
+        if not self.hold(running) or running.record is None:
+            return False
+        ready = replace(running.record, state=ReplicaState.READY)
+        if not self.store.put_replica(self.id, ready):
+            self.replicas.pop(ready.replica, None)
+            return False
+        self.replicas[ready.replica] = ready
+        return True
+
+    def prepared(self, claim: Claim) -> ReplicaRecord | None:
+        place = (claim.name, claim.generation, claim.path, ReplicaState.STARTING)
+        busy = {each.record.replica for each in self.jobs.values() if each.record is not None}
+        for each in self.replicas.values():
+            found = (each.name, each.generation, each.path, each.state)
+            if found == place and each.replica not in busy:
+                return each
+        return None
+
+    def hold(self, running: Running) -> bool:
+        """Have a replica that is starting; False when its generation takes none any more."""
+        if running.is_held:
+            return True
+        if running.record is None:
+            running.record = self.new_replica(running.claim)
+            # Held before anyone is told: the answer may be lost.
+            self.replicas[running.record.replica] = running.record
+        running.is_held = self.store.put_replica(self.id, running.record)
+        if not running.is_held:
+            self.replicas.pop(running.record.replica, None)
+        return running.is_held
+
+    def new_replica(self, claim: Claim) -> ReplicaRecord:
+        return ReplicaRecord(
             replica=f"r{self.world.birth()}",
             name=claim.name,
             generation=claim.generation,
@@ -143,46 +289,3 @@ class SimulatedAgent:
             token="t",
             since=self.world.clock(),
         )
-        # Held before anyone is told: the answer may be lost.
-        self.replicas[record.replica] = record
-        if not self.store.put_replica(self.id, record):
-            del self.replicas[record.replica]
-
-    def publish(self, claim: Claim) -> bool:
-        """Make the prepared replica, or a new one, ready; False when nobody wants it any more."""
-
-        def find() -> ReplicaRecord | None:
-            place = (claim.name, claim.generation, claim.path, ReplicaState.STARTING)
-            for each in self.replicas.values():
-                if (each.name, each.generation, each.path, each.state) == place:
-                    return each
-            return None
-
-        if find() is None:
-            self.hold(claim)
-        record = find()
-        if record is None:
-            return False
-        ready = replace(record, state=ReplicaState.READY)
-        if not self.store.put_replica(self.id, ready):
-            return False
-        self.replicas[record.replica] = ready
-        return True
-
-    def exchange(self) -> None:
-        """Send what has ended, and claim what fits."""
-        prefix = self.world.keys.prefix
-        self.finishing = [(each.job_id, each.state == "succeeded") for each in self.outbox]
-        answer = self.store.exchange(
-            self.id,
-            finishes=self.outbox,
-            queues=[agent_queue(prefix, self.id), plain_queue(prefix)],
-            limit=SLOTS - len(self.jobs),
-        )
-        self.outbox = []
-        if not answer.known:
-            self.be_born()
-            return
-        for claim in answer.claims:
-            length = self.world.random.choice([0.0, 1.0, 5.0])
-            self.jobs[claim.job_id] = Running(claim=claim, ends_at=self.world.now + length)

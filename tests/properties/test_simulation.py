@@ -1,20 +1,29 @@
 """The real scripts and controller under a virtual clock, with faults from a seed.
 
-The long form is a command: `python -m tests.properties.simulation 24 1`.
+The long form is a command, and CI's: `python -m tests.properties.simulation 12 1`.
 """
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
 
+import fakeredis
 import pytest
+from fakeredis._socket import FakeSocket
 
-from tests.properties.simulation import World, WrongError
+from tests.properties.ledger import WrongError
+from tests.properties.simulation import World
 
-MINUTES = 14 if os.environ.get("CI") == "true" else 7
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MINUTES = 20
 
 
-def simulated(seed: int, minutes: float, **options: object) -> World:
+def simulated(seed: int, minutes: float, **options: Any) -> World:
     world = World(seed, **options)
     with world.running():
         world.begin()
@@ -26,13 +35,39 @@ def simulated(seed: int, minutes: float, **options: object) -> World:
 def test_nothing_is_lost_doubled_or_left_whatever_happens() -> None:
     """Invariants 1 to 4, and that all comes to an end once the faults do."""
     world = simulated(seed=20, minutes=MINUTES)
-    assert sum(world.faults.values()) > 8 * MINUTES
-    assert len(world.faults) == 9
+    assert world.network.faults.total() > 10 * MINUTES
+    assert len(world.network.faults) == 10
 
 
 @pytest.mark.timeout(400)
-def test_a_seed_tells_the_same_story_again() -> None:
-    assert simulated(7, 5).trace == simulated(7, 5).trace
+def test_a_seed_tells_the_same_story_whatever_python_hashes_by() -> None:
+    def story(hash_seed: str) -> str:
+        command = [sys.executable, "-m", "tests.properties.simulation", "0.02", "7"]
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        told = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=True, timeout=300
+        )
+        return told.stdout.rpartition("trace ")[2]
+
+    assert story("1") == story("2") == simulated(7, 1.2).digest()[:16] + "\n"
+
+
+@pytest.mark.timeout(400)
+def test_fakeredis_itself_tells_the_same_story(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the simulation runs on leaves out the wire, and nothing that matters."""
+    append, swift = FakeSocket.xadd, simulated(7, 1.2).digest()
+
+    def plain(on_append: Callable[[bytes], None]) -> fakeredis.FakeRedis:
+        def xadd(self: Any, key: Any, *args: bytes) -> Any:
+            entry = append(self, key, *args)
+            on_append(key.key)
+            return entry
+
+        monkeypatch.setattr(FakeSocket, "xadd", xadd)
+        monkeypatch.setattr(FakeSocket, "smembers", lambda _, key: sorted(key.value))
+        return fakeredis.FakeRedis(protocol=2)
+
+    assert simulated(7, 1.2, server=plain).digest() == swift
 
 
 PLANTED = {
@@ -44,21 +79,21 @@ PLANTED = {
     ),
     "the barrier opens early": (
         "exchange",
-        "'rw_wait', -counts[index]) == 0",
-        "'rw_wait', -counts[index]) <= 1",
+        "-counts[index]) == 0",
+        "-counts[index]) <= 1",
         "began before",
     ),
     "a lost task isn't given back": (
         "sweep",
         "requeue(g, job, true, '')\n  return true",
         "return true",
-        "is progressing",
+        "which is gone|is progressing",
     ),
     "a late request claims": (
         "exchange",
         "string.sub(request, 1, 8) < string.sub(v[2], 1, 8)",
         "false",
-        "seed 3",
+        "a late request",
     ),
     "a jump ends leases": (
         "sweep",
@@ -70,15 +105,14 @@ PLANTED = {
         "sweep",
         "    if name then\n      drop_replica(",
         "    if name then\n      tostring(",
-        "seed 3",
+        "is stopping|listed only",
     ),
 }
-QUICK = ("a finish counts twice", "the barrier opens early", "a jump ends leases")
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("name", QUICK if os.environ.get("ROUNDS") != "all" else PLANTED)
+@pytest.mark.parametrize("name", PLANTED)
 def test_a_planted_fault_is_caught(name: str) -> None:
     script, old, new, verdict = PLANTED[name]
     with pytest.raises(WrongError, match=verdict):
-        simulated(3, 60, mutations={script: (old, new)})
+        simulated(3, 60, fault_every_s=1.0, mutations={script: (old, new)})

@@ -1,0 +1,97 @@
+"""The user of the simulation: submits trees, and changes what is asked of them.
+
+As a client does, it makes a call again until it knows its outcome. What it asked for is in
+`submitted`; what has become of it is left to the judge.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.client import plan as plan_of
+from orchestrator.submission import Order, Writer
+from tests.properties.ledger import served, trained
+from tests.properties.simulated_network import Lost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.properties.simulation import World
+
+LIVE = "live"
+TREES = 5
+TRIES = 100
+
+
+class SimulatedClient:
+    """One user; asks for something each 4 to 20 s, unless the world is calm."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.store = world, world.store_for(None)
+        self.submitted: set[tuple[str, int]] = set()
+        self.plans = {LIVE: plan_of(served(LIVE))}
+        self.plans |= {name: plan_of(trained(name)) for name in map("tasks{}".format, range(TREES))}
+        self._writer = Writer(keys=world.keys, signer=world.signer)
+
+    def begin(self) -> None:
+        """Ask for the first thing soon, so that something is served from the beginning."""
+        self.world.later(0.5, lambda: self.submit(LIVE))
+        self.world.later(1.0, self._ask)
+
+    def _ask(self) -> None:
+        random = self.world.random
+        self.world.later(random.uniform(4.0, 20.0), self._ask)
+        if self.world.network.is_calm:
+            return
+        name = LIVE if random.random() < 0.1 else f"tasks{random.randrange(TREES)}"
+        if random.random() < 0.7:
+            self.submit(name)
+        else:
+            self._change_mind()
+
+    def _change_mind(self) -> None:
+        """Cancel, stop, resume or scale something that was submitted."""
+        random = self.world.random
+        name, number = random.choice(sorted(self.submitted))
+        path = random.choice(sorted(each.path for each in self.plans[LIVE].services))
+        wish = random.choice(("cancel", "resume", "stop", "scale"))
+        wanted = random.randint(0, 3)
+        self.world.note(f"asked: {wish} {name}@{number}")
+        match wish:
+            case "cancel":
+                self._insist(lambda: self.store.cancel(name, number))
+            case "resume":
+                self._insist(lambda: self.store.resume(name, number))
+            case "stop":
+                self._insist(lambda: self.store.stop(name, number))
+                if name == LIVE:
+                    self.world.later(random.uniform(5.0, 30.0), lambda: self.submit(LIVE))
+            case "scale":
+                numbers = [number for name, number in sorted(self.submitted) if name == LIVE]
+                self._insist(lambda: self.store.scale(LIVE, numbers[-1], path, wanted))
+
+    def submit(self, name: str) -> None:
+        """Submit a tree as the next generation of its name."""
+        plan = self.plans[name]
+        order = Order(makes_current=True, kinds=("train", "deploy"), retries=1, history_s=600.0)
+        id_, mine = f"s{self.world.birth()}", set[tuple[str, int]]()
+
+        def submit() -> None:
+            number = self.store.reserve(name, id_)
+            if (name, number) not in mine:
+                # A number is given again when all that was known of its name has expired.
+                self.world.ledger.begin(name, number, plan)
+                mine.add((name, number))
+            self.store.create(
+                self._writer.build(plan, b"tree", order, submission_id=id_, generation=number)
+            )
+            self.submitted.add((name, number))
+
+        self._insist(submit)
+
+    def _insist(self, act: Callable[[], Any]) -> None:
+        for _ in range(TRIES):
+            with contextlib.suppress(Lost):
+                act()
+                return
