@@ -91,6 +91,7 @@ def test_paths_are_unique_and_lead_back(names: list[str]) -> None:
     tree = Tree(Box(parts=[Box(name, inner=Box(name)) for name in names]), "r")
     all_paths = [node.path for node in tree.nodes]
     assert len(set(all_paths)) == len(all_paths)
+    assert tree.paths() == all_paths
     for node in tree.nodes:
         assert tree.module_at(node.path) is node.module
         assert tree.path_of(node.module) == node.path

@@ -65,6 +65,15 @@ def test_a_shared_module_has_its_tasks_once() -> None:
     assert plan.task("train:r/b").after == ("train:r/a/shared",)
 
 
+def test_work_that_one_object_alone_has_is_planned() -> None:
+    """Its class has none, and other objects of the class were seen before."""
+    plain, trained, evaluated = (ModuleBase(name=name) for name in ("a", "b", "c"))
+    trained._get_train_tasks = lambda: print  # type: ignore[method-assign]
+    evaluated.evalset([1])
+    plan = plan_tree(Tree(Part(plain, trained, evaluated, name="root"), "r"))
+    assert [task.id for task in plan.tasks] == ["train:r/b", "train:r", "join:train", "eval:r/c"]
+
+
 def test_a_getter_that_returns_something_else_is_an_error() -> None:
     """Before anything is stored."""
     with pytest.raises(TaskGetterError, match="Broken"):
