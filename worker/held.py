@@ -47,7 +47,9 @@ class HeldReplica:
         self.address: tuple[str, int] = ("", 0)
         self.child: Child | None = None
         self.seen = 0
-        self.heard_at = 0.0
+        # Of the watch: when the next ping is due, and since when one has had no answer.
+        self.ping_at = 0.0
+        self.asked_at: float | None = None
         self.calls = 0
         self.calls_changed = asyncio.Event()
         self.drain_until = float("inf")
@@ -76,11 +78,17 @@ class HeldReplica:
     @property
     def is_stopped(self) -> bool:
         """Whether its process was stopped by a signal: it answers nobody until it is continued."""
-        pid = self.child.pid if self.child is not None else None
         try:
-            return pid is not None and psutil.Process(pid).status() == psutil.STATUS_STOPPED
+            return self.pid is not None and psutil.Process(self.pid).status() == (
+                psutil.STATUS_STOPPED
+            )
         except psutil.Error:
             return False
+
+    @property
+    def pid(self) -> int | None:
+        """Its process, once that is known."""
+        return self.child.pid if self.child is not None else None
 
     def awaits(self, generation: Generation, path: str) -> bool:
         """Whether it was prepared for the module at `path` and waits for its deploy."""
@@ -98,7 +106,7 @@ class HeldReplica:
         # What it starts with is in its spec.
         self.seen = len(self.generation.log)
         self.verdict = None
-        self.heard_at = self._loop.time()
+        self.asked_at = None
         self._ready = self._loop.create_future()
         self._ready.add_done_callback(_look_at)
         self.ended = self._loop.create_future()
@@ -165,7 +173,7 @@ class HeldReplica:
         return self.failure(self.ended.result())
 
     def _hear(self, message: dict[str, Any]) -> None:
-        self.heard_at = self._loop.time()
+        self.asked_at = None
         match message.get("event"):
             case "ready" if not self._ready.done():
                 self._ready.set_result(None)

@@ -81,6 +81,6 @@ class Registrar:
             token=held.token,
             signature=self._signer.sign_endpoint(name, number, path, held.id, at),
             since=held.since,
-            pid=(held.child.pid or 0) if held.child is not None else 0,
+            pid=held.pid or 0,
             reason=reason,
         )

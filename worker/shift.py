@@ -251,7 +251,7 @@ class Shift:
                 self._from_thread(self._stand),
             )
             self.account.keeper = keeper = self._keeper
-            self._supervisor.left_s = lambda exclusive: keeper.left_s(exclusive=exclusive)
+            self._supervisor.watch.left_s = lambda exclusive: keeper.left_s(exclusive=exclusive)
             keeper.start()
         else:
             self._keeper.rejoined(self.agent_id, joined.store_id)

@@ -3,8 +3,8 @@
 Each replica has one coroutine that tells its whole life. A first start that fails ends it, and
 fails whoever asked. A published one that dies is withdrawn within milliseconds and restarted in
 place, with growing pauses; after some failures in a row it is given up, so that another worker
-can try. One that doesn't answer is first withdrawn and then killed. Nothing here decides how many
-there should be.
+can try. Whether one still answers is the watch's to find out. Nothing here decides how many there
+should be.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import itertools
 import logging
 import secrets
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from modules.hosting import ReplicaSpec, listen
@@ -27,6 +26,7 @@ from orchestrator.states import ReplicaState, TaskState
 from .assignment import Assignment, Outcome
 from .held import HeldReplica
 from .probe import probe
+from .watch import Watch
 
 if TYPE_CHECKING:
     from modules.hosting import Template
@@ -42,12 +42,8 @@ FIRST_BACKOFF_S = 0.2
 LONGEST_BACKOFF_S = 30.0
 GIVE_UP_AFTER = 6
 STEADY_S = 30.0
-PING_S = 1.0
-UNREADY_AFTER_S = 3.0
-KILL_AFTER_S = 10.0
 _DRAIN_MARGIN_S = 2.0
 _TELL_CALLS_S = 0.5
-_SOON_S = 0.05
 _PROBE_PAUSE_S = 0.05
 _BIND_PAUSE_S = 0.1
 
@@ -63,8 +59,7 @@ class Supervisor:
         self._signer = signer
         self._resources = resources
         self._host = host
-        # How long a replica may serve without hearing from here; set when there is a lease.
-        self.left_s: Callable[[bool], float] | None = None
+        self.watch = Watch(registrar)
         self.restarts: Counter[str] = Counter()
         self._held: dict[str, HeldReplica] = {}
         self._lives: dict[str, asyncio.Task[None]] = {}
@@ -268,13 +263,11 @@ class Supervisor:
             return str(error)
         if not held.loaded.done():
             held.loaded.set_result(None)
-        # Two, as telling the store may take long, and the replica must go on hearing from us.
-        watchers = [asyncio.create_task(each(held)) for each in (self._call, self._watch)]
+        self.watch.begin(held)
         try:
             return await asyncio.shield(held.ended)
         finally:
-            for watcher in watchers:
-                watcher.cancel()
+            self.watch.end(held)
 
     async def _start(self, held: HeldReplica) -> None:
         """Start one process; return when it has loaded and listens."""
@@ -323,39 +316,6 @@ class Supervisor:
             await asyncio.sleep(_PROBE_PAUSE_S)
         if held.is_stopping or not await self._registrar.put(held, ReplicaState.READY):
             raise held.failure("its generation has ended")
-
-    async def _watch(self, held: HeldReplica) -> None:
-        """Withdraw it when it is silent, and kill it when it stays so."""
-        loop = asyncio.get_running_loop()
-        while True:
-            due = loop.time() + PING_S
-            await asyncio.sleep(PING_S)
-            if loop.time() - due > PING_S:
-                # It was this process that slept: nobody else is judged by that time.
-                held.heard_at = loop.time()
-            silent = loop.time() - held.heard_at
-            if silent > KILL_AFTER_S or (silent > UNREADY_AFTER_S and held.is_stopped):
-                held.kill(f"it did not answer for {silent:.0f} s and was killed")
-            elif silent > UNREADY_AFTER_S and held.state is ReplicaState.READY:
-                reason = f"no answer for {UNREADY_AFTER_S:g} s"
-                await self._registrar.put(held, ReplicaState.UNREADY, reason)
-            elif silent <= UNREADY_AFTER_S and held.state is ReplicaState.UNREADY:
-                await self._bring_back(held)
-
-    async def _call(self, held: HeldReplica) -> None:
-        """Let it hear that we live, and ask for the same, until it ends."""
-        for number in itertools.count(1):
-            assert held.child is not None
-            ttl = None if self.left_s is None else self.left_s(held.service.exclusive)
-            held.child.send({"op": "ping", "n": number, "ttl": ttl})
-            # Well before it must end itself, whatever the lease.
-            await asyncio.sleep(PING_S if ttl is None else min(PING_S, max(ttl / 3, _SOON_S)))
-
-    async def _bring_back(self, held: HeldReplica) -> None:
-        """Publish a replica again that was silent and answers now."""
-        answer = await probe(*held.address, held.token)
-        if answer.is_ready and not held.is_stopping:
-            await self._registrar.put(held, ReplicaState.READY)
 
     async def _listen(self, held: HeldReplica) -> socket.socket:
         """Bind; a fixed port may still be held by the replica that this one replaces.
