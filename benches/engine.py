@@ -257,12 +257,16 @@ def main() -> int:
         results = Results(runs.measured(options.limit, peers), options.out)
     except runs.WrongFile as error:
         parser.error(str(error))
+    is_whole = False
     # What was measured before it was interrupted is told all the same.
     with contextlib.suppress(KeyboardInterrupt):
         for section in FULL if options.full else (chosen,):
             measure(section, results, known, options.limit)
+        is_whole = True
     print(file=sys.stderr)
     report(results, options.plot)
+    if not is_whole:
+        return 130
     return int(options.smoke and any(not run.is_whole for run in results.runs))
 
 
