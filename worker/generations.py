@@ -230,17 +230,16 @@ class Generations:
         """The process of each template."""
         templates = [t for each in self._known.values() for t in each.templates]
         templates += [each for each in (self._bare, self._spare) if each is not None]
-        return [template.pid for template in templates if template.pid is not None]
+        living = (template for template in templates if not template.ended.done())
+        return [template.pid for template in living if template.pid is not None]
 
     def fork(self) -> Template:
         """Return a new template for one generation: the spare one, which has started already."""
         self.warm()
         assert self._bare is not None
         spare, self._spare = self._spare, None
-        if spare is None or spare.ended.done():
-            return self._bare.fork()
         asyncio.get_running_loop().call_later(_SPARE_S, self._fork_spare)
-        return spare
+        return self._bare.fork() if spare is None or spare.ended.done() else spare
 
     def _fork_spare(self) -> None:
         if self._bare is not None and self._spare is None:
@@ -294,7 +293,8 @@ class Generations:
 
     def _bare_ended(self, template: Template) -> None:
         if self._bare is template:
-            self._bare = None
+            # The spare one has lost whoever reports its end: it is closing.
+            self._bare = self._spare = None
 
 
 def _look_at(done: asyncio.Task[Any]) -> None:
