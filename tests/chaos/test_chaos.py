@@ -16,6 +16,7 @@ import pytest
 
 from tests.chaos.driver import chaos
 from tests.chaos.faults import KINDS
+from tests.chaos.planted import OF_THE_STORE, PLANTS, is_caught
 from tests.chaos.town import Town
 from tests.chaos.witness import Trace, ownerless
 from tests.support.leaks import MARK
@@ -99,3 +100,16 @@ def test_a_process_without_an_owner_is_seen() -> None:
             ]
         finally:
             process.kill()
+
+
+def planted() -> list[str]:
+    """All of them where somebody asks for them, else those that take no worker."""
+    return list(PLANTS if os.environ.get("ROUNDS") == "all" else OF_THE_STORE)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", planted())
+def test_a_figure_misses_its_goal_when_a_guard_is_missing(name: str) -> None:
+    """What can't fail shows nothing."""
+    assert is_caught(PLANTS[name])

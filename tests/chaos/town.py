@@ -21,7 +21,7 @@ from redis import Redis
 import orchestrator
 from orchestrator.embedded import EmbeddedServer, NoServer
 from tests.chaos.witness import Owners, Trace
-from tests.support.leaks import MARK
+from tests.support.leaks import MARK, kill_marked
 from tests.support.programs import Program, rootward
 from tests.support.waiting import wait_until
 
@@ -91,6 +91,8 @@ class Town:
                 pass
         self.stack.close()
         self.redis.stop()
+        # What was left was told; it shouldn't stay on the machine.
+        kill_marked(self.mark)
 
     # Redis.
 
