@@ -19,9 +19,11 @@ local function is_late_prepare(g, job)
   return job.kind == 'prepare' and call('HEXISTS', g.key, 'begun:' .. job.path) == 1
 end
 
+local tomorrow
+
 local function start(g, job, agent, worker, token)
   job.queued, job.claimed = job.since, NOW_MS
-  job.attempt = job.attempt + 1
+  job.attempt = string.format('%d', job.attempt + 1)
   job.state, job.agent, job.worker, job.token = 'running', agent, worker, token
   if job.is_pending then
     job.is_pending = false
@@ -34,8 +36,8 @@ local function start(g, job, agent, worker, token)
   gather('SADD', agent_key(agent) .. ':held', job.id)
   -- RQ's tools fail a job whose score has passed, by their own clock: a day is out of their reach.
   -- What else they show of an execution is written by the renewal that finds it (renew.lua).
-  gather('ZADD', RQ .. ':wip:' .. job.origin, string.format('%.0f', NOW / 1000 + DAY_S),
-    job.id .. ':' .. token)
+  tomorrow = tomorrow or string.format('%.0f', NOW / 1000 + DAY_S)
+  gather('ZADD', RQ .. ':wip:' .. job.origin, tomorrow, job.id .. ':' .. token)
   if job.kind == 'prepare' then call('HSET', g.key, 'prepared:' .. job.path, agent) end
   if not g.begun then
     g.begun = true
@@ -48,7 +50,7 @@ end
 
 -- A task that has lost its worker twice may be what ends workers. It runs alone, so that the third
 -- loss is nobody else's; where nobody is free for a minute, it is taken like any other.
-local function is_suspect(job) return job.losses >= 2 end
+local function is_suspect(job) return tonumber(job.losses) >= 2 end
 
 local function must_wait(job, agent)
   if not is_suspect(job) then return false end
@@ -119,7 +121,7 @@ end
 local function claim_answers(claims, offsets)
   local told, logs, seen = {}, {}, {}
   for i, job in ipairs(claims) do
-    told[i] = { job.id, job.name, job.gen, job.task, job.kind, job.path, tostring(job.attempt),
+    told[i] = { job.id, job.name, job.gen, job.task, job.kind, job.path, job.attempt,
       job.token, job.data, job.origin, job.timeout or '', job.queued or '', job.claimed or '' }
     local g = of_job(job)
     if not seen[g.id] then

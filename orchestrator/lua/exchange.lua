@@ -49,7 +49,7 @@ local function finish(f)
     return 'accepted'
   end
   record_failure(g, job, f.error, f.exc)
-  if f.retryable and not job.repair and options(g).retries > job.retried then
+  if f.retryable and not job.repair and options(g).retries > tonumber(job.retried) then
     task_event(g, 'task.retried', job, f.reason)
     retry_later(g, job, f.token)
   else

@@ -102,12 +102,11 @@ local function task_event(g, name, job, reason)
   if job.kind == 'join' then return end
   -- A repair runs under the name of a task that is long done; its replica's events tell of it.
   if job.repair and name ~= 'task.failed' then return end
-  local number = string.match(job.id, '%d+$')
   if reason or job.repair then
     event(g, name, 'task', job.task, 'worker', job.worker, 'attempt', job.attempt,
       'reason', reason or '')
   else
-    event(g, name, 'i', number, 'worker', job.worker, 'attempt', job.attempt)
+    event(g, name, 'i', job.number, 'worker', job.worker, 'attempt', job.attempt)
   end
 end
 
@@ -120,7 +119,7 @@ local function command(agent, message)
 end
 
 -- Who a job belongs to stands in its id, unless RQ doesn't allow the name in one.
-local function place_of(id) return string.match(id, '^(.+)%-(%d+)%-[^%-]+$', #P + 2) end
+local function place_of(id) return string.match(id, '^(.+)%-(%d+)%-([^%-]+)$', #P + 2) end
 
 local STATES = { w = 'waiting', q = 'queued', r = 'running', R = 'running', s = 'succeeded',
   f = 'failed', c = 'cancelled', k = 'skipped' }
@@ -132,12 +131,12 @@ local function load_job(id)
   if not v[1] then return nil end
   local letter, attempt, losses, retried, token, rest =
     string.match(v[1], '^(%a) (%d+) (%d+) (%d+) (%S*) (.*)$')
-  local name, gen = place_of(id)
+  local name, gen, number = place_of(id)
   local task = v[3] and v[2] .. v[3] or v[2]
   local kind, path = string.match(task, '^([^:]*):?(.*)$')
-  local job = { id = id, key = key, name = name, gen = gen, task = task, kind = kind,
+  local job = { id = id, key = key, name = name, gen = gen, number = number, task = task, kind = kind,
     path = kind == 'join' and '' or path, state = STATES[letter], is_shown = letter == 'R',
-    attempt = tonumber(attempt), losses = tonumber(losses), retried = tonumber(retried),
+    attempt = attempt, losses = losses, retried = retried,
     token = token, agent = '', since = '', worker = v[5] or '', next = v[6] or '',
     origin = v[4] or '', queue = v[4] or '', data = v[8] or '' }
   if job.state == 'running' then job.agent = rest else job.since = rest end

@@ -47,6 +47,8 @@ end
 local function enqueue(job, queue, front)
   job.state, job.origin, job.since, job.is_pending = 'queued', queue, NOW_MS, not front
   local key = RQ .. ':queue:' .. queue
+  -- On an agent's own queue it has to say which queue it came from.
+  if queue ~= job.queue then call('HSET', job.key, 'rw_more', more(job)) end
   if front then
     write_queued(job)
     call('LPUSH', key, job.id)
@@ -122,8 +124,9 @@ local MIRROR = { succeeded = 'finished', failed = 'failed', cancelled = 'cancele
 
 local function register_ended(g, job)
   -- Capped, so that an entry which RQ makes itself (a year ahead) is told from ours.
-  gather('ZADD', RQ .. ':' .. MIRROR[job.state] .. ':' .. job.origin,
-    string.format('%.0f', NOW / 1000 + math.min(options(g).history, 30 * DAY_S)), job.id)
+  local o = options(g)
+  o.ends = o.ends or string.format('%.0f', NOW / 1000 + math.min(o.history, 30 * DAY_S))
+  gather('ZADD', RQ .. ':' .. MIRROR[job.state] .. ':' .. job.origin, o.ends, job.id)
 end
 
 -- Puts the mirror right again where RQ's own tools have written into it.
@@ -166,7 +169,6 @@ local function release(g, job)
     if agent and is_agent(agent) then
       queue = agent_queue(agent)
       call('SADD', RQ .. ':queues', RQ .. ':queue:' .. queue)
-      call('HSET', job.key, 'rw_more', more(job))
     else
       call('HSET', g.key, 'begun:' .. job.path, 1)
     end

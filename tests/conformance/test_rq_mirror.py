@@ -194,6 +194,22 @@ def test_a_job_that_a_foreign_worker_failed_is_released_again(mirror: Mirror) ->
     assert not mirror.connection.exists(f"rq:results:{job.id}"), "that it failed isn't so"
 
 
+def test_a_job_kept_from_foreign_workers_outlives_the_agent_that_it_is_kept_for(
+    mirror: Mirror,
+) -> None:
+    scene, job = mirror.scene, mirror.job()
+    mirror.queue.remove(job)
+    with mirror.connection.pipeline() as pipe:
+        job.set_status(JobStatus.FAILED, pipeline=pipe)
+        job._handle_failure("no module", pipe)
+        pipe.execute()
+    assert wait_until(
+        lambda: job.id in scene.store.sweep(1000).released, description="the job is released"
+    )
+    assert scene.store.leave(scene.agent)
+    assert mirror.queue.get_job_ids() == [job.id]
+
+
 def test_a_stock_worker_claims_the_job_that_it_took(mirror: Mirror) -> None:
     scene, job = mirror.scene, mirror.job()
     mirror.queue.remove(job)
