@@ -119,7 +119,8 @@ class Call:
 
     def _guarded(self, job: Callable[[], None]) -> None:
         try:
-            self._context.run(job)
+            # A copy, as the part before may not have left it yet.
+            self._context.copy().run(job)
         except BaseException:
             # What the module raises never comes here: nothing sensible can be answered any more.
             self.ended(is_error=True)
