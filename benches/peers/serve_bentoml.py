@@ -1,0 +1,12 @@
+"""BentoML with the same echo, for `bentoml serve serve_bentoml:Echo`."""
+
+from __future__ import annotations
+
+import bentoml
+
+
+@bentoml.service(workers=1)
+class Echo:
+    @bentoml.api(route="/services/echo/call")
+    async def call(self, args: list[int]) -> dict[str, int]:
+        return {"result": args[0]}
