@@ -25,6 +25,7 @@ BENCHES: dict[str, tuple[str, ...]] = {
     "scale": ("--out", "{folder}/scale.json", "--plot", "{folder}/scale.svg"),
     "start": ("--plot", "{folder}/start.svg"),
     "call": ("--plot", "{folder}/call.svg"),
+    "gateway": ("--plot", "{folder}/gateway.svg"),
     "startup": (),
 }
 
