@@ -79,7 +79,7 @@ FULL = (
         shapes=("random-10000", "flat-10000"),
         repeats=2,
     ),
-    # The cost of a wide node grows with the square of its width: flat-3000 would take minutes.
+    # Alone, as its 16 processes are many; larger flat trees take minutes and tell nothing else.
     Section(
         name="rq",
         contestants=("raw", *RQ),
