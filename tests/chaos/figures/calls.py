@@ -9,21 +9,23 @@ from tests.chaos.figures.measured import Measured, none_of
 from tests.chaos.figures.places import joined, ready, serve, town
 
 CALLERS = 3
+LONG_S = 0.1
 
 
 def calls_under_load(count: int) -> list[Measured]:
-    """Failed calls while workers drain, and while new generations take over."""
+    """Failed calls, which may not be repeated, over drains of workers and new generations."""
     tried: list[int] = []
     failed: list[Exception] = []
     ending = threading.Event()
     with town(2) as place:
-        serve(place, "served")
+        serve(place, "once")
 
         def call() -> None:
             while not ending.is_set():
                 tried.append(1)
                 try:
-                    place.client.gateway.call("one", 1)
+                    # Every other one takes a while: it is under way when its replica is to go.
+                    place.client.gateway.call("one", 1, LONG_S * (len(tried) % 2))
                 except Exception as error:
                     failed.append(error)
                     print(f"failed: {error!r}", flush=True)
@@ -33,7 +35,7 @@ def calls_under_load(count: int) -> list[Measured]:
             thread.start()
         for number in range(count):
             if number % 2:
-                serve(place, "served")
+                serve(place, "once")
             else:
                 place.workers[0].stop(signal.SIGTERM)
                 place.keep_workers(2)

@@ -52,6 +52,7 @@ class Busy(ModuleBase):
         time.sleep(600)
 
 served = ServerModule(Pid(), name='one', replicas=2)
+once = ServerModule(Pid(), name='one', replicas=2, repeatable=False)
 sole = ServerModule(Pid(), name='one', exclusive=True)
 family = ServerModule(Family(), name='family')
 busy = Busy(name='busy')
