@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Final
 
 from . import wire
+from .lane import Lane
 
 _READ_BYTES: Final = 1 << 16
 # What a grandchild keeps printing after the process has ended must not hold up the news of it.
@@ -31,6 +32,7 @@ class Pipes:
         self._loop, self._on_output = loop, on_output
         self._ours: dict[int, int] = {}
         self.theirs: list[int] = []
+        self._is_watching = True
         for number in (1, 2):
             ours, theirs = os.pipe()
             os.set_blocking(ours, False)
@@ -42,6 +44,17 @@ class Pipes:
         """Close the process's ends here, once it has its own."""
         while self.theirs:
             os.close(self.theirs.pop())
+
+    def watch(self, on: bool) -> None:
+        """Read what comes when it comes, as at first, or by `drain` only."""
+        if on is self._is_watching:
+            return
+        self._is_watching = on
+        for number, fd in self._ours.items():
+            if on:
+                self._loop.add_reader(fd, self._read, number)
+            else:
+                self._loop.remove_reader(fd)
 
     def drain(self) -> None:
         """Read what is in the pipes now."""
@@ -79,8 +92,10 @@ class Pipes:
 class Child:
     """One slot or replica; set the callbacks before the loop runs again."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, child_id: str) -> None:
-        """Make channel and pipes; a Template starts the process."""
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, child_id: str, *, has_lane: bool = False
+    ) -> None:
+        """Make channel, pipes and the lane of a slot; a Template starts the process."""
         self.id = child_id
         self.pid: int | None = None
         # Its own first words may come before the Template has told of it.
@@ -94,10 +109,18 @@ class Child:
         self._pipes = Pipes(loop, self._printed)
         # The end of the channel is no news: the exit is told by whoever waits for the process.
         self._channel.attach(loop, self._said, lambda: None)
+        self._lane = Lane(loop, self._said) if has_lane else None
+
+    @property
+    def lane(self) -> Lane:
+        """Where a slot gets its tasks."""
+        assert self._lane is not None, "only slots run tasks"
+        return self._lane
 
     def descriptors(self, *more: int) -> list[int]:
         """Return what the process needs: its end of the channel, standard output, error, more."""
-        return [self._theirs.fileno(), *self._pipes.theirs, *more]
+        lane = self._lane.descriptors if self._lane is not None else ()
+        return [self._theirs.fileno(), *self._pipes.theirs, *lane, *more]
 
     def send(self, message: wire.Message) -> None:
         """Send a message; lost when the process has ended."""
@@ -124,10 +147,16 @@ class Child:
         """Report what it has printed until now."""
         self._pipes.drain()
 
+    def watch_output(self, on: bool) -> None:
+        """Report what it prints at once, as at first, or by `drain_output` only."""
+        self._pipes.watch(on)
+
     def handed_over(self) -> None:
         """Close the process's ends: a Template has sent them."""
         self._theirs.close()
         self._pipes.hand_over()
+        if self._lane is not None:
+            self._lane.handed_over()
 
     def started(self, pid: int) -> None:
         """Take the word of the Template that it runs."""
@@ -143,6 +172,8 @@ class Child:
             return
         # What it said and printed last may still be unread.
         self._channel.drain()
+        if self._lane is not None:
+            self._lane.drain()
         self._pipes.drain()
         self.has_ended = True
         self._pipes.close()
@@ -150,6 +181,9 @@ class Child:
         self._theirs.close()
         if self.on_exit is not None:
             self.on_exit(self, waitstatus)
+        if self._lane is not None:
+            # Until here its owner may take back what it hasn't begun.
+            self._lane.close()
 
     def _said(self, message: wire.Message, fds: list[int]) -> None:
         for fd in fds:

@@ -149,7 +149,7 @@ class Template:
 
     def slot(self, child_id: str) -> Child:
         """Start a slot; where it can't fork, the template turns into it."""
-        return self._start(Child(self._loop, child_id), {"op": "slot"})
+        return self._start(Child(self._loop, child_id, has_lane=True), {"op": "slot"})
 
     def replica(self, child_id: str, spec: ReplicaSpec, sock: socket.socket) -> Child:
         """Start a replica behind the bound socket, which the caller may close then."""

@@ -8,6 +8,7 @@ message and no repr here shows a password.
 from __future__ import annotations
 
 import contextlib
+import socket
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -44,6 +45,19 @@ class Clients:
         clients.address = "the given client"
         clients.scripts = clients.blocking = clients.heartbeat = client
         return clients
+
+    def plain_socket(self) -> socket.socket | None:
+        """Connect once more and return the socket; None where it isn't a plain one (TLS)."""
+        pool: Any = self.scripts.connection_pool
+        connection = pool.make_connection()
+        connection.connect()
+        sock = connection._sock
+        if type(sock) is not socket.socket:
+            connection.disconnect()
+            return None
+        # It is the caller's now: the connection would close it with itself.
+        connection._sock = None
+        return sock
 
     def close(self) -> None:
         """Close all connections; a client used after that opens new ones."""

@@ -30,6 +30,7 @@ from .records import (
 
 if TYPE_CHECKING:
     from .keys import Keys
+    from .line import Line
     from .scripts import Scripts, Value
     from .states import TaskState
 
@@ -61,6 +62,12 @@ class Leases:
         known, store, running = self.scripts.renew(agent_id, lease_ms, self.clients.heartbeat)
         return RenewResult(known=known, store_id=store, running=running)
 
+    def agree(self, fingerprint: str) -> str:
+        """Return the fingerprint of the secret that live workers have; this one becomes it, if none
+        lives.
+        """
+        return self.scripts.agree(fingerprint)
+
     def leave(self, agent_id: str) -> bool:
         """End an agent: tasks that it still holds go back and count no loss."""
         return self.scripts.leave(agent_id)
@@ -79,12 +86,41 @@ class Leases:
         `offsets` are the lengths of the state logs that the agent has, by `NAME@GENERATION`. After
         an error the next exchange of this agent also returns what the failed one had claimed.
         """
+        args = self._exchange_args(agent_id, finishes, queues, limit, offsets or {})
+        return self._exchanged(agent_id, self.scripts.exchange(agent_id, args))
+
+    async def exchange_on(
+        self,
+        line: Line,
+        agent_id: str,
+        *,
+        finishes: Sequence[Finish],
+        queues: Sequence[str],
+        limit: int,
+        offsets: Mapping[str, int],
+    ) -> Exchange:
+        """Do what `exchange` does, on the caller's line; after LineDown, that repeats it."""
+        args = self._exchange_args(agent_id, finishes, queues, limit, offsets)
+        answer = await line.ask(self.scripts.exchange_command(agent_id, args))
+        return self._exchanged(agent_id, answer)
+
+    def _exchange_args(
+        self,
+        agent_id: str,
+        finishes: Sequence[Finish],
+        queues: Sequence[str],
+        limit: int,
+        offsets: Mapping[str, int],
+    ) -> list[Value]:
         request = self._unanswered.setdefault(agent_id, self.next_request())
-        known_offsets = [value for pair in (offsets or {}).items() for value in pair]
+        known_offsets = [value for pair in offsets.items() for value in pair]
         args: list[Value] = [request, limit, len(queues), *queues]
         args += [len(known_offsets) // 2, *known_offsets, len(finishes)]
         args += itertools.chain(*map(_flat_finish, finishes))
-        known, results, claims = self.scripts.exchange(agent_id, args)
+        return args
+
+    def _exchanged(self, agent_id: str, answer: Sequence[Any]) -> Exchange:
+        known, results, claims = answer
         del self._unanswered[agent_id]
         return Exchange(
             known=bool(known),

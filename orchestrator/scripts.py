@@ -72,9 +72,7 @@ class Scripts:
         """Run a script; raises IncompleteSubmission, or redis-py's errors."""
         from redis.exceptions import ResponseError
 
-        script = self._known.get(name)
-        if script is None:
-            script = self._known[name] = self._client.register_script(source(name))
+        script = self._script(name)
         try:
             return script(keys=keys, args=[self._keys.prefix, self._keys.rq, *args], client=client)
         except ResponseError as cause:
@@ -83,6 +81,12 @@ class Scripts:
                     f"the submission wasn't stored whole ({cause}): submit it again"
                 ) from cause
             raise
+
+    def _script(self, name: str) -> Script:
+        script = self._known.get(name)
+        if script is None:
+            script = self._known[name] = self._client.register_script(source(name))
+        return script
 
     def reserve(self, name: str, submission_id: str, keep_s: int) -> int:
         """Return the generation number of a submission."""
@@ -96,6 +100,11 @@ class Scripts:
     def create(self, part: Part, args: Sequence[Value]) -> bool:
         """Seal a submission; False when it was sealed before."""
         return bool(self.run("create", [self._generation(part)], [*part, *args]))
+
+    def exchange_command(self, agent_id: str, args: Sequence[Value]) -> list[Value]:
+        """Return the command of an exchange, for a server that knows the script."""
+        sha, keys = self._script("exchange").sha, self._keys
+        return ["EVALSHA", sha, 1, keys.agent(agent_id), keys.prefix, keys.rq, agent_id, *args]
 
     def exchange(self, agent_id: str, args: Sequence[Value]) -> list[Any]:
         """Return known, results and claims of an exchange."""
@@ -138,6 +147,10 @@ class Scripts:
         keys = [self._keys.agents, self._keys.store]
         known, store, running = self.run("renew", keys, [agent_id, lease_ms], client=client)
         return bool(known), _text(store), int(running)
+
+    def agree(self, fingerprint: str) -> str:
+        """Return the fingerprint of the secret that workers have here: this one, if none live."""
+        return _text(self.run("agree", [self._keys.secret, self._keys.agents], [fingerprint]))
 
     def leave(self, agent_id: str) -> bool:
         """End an agent that goes by itself."""

@@ -8,6 +8,7 @@ traceback and the last lines that this very task printed.
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,7 +50,8 @@ class Assignment:
     """One attempt of a task; `needs_slot` is false for what the supervisor does.
 
     `ended_by` is the error that it is to fail with, once it was told to end; `lost` says how its
-    process ended, when it goes back to its queue for that; `trace` is the W3C context of its run.
+    process ended, when it goes back to its queue for that; `is_late` says that its time is over;
+    `trace` is the W3C context of its run.
     """
 
     claim: Claim
@@ -58,6 +60,7 @@ class Assignment:
     needs_slot: bool = True
     ended_by: Error | None = None
     lost: str | None = None
+    is_late: bool = False
     trace: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -86,6 +89,26 @@ class Assignment:
         described.setdefault("traceback", "")
         described["log_tail"] = "\n".join(self.output.tail())
         return Outcome(state=TaskState.FAILED, error=described, retryable=retryable)
+
+
+class Workload(set[Assignment]):
+    """The assignments that an agent has now; what is removed has ended or was handed back."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        super().__init__()
+        self._has_less = asyncio.Event()
+
+    def remove(self, assignment: Assignment) -> None:
+        """Forget one; KeyError when it isn't here."""
+        super().remove(assignment)
+        self._has_less.set()
+
+    async def until_done(self) -> None:
+        """Return when nothing is left."""
+        while self:
+            self._has_less.clear()
+            await self._has_less.wait()
 
 
 def described_error(error: BaseException) -> dict[str, str]:

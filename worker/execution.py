@@ -1,6 +1,6 @@
 """One task from message to outcome, as a chain of small steps.
 
-It owns what a slot does with a `run` message: catch up with the states, run the module's tasks
+It owns what a slot does with a task: catch up with the states, run the module's tasks
 under a recorder, and say how it ended. An error of the user's becomes part of the outcome, with its
 traceback as the user would have seen it; nothing is raised. What was printed is flushed before the
 outcome is told.
@@ -9,6 +9,7 @@ outcome is told.
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 from modules import state, tracing
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
 
 
 def execute(tree: Tree, message: dict[str, Any]) -> dict[str, Any]:
-    """Run the task that a `run` message names and return its `done` message.
+    """Run the task that the message tells of and return the `done` message, with what it took.
 
     After a failure the tree may hold half of what the task did: `reusable` is false then.
     """
+    began = time.monotonic()
     entries: list[bytes] = []
     error: dict[str, str] | None = None
     try:
@@ -41,6 +43,7 @@ def execute(tree: Tree, message: dict[str, Any]) -> dict[str, Any]:
         "error": error,
         "states": entries,
         "reusable": error is None,
+        "took": time.monotonic() - began,
     }
 
 

@@ -37,8 +37,9 @@ class Pace:
         self._count = 0
         self._average_s = 0.0
 
-    def ahead(self, slots: int) -> int:
-        """Return how many tasks may be claimed beyond the free slots."""
+    @property
+    def ahead(self) -> int:
+        """How many tasks a slot may have beyond the one that it runs."""
         if self._count < _KNOWN_AFTER or self._average_s > SHORT_S:
             return 0
-        return _AHEAD_PER_SLOT * slots
+        return _AHEAD_PER_SLOT

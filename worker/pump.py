@@ -129,8 +129,8 @@ class Pump:
 
     async def _exchange(self, finishes: list[Finish], want: Want) -> Exchange | None:
         try:
-            return await self._link.insist(
-                self._store.exchange,
+            return await self._link.exchange(
+                self._store,
                 self.agent_id,
                 finishes=finishes,
                 queues=want.queues,

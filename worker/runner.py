@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     from .slots import Slots
     from .supervisor import Supervisor
 
-Run = Callable[[Assignment], Awaitable[Outcome | None]]
-Watch = Callable[[Run, Assignment], Awaitable[Outcome | None]]
-
 logger = logging.getLogger(__name__)
 
+Run = Callable[[Assignment], Awaitable[Outcome | None]]
+Watch = Callable[[Run, Assignment], Awaitable[Outcome | None]]
+Told = Callable[[Outcome | None], None]
+
 MOST_ATTEMPTS = 3
+_SUPERVISED = ("prepare", "deploy")
 
 
 class Runner:
@@ -46,67 +48,78 @@ class Runner:
         """Run nothing yet; without a supervisor, everything is a task of slots."""
         self._generations, self._slots, self._supervisor = generations, slots, supervisor
         self._on_room = on_room
+        self._store, self._link = generations.store, generations.link
         # Each stands around the run of a task; empty unless somebody counts or traces.
         self.watches: list[Watch] = []
-        self._store, self._link = generations.store, generations.link
+        self._supervised: dict[Assignment, asyncio.Task[None]] = {}
+        self._watched: set[asyncio.Task[None]] = set()
+
+    def begin(self, assignment: Assignment, told: Told) -> None:
+        """Begin to run it; `told` is called once, with what `run` returns, maybe at once."""
+        if not self.watches:
+            self._begin(assignment, told)
+            return
+        watched = asyncio.create_task(self._watch(assignment, told), name=assignment.claim.task)
+        self._watched.add(watched)
+        watched.add_done_callback(self._watched.discard)
 
     async def run(self, assignment: Assignment) -> Outcome | None:
-        """Run it to its outcome; None when it goes back to its queue. Never raises."""
+        """Run it to its outcome; None when it goes back to its queue."""
         run: Run = self._run
         for watch in self.watches:
             run = partial(watch, run)
         return await run(assignment)
 
+    async def _watch(self, assignment: Assignment, told: Told) -> None:
+        told(await self.run(assignment))
+
     async def _run(self, assignment: Assignment) -> Outcome | None:
+        ended: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
+
+        def take(outcome: Outcome | None) -> None:
+            # Whoever waited may have gone.
+            if not ended.done():
+                ended.set_result(outcome)
+
+        self._begin(assignment, take)
+        return await ended
+
+    def _begin(self, assignment: Assignment, told: Told) -> None:
         claim = assignment.claim
-        limit_s = claim.timeout if claim.timeout and claim.timeout > 0 else None
+        timer: asyncio.TimerHandle | None = None
+
+        def tell(result: Outcome | BaseException) -> None:
+            if timer is not None:
+                timer.cancel()
+            if isinstance(result, BaseException):
+                told(self._outcome(assignment, result))
+            else:
+                told(result)
+
         try:
             verify(claim, self._generations.signer)
             generation = self._generations.of(assignment.place)
             generation.learn(claim)
-            if limit_s is None:
-                return await self._work(assignment, generation)
-            async with asyncio.timeout(limit_s):
-                return await self._work(assignment, generation)
-        except SignatureError as error:
-            return assignment.failed(error, retryable=False)
-        except TimeoutError:
-            message = f"it ran for more than its {limit_s:g} s and was killed"
-            return assignment.failed({"type": "TimeoutError", "message": message})
-        except NotBegun:
-            return None
-        except TaskLost as error:
-            return self._lost(assignment, str(error))
-        except asyncio.CancelledError:
-            if assignment.ended_by is None:
-                raise
-            return assignment.failed(assignment.ended_by, retryable=False)
-        except LoadFailed as error:
-            if error.is_loss:
-                return self._lost(assignment, error.error["message"])
-            if not assignment.output.is_waiting:
-                assignment.output.add(2, error.output_tail)
-            return assignment.failed(error.error)
-        except UserFailure as error:
-            return assignment.failed(error.error)
         except Exception as error:
-            if assignment.ended_by is not None:
-                return assignment.failed(assignment.ended_by, retryable=False)
-            if not isinstance(error, RootwardError):
-                logger.exception("task %s", claim.task, extra={"event": "task.broken"})
-            return assignment.failed(error)
+            tell(error)
+            return
+        if claim.timeout and claim.timeout > 0:
+            loop = asyncio.get_running_loop()
+            timer = loop.call_later(claim.timeout, self._expire, assignment)
+        if self._supervisor is None or claim.kind not in _SUPERVISED:
+            self._slots.run(assignment, generation, tell)
+        else:
+            work = self._supervise(self._supervisor, assignment, generation, tell)
+            self._supervised[assignment] = asyncio.create_task(work, name=claim.task)
 
-    def end(self, assignment: Assignment, error: Error) -> bool:
-        """End the process of a running task, which then fails with `error`.
-
-        False when it has no process yet: then its `run` is to be cancelled, with the same outcome.
-        """
+    def end(self, assignment: Assignment, error: Error) -> None:
+        """End the process of a running task, which then fails with `error`."""
         assignment.ended_by = error
         if self._slots.kill(assignment):
-            return True
-        if self._supervisor is None:
-            return False
-        return self._supervisor.cancel(assignment, error["message"])
+            return
+        if self._supervisor is None or not self._supervisor.cancel(assignment, error["message"]):
+            # Its tree is still being loaded, which may take for ever.
+            self._cancel(assignment)
 
     async def flush(self, assignment: Assignment) -> None:
         """Store what this task has printed since the last time."""
@@ -116,17 +129,81 @@ class Runner:
             number = assignment.flushes
             await self._link.insist(self._store.log, claim.job_id, claim.token, number, output)
 
-    async def _work(self, assignment: Assignment, generation: Generation) -> Outcome:
-        kind, path = assignment.claim.kind, assignment.claim.path
-        if self._supervisor is None:
-            return await self._slots.run(assignment, generation)
-        if kind == "prepare":
-            return await self._supervisor.prepare(assignment, generation)
-        if kind == "deploy" and await generation.serves(path):
-            assignment.needs_slot = False
-            self._on_room()
-            return await self._supervisor.deploy(assignment, generation)
-        return await self._slots.run(assignment, generation)
+    async def hand_back(self, assignment: Assignment) -> None:
+        """Queue it again, after what it has printed."""
+        await self.flush(assignment)
+        claim, back = assignment.claim, self._store.hand_back
+        await self._link.insist(back, claim.job_id, claim.token, lost=assignment.lost)
+
+    async def close(self) -> None:
+        """Let go of what is still being brought up."""
+        left = [*self._supervised.values(), *self._watched]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+    async def _supervise(
+        self,
+        supervisor: Supervisor,
+        assignment: Assignment,
+        generation: Generation,
+        tell: Callable[[Outcome | BaseException], None],
+    ) -> None:
+        result: Outcome | BaseException
+        try:
+            if assignment.claim.kind == "prepare":
+                result = await supervisor.prepare(assignment, generation)
+            elif await generation.serves(assignment.claim.path):
+                assignment.needs_slot = False
+                self._on_room()
+                result = await supervisor.deploy(assignment, generation)
+            else:
+                self._slots.run(assignment, generation, tell)
+                return
+        except BaseException as error:
+            result = error
+        finally:
+            del self._supervised[assignment]
+        tell(result)
+
+    def _expire(self, assignment: Assignment) -> None:
+        assignment.is_late = True
+        if not self._slots.drop(assignment, TimeoutError()):
+            self._cancel(assignment)
+
+    def _cancel(self, assignment: Assignment) -> None:
+        if (task := self._supervised.get(assignment)) is not None:
+            task.cancel()
+
+    def _outcome(self, assignment: Assignment, error: BaseException) -> Outcome | None:
+        """Return what an error makes of a task: an outcome, or None to queue it again."""
+        if isinstance(error, NotBegun):
+            return None
+        if assignment.is_late and isinstance(error, TimeoutError | asyncio.CancelledError):
+            message = f"it ran for more than its {assignment.claim.timeout:g} s and was killed"
+            return assignment.failed({"type": "TimeoutError", "message": message})
+        if isinstance(error, SignatureError):
+            return assignment.failed(error, retryable=False)
+        if isinstance(error, TaskLost):
+            return self._lost(assignment, str(error))
+        if isinstance(error, LoadFailed):
+            if error.is_loss:
+                return self._lost(assignment, error.error["message"])
+            if not assignment.output.is_waiting:
+                assignment.output.add(2, error.output_tail)
+            return assignment.failed(error.error)
+        if isinstance(error, UserFailure):
+            return assignment.failed(error.error)
+        if assignment.ended_by is not None:
+            return assignment.failed(assignment.ended_by, retryable=False)
+        if isinstance(error, asyncio.CancelledError):
+            # Its generation was dropped while it was loaded.
+            return None
+        if not isinstance(error, RootwardError):
+            logger.error(
+                "task %s", assignment.claim.task, exc_info=error, extra={"event": "task.broken"}
+            )
+        return assignment.failed(error)
 
     def _lost(self, assignment: Assignment, how: str) -> Outcome | None:
         claim = assignment.claim

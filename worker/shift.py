@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 from orchestrator.registry import RegistryMirror
 
 from .account import Account
-from .assignment import Assignment, Error
+from .assignment import Assignment, Error, Outcome, Workload
 from .bell import Bell
 from .engine import Engine
 from .frozen import Frozen
@@ -69,7 +69,7 @@ class Shift:
         self.agent_id = agent_id = identity.new_id()
         self.stop_asked = asyncio.Event()
         self.joined = asyncio.Event()
-        self._work: dict[Assignment, asyncio.Task[None]] = {}
+        self._work = Workload()
         self._chores: set[asyncio.Task[None]] = set()
         self._is_open, self._is_suspended, self._is_leaving = True, False, False
         self._link = Link(loop)
@@ -136,7 +136,8 @@ class Shift:
         """Begin a claimed task."""
         assignment = Assignment(claim=claim, needs_slot=claim.kind != "prepare")
         self._resources.hold(assignment, self._resources.needs(claim.queue) or {})
-        self._work[assignment] = asyncio.create_task(self._do(assignment), name=claim.task)
+        self._work.add(assignment)
+        self._runner.begin(assignment, lambda outcome: self._ended(assignment, outcome))
 
     def fenced(self, agent_id: str) -> None:
         """Take that the lease of that incarnation had ended."""
@@ -144,26 +145,26 @@ class Shift:
 
     # The work itself.
 
-    async def _do(self, assignment: Assignment) -> None:
-        claim = assignment.claim
-        outcome = await self._runner.run(assignment)
-        try:
-            if self._is_leaving:
-                # Leaving hands back what was running, and counts it as no loss.
-                return
-            if outcome is None:
-                await self._runner.flush(assignment)
-                back = self._store.hand_back
-                await self._link.insist(back, claim.job_id, claim.token, lost=assignment.lost)
-        except Exception:
-            logger.exception("handing back %s", claim.task, extra={"event": "task.stuck"})
-        finally:
-            del self._work[assignment]
-            self._resources.release(assignment)
-        if outcome is not None and not self._is_leaving:
-            self._pump.finish(assignment.finish(outcome, self._signer))
+    def _ended(self, assignment: Assignment, outcome: Outcome | None) -> None:
+        if self._is_leaving:
+            # Leaving hands back what was running, and counts it as no loss.
+            self._forget(assignment)
+        elif outcome is None:
+            self._chore(self._hand_back(assignment))
         else:
+            self._forget(assignment)
+            self._pump.finish(assignment.finish(outcome, self._signer))
+
+    async def _hand_back(self, assignment: Assignment) -> None:
+        try:
+            await self._runner.hand_back(assignment)
+        finally:
+            self._forget(assignment)
             self._pump.kick()
+
+    def _forget(self, assignment: Assignment) -> None:
+        self._work.remove(assignment)
+        self._resources.release(assignment)
 
     def _stop_job(self, job_id: str) -> None:
         message = "stopped by hand (RQ's stop-job)"
@@ -171,10 +172,8 @@ class Shift:
 
     def _end_job(self, job_id: str, error: Error) -> None:
         for assignment in list(self._work):
-            is_it = assignment.claim.job_id == job_id
-            if is_it and not self._runner.end(assignment, error):
-                # Its tree is still being loaded, which may take for ever.
-                self._work[assignment].cancel()
+            if assignment.claim.job_id == job_id:
+                self._runner.end(assignment, error)
 
     def _obey(self, command: Mapping[str, Any]) -> None:
         match command.get("op"):
@@ -214,10 +213,11 @@ class Shift:
 
     async def _rejoin(self) -> None:
         """Join a store that has lost its data, and tell it again what runs here."""
-        logger.warning(
-            "the store has lost its data: joining again", extra={"event": "store.emptied"}
-        )
+        logger.warning("the store has lost its data: joins again", extra={"event": "store.emptied"})
         await self._join()
+        await self._link.insist(
+            self._store.agree, self._signer.fingerprints(self._settings.prefix)[0]
+        )
         await self._supervisor.republish()
         self._pump.kick()
 
@@ -324,8 +324,7 @@ class Shift:
             async with asyncio.timeout(limit_s * TASKS_SHARE):
                 await self._tell_state("draining")
                 await self._hand_over()
-                if self._work:
-                    await asyncio.wait(set(self._work.values()))
+                await self._work.until_done()
         self._is_leaving = True
         self._slots.kill_all()
         left_s = max(0.0, deadline - self._loop.time(), calls_s)
@@ -357,9 +356,10 @@ class Shift:
                     await self._link.once(self._engine.retire)
         except Exception as error:
             logger.warning("left without a word: %s", error, extra={"event": "agent.left"})
-        for task in [*self._chores, *self._work.values()]:
+        await self._runner.close()
+        for task in self._chores:
             task.cancel()
-        await asyncio.gather(*self._chores, *self._work.values(), return_exceptions=True)
+        await asyncio.gather(*self._chores, return_exceptions=True)
         self._link.close()
         closing = threading.Thread(target=self._mirror.close, daemon=True)
         closing.start()

@@ -1,35 +1,63 @@
 """The process of one slot: it runs tasks, one at a time, until its owner lets it go.
 
-The main thread belongs to the user's code; a guard thread listens to the owner meanwhile, so that
-new endpoints arrive in the middle of a task and the end of the owner is the end of the slot.
+The main thread belongs to the user's code and takes the tasks itself; a guard thread listens to the
+owner beside it, so that new endpoints arrive in the middle of a task and the end of the owner is
+the end of the slot. What is printed belongs to the task that runs: after one that has printed,
+the slot waits until the owner has read it all.
 """
 
 from __future__ import annotations
 
-from queue import SimpleQueue
+import array
+import fcntl
+import termios
+import threading
 from typing import TYPE_CHECKING
 
-from . import execution
+from . import execution, family
 from .guard import Guard
 
 if TYPE_CHECKING:
+    from modules.lane import Work
     from modules.routes import PushedRoutes
     from modules.tree import Tree
     from modules.wire import Channel, Message
 
 
-def run(tree: Tree, routes: PushedRoutes, channel: Channel) -> None:
-    """Run what the channel asks for; does not return before the process ends."""
-    inbox: SimpleQueue[Message] = SimpleQueue()
-    Guard(channel, routes, inbox.put).start()
-    while True:
-        run_once(tree, channel, inbox.get())
+def run(tree: Tree, routes: PushedRoutes, channel: Channel, work: Work) -> None:
+    """Run what comes on the lane; does not return before the owner is gone."""
+    message = work.next()
+    # Not sooner: what the owner had said before its first task is there now, and is heard first.
+    Guard(channel, routes, lambda _: None).start()
+    while message is not None:
+        run_once(tree, work, message)
+        message = work.next()
 
 
-def run_once(tree: Tree, channel: Channel, message: Message) -> None:
-    """Obey one message."""
-    match message["op"]:
-        case "run":
-            channel.send(execution.execute(tree, message))
-        case "ping":
-            channel.send({"event": "pong", "n": message["n"]})
+def run_once(tree: Tree, work: Work, message: Message) -> None:
+    """Run one task and tell of it."""
+    done = execution.execute(tree, message)
+    done["number"] = message["number"]
+    done["printed"] = printed = has_printed()
+    work.send(done)
+    if not done["reusable"]:
+        # The tree may hold half of what the task did: what else was to run here, others do.
+        threading.Event().wait()
+    if printed:
+        work.await_leave()
+
+
+def has_printed() -> bool:
+    """Whether something that was printed may not have been read by the owner yet."""
+    if not family.IS_LINUX:
+        return True
+    unread = array.array("i", [0])
+    for fd in (1, 2):
+        try:
+            fcntl.ioctl(fd, termios.FIONREAD, unread)
+        except OSError:
+            # Closed or replaced by the user's code.
+            return True
+        if unread[0]:
+            return True
+    return False

@@ -1,128 +1,30 @@
 """The owner's side of the slots: children that run tasks, one at a time each, never user code here.
 
-There are at most `limit` of them over all generations, busy or idle; tasks beyond that wait for
-their turn, or go back when it doesn't come soon. An idle one is kept warm for the next task of its
-generation; when another generation needs the place, the one that was idle longest goes. A child
-that ends under its task, by whatever, is seen at once. One that has grown much or run many tasks
-is replaced between two tasks.
+There are at most `limit` of them over all generations, busy or idle. Tasks beyond that wait: in a
+slot's own lane while tasks are short, so that it goes on without asking, else here; what waits too
+long goes back to its queue, and nothing waits behind a task that turns out long. An idle slot is
+kept warm for the next task of its generation; when another generation needs the place, the one
+that was idle longest goes. A child that ends under its task, by whatever, is seen at once. One that
+has grown much or run many tasks is replaced between two tasks.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-import psutil
-
-from orchestrator.states import TaskState
-
-from .assignment import Assignment, NotBegun, Outcome, TaskLost, how_it_ended
+from .assignment import Assignment, NotBegun, Outcome, TaskLost
+from .held_slot import HeldSlot, Turn
 from .pace import PATIENCE_S, Pace
 
 if TYPE_CHECKING:
-    from modules.hosting import Child
-
     from .generations import Generation
 
-logger = logging.getLogger(__name__)
-
-TASKS_PER_CHILD = 1000
-GROWTH_BYTES = 1 << 30
-_MEASURE_EVERY = 10
-
-
-class _Slot:
-    """One child and the task that it runs now, if any."""
-
-    def __init__(self, child: Child, generation: Generation) -> None:
-        self.child = child
-        self.generation = generation
-        self.seen = 0
-        self.tasks = 0
-        self.base_bytes = 0
-        self.idle_since = 0.0
-        self.is_taken = True
-        self.is_spoiled = False
-        self.ended: str | None = None
-        self.assignment: Assignment | None = None
-        self.answer: asyncio.Future[Outcome] | None = None
-
-    def begin(self, assignment: Assignment, limit_bytes: int) -> asyncio.Future[Outcome]:
-        """Send it a task with the states that it lacks; the future is its outcome."""
-        if self.ended is not None:
-            raise TaskLost(self.ended)
-        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self.assignment, self.answer = assignment, answer
-        self.tasks += 1
-        log = self.generation.log
-        states, self.seen = log[self.seen :], len(log)
-        claim = assignment.claim
-        self.child.send(
-            {
-                "op": "run",
-                "job": claim.job_id,
-                "kind": claim.kind,
-                "path": claim.path,
-                "states": states,
-                "limit": limit_bytes,
-                "trace": dict(assignment.trace),
-            }
-        )
-        return answer
-
-    def hear(self, message: dict[str, Any]) -> None:
-        """Take what the child says."""
-        assignment, answer = self.assignment, self.answer
-        if message.get("event") != "done" or assignment is None or answer is None:
-            return
-        if message.get("job") != assignment.claim.job_id or answer.done():
-            return
-        # The child has flushed both streams before it said so: all of the task's output is here.
-        self.child.drain_output()
-        # A task that failed may have left half of its changes behind.
-        self.is_spoiled = not message.get("reusable", True)
-        if message["state"] == "succeeded":
-            outcome = Outcome(state=TaskState.SUCCEEDED, states=message.get("states") or ())
-        else:
-            outcome = assignment.failed(message.get("error") or {})
-        answer.set_result(outcome)
-
-    def print(self, fd: int, data: bytes) -> None:
-        """Take what the child printed; what it prints between two tasks belongs to none."""
-        if self.assignment is not None:
-            self.assignment.output.feed(fd, data)
-
-    def end(self, waitstatus: int | None) -> None:
-        """Take that the child has ended."""
-        self.ended = how_it_ended(waitstatus)
-        if self.answer is not None and not self.answer.done():
-            self.answer.set_exception(TaskLost(self.ended))
-
-    @property
-    def is_worn(self) -> bool:
-        """Whether it should be replaced before its next task."""
-        if self.is_spoiled or self.tasks >= TASKS_PER_CHILD:
-            return True
-        if self.tasks != 1 and self.tasks % _MEASURE_EVERY:
-            return False
-        try:
-            size = int(psutil.Process(self.child.pid).memory_info().rss)
-        except psutil.Error:
-            return True
-        if self.tasks == 1:
-            self.base_bytes = size
-        return size - self.base_bytes > GROWTH_BYTES
-
-
-class _Waiting(NamedTuple):
-    """A task that was claimed ahead, and since when it waits."""
-
-    assignment: Assignment
-    turn: asyncio.Future[None]
-    since: float
+_REST_S = 0.05
+_TOLD_TO_END = "it was told to end before it began"
 
 
 class Slots:
@@ -132,137 +34,198 @@ class Slots:
         """Start none yet; `state_limit` is the largest state of one module in bytes."""
         self.limit = limit
         self._state_limit = state_limit
-        self._slots: list[_Slot] = []
-        self._numbers = 0
-        self._busy = 0
-        self._waiting: deque[_Waiting] = deque()
+        self._slots: list[HeldSlot] = []
+        self._names = 0
+        self._turns: dict[Assignment, Turn] = {}
+        self._waiting: deque[Turn] = deque()
+        self._starting: dict[Turn, asyncio.Task[None]] = {}
         self._pace = Pace()
+        self._is_due = False
+        self._busy_at = 0.0
         self._watch: asyncio.TimerHandle | None = None
 
     @property
     def ahead(self) -> int:
         """How many tasks may be claimed beyond the free slots."""
-        return self._pace.ahead(self.limit)
+        if not self._turns and time.monotonic() - self._busy_at > _REST_S:
+            # What comes next may be of another kind.
+            self._pace.slow_down()
+        return self._pace.ahead * self.limit
 
     @property
     def busy(self) -> int:
         """How many run a task."""
-        return self._busy
+        return sum(bool(slot.turns) for slot in self._slots)
 
     @property
     def pids(self) -> list[int]:
         """The process of each slot."""
         return [slot.child.pid for slot in self._slots if slot.child.pid is not None]
 
-    async def run(self, assignment: Assignment, generation: Generation) -> Outcome:
-        """Run one task in a slot of its generation.
+    def run(
+        self,
+        assignment: Assignment,
+        generation: Generation,
+        told: Callable[[Outcome | BaseException], None],
+    ) -> None:
+        """Run one task in a slot of its generation; `told` is called later, once.
 
-        Raises LoadFailed when the tree can't be loaded, TaskLost when the child ended under it,
-        NotBegun when no slot was free for it soon.
+        It gets the outcome or an error: what the load of the tree raised, TaskLost when the child
+        ended under it, NotBegun when no slot was free for it soon.
         """
         generation.uses += 1
-        slot: _Slot | None = None
-        try:
-            await self._turn(assignment)
-        except BaseException:
-            generation.uses -= 1
-            raise
-        try:
-            slot = self._idle(generation) or await self._start(assignment, generation)
-            if assignment.ended_by is not None:
-                raise TaskLost("it was told to end before it began")
-            began = time.monotonic()
-            outcome = await slot.begin(assignment, self._state_limit)
-            self._pace.note(time.monotonic() - began)
-            return outcome
-        finally:
-            self._busy -= 1
-            generation.uses -= 1
-            generation.used_at = time.monotonic()
-            if slot is not None:
-                self._rest(slot)
-            self._call_next()
+        now = time.monotonic()
+        turn = Turn(assignment=assignment, generation=generation, told=told, since=now)
+        self._turns[assignment] = turn
+        self._waiting.append(turn)
+        self._soon()
 
     def kill(self, assignment: Assignment) -> bool:
-        """End the process that runs it, or its waiting; False when it does neither (yet)."""
-        for waiting in self._waiting:
-            if waiting.assignment is assignment and not waiting.turn.done():
-                waiting.turn.set_exception(TaskLost("it was told to end before it began"))
-                return True
-        for slot in self._slots:
-            if slot.assignment is assignment:
-                slot.child.kill()
-                return True
-        return False
+        """End the process that runs it, or its waiting; False when it does neither."""
+        turn = self._turns.get(assignment)
+        if turn is None:
+            return False
+        slot = self._out(turn)
+        if slot is not None:
+            slot.child.kill()
+        else:
+            self._tell(turn, TaskLost(_TOLD_TO_END))
+        return True
+
+    def drop(self, assignment: Assignment, error: BaseException) -> bool:
+        """End it wherever it is and tell `error` at once; False when it isn't here."""
+        turn = self._turns.get(assignment)
+        if turn is None:
+            return False
+        slot = self._out(turn)
+        if slot is not None:
+            slot.turns.remove(turn)
+            self._let_go(slot)
+        self._tell(turn, error)
+        self._soon()
+        return True
 
     def give_back(self) -> None:
         """Let all that waits for a slot go back to its queue."""
-        while self._waiting:
-            turn = self._waiting.popleft().turn
-            if not turn.done():
-                turn.set_exception(NotBegun)
+        for slot in self._slots:
+            self._waiting.extend(slot.take_back())
+        waiting, self._waiting = self._waiting, deque()
+        for turn in waiting:
+            self._tell(turn, NotBegun())
 
     def kill_all(self) -> None:
         """End every slot, busy or idle."""
         for slot in list(self._slots):
             slot.child.kill()
 
-    async def _turn(self, assignment: Assignment) -> None:
-        """Return when a slot is free for it, which is then its own."""
-        if self._busy < self.limit:
-            self._busy += 1
-            return
-        loop = asyncio.get_running_loop()
-        turn = loop.create_future()
-        self._waiting.append(_Waiting(assignment, turn, loop.time()))
-        if self._watch is None:
-            self._watch = loop.call_later(PATIENCE_S, self._look_at_waiting, loop)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled() and turn.exception() is None:
-                # Its turn had come in the same moment.
-                self._busy -= 1
-                self._call_next()
-            raise
+    def done(self, slot: HeldSlot, turn: Turn, outcome: Outcome, took_s: float) -> None:
+        """Take that the first task of a slot has ended."""
+        self._pace.note(took_s)
+        if slot.is_spoiled or (not slot.turns and slot.is_worn):
+            self._let_go(slot)
+        self._tell(turn, outcome)
+        if self._waiting:
+            self._soon()
 
-    def _call_next(self) -> None:
-        while self._waiting and self._busy < self.limit:
-            turn = self._waiting.popleft().turn
-            if not turn.done():
-                # Taken here, so that nobody comes between.
-                self._busy += 1
-                turn.set_result(None)
+    def ended(self, slot: HeldSlot, turn: Turn | None, how: TaskLost) -> None:
+        """Take that the process of a slot has ended."""
+        slot.generation.children.discard(slot.child)
+        self._put_back(slot.turns)
+        slot.turns.clear()
+        if slot in self._slots:
+            self._slots.remove(slot)
+        if turn is not None:
+            self._tell(turn, how)
+        self._soon()
 
-    def _look_at_waiting(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Give all back once the first has waited too long: a task before it turned out long."""
+    def _soon(self) -> None:
+        """Hand out what waits, once all that has come with it is here."""
+        if not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self._hand_out)
+
+    def _hand_out(self) -> None:
+        self._is_due = False
+        given: dict[HeldSlot, None] = {}
+        while self._waiting:
+            turn = self._waiting[0]
+            slot = self._slot_for(turn.generation)
+            if slot is None and not self._has_room:
+                break
+            self._waiting.popleft()
+            if slot is None:
+                starting = asyncio.get_running_loop().create_task(self._start(turn))
+                self._starting[turn] = starting
+            else:
+                slot.add(turn)
+                given[slot] = None
+        for slot in given:
+            slot.send()
+        if self._watch is None and (self._waiting or given):
+            self._watch = asyncio.get_running_loop().call_later(PATIENCE_S, self._look)
+
+    def _slot_for(self, generation: Generation) -> HeldSlot | None:
+        """Return an idle slot, else one in whose lane a task may wait if there is no other room."""
+        own = [slot for slot in self._slots if slot.generation is generation]
+        idle = [slot for slot in own if not slot.turns]
+        if idle:
+            # The latest: its caches are warm, and the others can go.
+            return max(idle, key=lambda slot: slot.since)
+        if self._has_room or not self._pace.ahead:
+            return None
+        shortest = min(own, key=lambda slot: len(slot.turns), default=None)
+        if shortest is None or len(shortest.turns) > self._pace.ahead:
+            return None
+        return shortest
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether one more can start, if need be in the place of an idle one."""
+        return self.busy + len(self._starting) < self.limit
+
+    def _look(self) -> None:
+        """Take what waits behind a long task, give back what has waited too long, read outputs."""
         self._watch = None
-        if not self._waiting:
-            return
-        left_s = self._waiting[0].since + PATIENCE_S - loop.time()
-        if left_s <= 0:
+        before = time.monotonic() - PATIENCE_S
+        for slot in self._slots:
+            if len(slot.turns) > 1 and slot.since < before:
+                self._pace.slow_down()
+                self._put_back(slot.take_back())
+            slot.look()
+        if self._waiting:
+            self._hand_out()
+        while self._waiting and self._waiting[0].since < before:
             self._pace.slow_down()
-            self.give_back()
+            self._tell(self._waiting.popleft(), NotBegun())
+        busy = self._waiting or any(len(slot.turns) > 1 for slot in self._slots)
+        if busy and self._watch is None:
+            self._watch = asyncio.get_running_loop().call_later(PATIENCE_S, self._look)
+
+    def _put_back(self, turns: Sequence[Turn]) -> None:
+        """Let them wait again, before all that came later."""
+        self._waiting.extendleft(reversed(turns))
+
+    async def _start(self, turn: Turn) -> None:
+        try:
+            slot = await self._new(turn)
+        except BaseException as error:
+            if turn in self._starting:
+                self._tell(turn, error)
         else:
-            self._watch = loop.call_later(left_s, self._look_at_waiting, loop)
+            if turn in self._starting:
+                slot.add(turn)
+                slot.send()
+        finally:
+            self._starting.pop(turn, None)
+            self._soon()
 
-    def _idle(self, generation: Generation) -> _Slot | None:
-        idle = [s for s in self._slots if not s.is_taken and s.generation is generation]
-        # The latest: its caches are warm, and the others can go.
-        latest = max(idle, key=lambda slot: slot.idle_since, default=None)
-        if latest is not None:
-            latest.is_taken = True
-        return latest
-
-    async def _start(self, assignment: Assignment, generation: Generation) -> _Slot:
-        template = await generation.ready(assignment.output)
+    async def _new(self, turn: Turn) -> HeldSlot:
+        generation = turn.generation
+        template = await generation.ready(turn.assignment.output)
         self._make_room()
-        self._numbers += 1
-        slot = _Slot(template.slot(f"slot-{self._numbers}"), generation)
-        child = slot.child
-        child.on_message = lambda _, message: slot.hear(message)
-        child.on_output = lambda _, fd, data: slot.print(fd, data)
-        child.on_exit = lambda _, status: self._ended(slot, status)
+        self._names += 1
+        child = template.slot(f"slot-{self._names}")
+        slot = HeldSlot(child, generation, self._state_limit, self)
         self._slots.append(slot)
         generation.greet(child)
         return slot
@@ -270,27 +233,35 @@ class Slots:
     def _make_room(self) -> None:
         if len(self._slots) < self.limit:
             return
-        idle = [slot for slot in self._slots if not slot.is_taken]
+        idle = [slot for slot in self._slots if not slot.turns]
         if idle:
-            oldest = min(idle, key=lambda slot: slot.idle_since)
+            oldest = min(idle, key=lambda slot: slot.since)
             self._slots.remove(oldest)
             oldest.child.kill()
 
-    def _rest(self, slot: _Slot) -> None:
-        if slot.answer is not None and not slot.answer.done():
-            # Whoever waited has given up, at a time-out for example: the task must not go on.
-            slot.answer.cancel()
-            slot.child.kill()
-            self._slots.remove(slot)
-        slot.assignment = slot.answer = None
-        slot.is_taken = False
-        slot.idle_since = time.monotonic()
-        if slot in self._slots and slot.is_worn:
-            self._slots.remove(slot)
-            slot.child.kill()
+    def _out(self, turn: Turn) -> HeldSlot | None:
+        """Take a task from where it waits or starts; return the slot that runs it, if one does."""
+        if turn in self._waiting:
+            self._waiting.remove(turn)
+            return None
+        if (starting := self._starting.pop(turn, None)) is not None:
+            starting.cancel()
+            return None
+        slot = next(slot for slot in self._slots if turn in slot.turns)
+        back = slot.take_back()
+        self._put_back([each for each in back if each is not turn])
+        self._soon()
+        return None if turn in back else slot
 
-    def _ended(self, slot: _Slot, waitstatus: int | None) -> None:
+    def _let_go(self, slot: HeldSlot) -> None:
+        """End a slot; what it hasn't begun is for others."""
+        self._put_back(slot.take_back())
         if slot in self._slots:
             self._slots.remove(slot)
-        slot.generation.children.discard(slot.child)
-        slot.end(waitstatus)
+        slot.child.kill()
+
+    def _tell(self, turn: Turn, result: Outcome | BaseException) -> None:
+        del self._turns[turn.assignment]
+        turn.generation.uses -= 1
+        turn.generation.used_at = self._busy_at = time.monotonic()
+        turn.told(result)

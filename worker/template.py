@@ -25,6 +25,7 @@ from typing import Any
 
 from modules import threads, wire
 from modules.executor import forbid
+from modules.lane import Work
 
 from . import family
 
@@ -197,9 +198,9 @@ def _generation(fds: Sequence[int]) -> Program | None:
 def _slot(tree: Any, routes: Any, fds: Sequence[int]) -> None:
     from . import slot
 
-    control, out, err = fds
+    control, out, err, *lane = fds
     _enter(out, err)
-    slot.run(tree, routes, wire.Channel(socket.socket(fileno=control)))
+    slot.run(tree, routes, wire.Channel(socket.socket(fileno=control)), Work(*lane))
 
 
 def _replica(tree: Any, routes: Any, spec: dict[str, Any], fds: Sequence[int]) -> None:

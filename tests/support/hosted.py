@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 from typing import TYPE_CHECKING, Any, Self
 
@@ -24,6 +25,7 @@ class Heard:
         self.child = child
         self.messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.output = {1: b"", 2: b""}
+        self._numbers = itertools.count()
         self.exit: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         child.on_message = lambda _, message: self.messages.put_nowait(message)
         child.on_output = self._printed
@@ -39,17 +41,21 @@ class Heard:
 
     async def run(self, path: str, kind: str, states: list[bytes] | None = None) -> dict[str, Any]:
         """Let a slot run one task and return how that ended."""
-        self.child.send(
-            {
-                "op": "run",
-                "job": "j",
-                "kind": kind,
-                "path": path,
-                "states": states or [],
-                "limit": 1 << 20,
-            }
-        )
+        self.begin(path, kind, states or [])
         return await self.next()
+
+    def begin(self, path: str, kind: str, states: list[bytes]) -> int:
+        """Send a slot one task and let it begin; return its number."""
+        number = next(self._numbers)
+        task = {"number": number, "job": "j", "kind": kind, "path": path, "limit": 1 << 20}
+        self.child.lane.send({"op": "run", "tasks": [task], "states": states})
+        self.child.lane.allow([number])
+        return number
+
+    def go_on(self) -> None:
+        """Let a slot whose task has printed take the next."""
+        self.child.drain_output()
+        self.child.lane.send({"op": "go"})
 
     def _printed(self, child: Child, fd: int, data: bytes) -> None:
         self.output[fd] += data

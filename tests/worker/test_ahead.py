@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pytest
 
 import orchestrator
 from modules import ModuleBase
@@ -13,7 +16,7 @@ from tests.support.waiting import wait_until
 from worker import Agent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from orchestrator.store import Store
 
@@ -31,6 +34,23 @@ class Step(ModuleBase):
     def train(self) -> None:
         if self.gate is not None:
             Path(self.gate).read_text()
+
+
+class Teller(Step):
+    """Tells its name on both streams, by Python and past it."""
+
+    def train(self) -> None:
+        print(f"{self.name} printed")
+        os.write(2, f"{self.name} wrote\n".encode())
+
+
+class Dying(Step):
+    """Ends its process the first time."""
+
+    def train(self) -> None:
+        if self.gate is not None and not Path(self.gate).exists():
+            Path(self.gate).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Steps(ModuleBase):
@@ -73,3 +93,43 @@ def test_tasks_behind_one_that_turns_out_long_go_back_uncounted(
         first.stop(5)
         second.stop(5)
     assert {task.attempt for task in store.tasks("steps", 1)} == {1}
+
+
+@pytest.fixture
+def client(redis_url: str, prefix: str, secret: str) -> Iterator[orchestrator.Client]:
+    settings = Settings(redis_url=redis_url, prefix=prefix, secret=Secret(secret))
+    agent = Agent(settings=settings, name="one", slots=1)
+    agent.start()
+    try:
+        with orchestrator.connect(redis_url, secret=secret, prefix=prefix) as client:
+            yield client
+    finally:
+        agent.stop(5)
+
+
+def test_what_a_task_printed_is_its_own_with_others_right_behind_it(
+    client: orchestrator.Client, store: Store
+) -> None:
+    steps: list[Step] = [Step(f"quiet-{n}") for n in range(12)]
+    steps += [(Teller if n % 3 else Step)(f"task-{n}") for n in range(24)]
+    client.submit(Steps(steps), name="steps", kinds=("train",)).wait(20)
+    told = {
+        (entry.path or "", text)
+        for entry in store.logs("steps", 1)
+        for text in entry.text.splitlines()
+    }
+    tellers = [step.name for step in steps if isinstance(step, Teller)]
+    assert told == {
+        (f"steps/{name}", f"{name} {how}") for name in tellers for how in ("printed", "wrote")
+    }
+
+
+def test_a_process_that_dies_takes_only_the_task_that_it_ran(
+    client: orchestrator.Client, store: Store, tmp_path: Path
+) -> None:
+    steps: list[Step] = [Step(f"before-{n}") for n in range(12)]
+    steps += [Dying("dying", str(tmp_path / "died")), *(Step(f"behind-{n}") for n in range(6))]
+    client.submit(Steps(steps), name="steps", kinds=("train",)).wait(20)
+    attempts = {task.path: task.attempt for task in store.tasks("steps", 1)}
+    assert attempts.pop("steps/dying") == 2
+    assert set(attempts.values()) == {1}

@@ -7,9 +7,9 @@ from worker.pace import SHORT_S, Pace
 
 def test_nothing_is_claimed_ahead_before_tasks_are_known() -> None:
     pace = Pace()
-    assert pace.ahead(4) == 0
+    assert pace.ahead == 0
     pace.note(0.0)
-    assert pace.ahead(4) == 0
+    assert pace.ahead == 0
 
 
 def test_short_tasks_are_claimed_ahead_and_long_ones_never() -> None:
@@ -17,8 +17,8 @@ def test_short_tasks_are_claimed_ahead_and_long_ones_never() -> None:
     for _ in range(10):
         short.note(SHORT_S / 4)
         long.note(SHORT_S * 4)
-    assert short.ahead(4) > 0
-    assert long.ahead(4) == 0
+    assert short.ahead > 0
+    assert long.ahead == 0
 
 
 def test_one_long_task_among_short_ones_ends_the_claims_ahead() -> None:
@@ -26,7 +26,7 @@ def test_one_long_task_among_short_ones_ends_the_claims_ahead() -> None:
     for _ in range(10):
         pace.note(0.001)
     pace.note(60.0)
-    assert pace.ahead(4) == 0
+    assert pace.ahead == 0
 
 
 def test_slowing_down_begins_to_learn_anew() -> None:
@@ -34,7 +34,7 @@ def test_slowing_down_begins_to_learn_anew() -> None:
     for _ in range(10):
         pace.note(0.001)
     pace.slow_down()
-    assert pace.ahead(4) == 0
+    assert pace.ahead == 0
     for _ in range(10):
         pace.note(0.001)
-    assert pace.ahead(4) > 0
+    assert pace.ahead > 0

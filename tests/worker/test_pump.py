@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.connection import Clients
+from orchestrator.keys import Keys
 from orchestrator.records import Claim, Finish
 from orchestrator.states import TaskState
+from orchestrator.store import Store
 from tests.support.scenes import Scene
 from worker.link import Link
 from worker.pump import Pump, Want
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
-
-    from orchestrator.store import Store
 
 
 class Desk:
@@ -24,6 +25,7 @@ class Desk:
         self.queue, self.room, self.finishes = queue, room, finishes
         self.pump: Pump
         self.taken: list[str] = []
+        self.claims: list[Claim] = []
         self.most = self.holding = 0
         self.fenced_as: list[str] = []
 
@@ -35,6 +37,7 @@ class Desk:
 
     def take(self, claim: Claim) -> None:
         self.taken.append(claim.task)
+        self.claims.append(claim)
         self.holding += 1
         self.most = max(self.most, self.holding)
         if self.finishes:
@@ -86,6 +89,30 @@ def test_a_task_of_a_chain_costs_one_exchange(store: Store) -> None:
     assert desk.taken == ["train:a", "train:b", "train:c"]
     # The first claim, and then each end with the claim of what it released.
     assert int(store.next_request()[:8], 16) - before - 1 == 4
+
+
+def test_exchanges_go_on_when_their_connection_is_cut(redis_url: str, prefix: str) -> None:
+    clients = Clients(redis_url, name=prefix)
+    store = Store(clients, Keys(prefix=prefix))
+    scene = Scene(store)
+    scene.submit({"train:a": [], "train:b": ["train:a"], "train:c": ["train:b"]})
+    desk = Desk(scene.queue, room=1, finishes=False)
+
+    async def act(pump: Pump) -> None:
+        pump.kick()
+        async with asyncio.timeout(20):
+            for task in ("train:a", "train:b", "train:c"):
+                await pump.until_quiet()
+                assert desk.taken[-1] == task
+                for client in clients.heartbeat.client_list():
+                    if client["name"] == prefix:
+                        clients.heartbeat.client_kill_filter(_id=client["id"], skipme=True)
+                desk.finish(desk.claims[-1])
+            await pump.until_quiet()
+
+    pumping(scene, desk, act)
+    assert [task.state for task in store.tasks("demo", 1)] == ["succeeded"] * 3
+    clients.close()
 
 
 def test_nothing_is_claimed_without_room(store: Store) -> None:

@@ -115,7 +115,7 @@ def test_slot_runs_tasks_and_tells_what_they_changed() -> None:
             assert owner.info.fork_safe
             one, two = owner.slot(template), owner.slot(template)
             done = await one.run("loud", "train")
-            one.child.drain_output()
+            one.go_on()
             assert (done["state"], done["error"]) == ("succeeded", None)
             assert one.output == {1: b"on stdout\n", 2: b"on stderr\n"}
             assert len(done["states"]) == 2
@@ -140,8 +140,9 @@ def test_error_of_a_task_is_its_outcome(how: str, kind: str) -> None:
             assert "in act" in done["error"]["traceback"]
             assert "execution.py" not in done["error"]["traceback"]
             assert not done["reusable"]
-            # The slot lives on.
-            assert (await slot.run("loud", "train"))["state"] == "failed"
+            # It is spoiled: what was to come next can be taken back.
+            number = slot.begin("loud", "train", [])
+            assert slot.child.lane.take_back() == [number]
 
     asyncio.run(scenario())
 
@@ -150,9 +151,7 @@ def test_end_of_a_slot_is_told_after_its_output() -> None:
     async def scenario() -> None:
         async with Owner() as owner:
             slot = owner.slot(await owner.load(Loud("die")))
-            slot.child.send(
-                {"op": "run", "job": "j", "kind": "train", "path": "loud", "states": [], "limit": 1}
-            )
+            slot.begin("loud", "train", [])
             status = await slot.ended()
             assert status is not None
             assert os.WTERMSIG(status) == signal.SIGKILL
@@ -180,6 +179,7 @@ def test_fork_in_a_task_harms_nobody() -> None:
         async with Owner() as owner:
             slot = owner.slot(await owner.load(Loud("fork")))
             assert (await slot.run("loud", "train"))["state"] == "succeeded"
+            slot.go_on()
             assert (await slot.run("loud", "train"))["state"] == "succeeded"
 
     asyncio.run(scenario())

@@ -1,0 +1,162 @@
+"""One slot as its pool holds it: the process, the tasks that were handed to it, and their output.
+
+Its tasks begin in the order in which they were added, each when the one before it has ended; until
+then it can be taken back. What the process prints while it has one task is that task's. With more
+it isn't read before a task has ended: a slot whose task has printed waits until that was read.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import psutil
+
+from orchestrator.states import TaskState
+
+from .assignment import Assignment, Outcome, TaskLost, how_it_ended
+
+if TYPE_CHECKING:
+    from modules.hosting import Child
+
+    from .generations import Generation
+
+TASKS_PER_CHILD = 1000
+GROWTH_BYTES = 1 << 30
+_MEASURE_S = 1.0
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Turn:
+    """A task that waits for a slot or has one; `told` is called once, with how that went."""
+
+    assignment: Assignment
+    generation: Generation
+    told: Callable[[Outcome | BaseException], None]
+    since: float
+    number: int = 0
+
+
+class Pool(Protocol):
+    """Who a HeldSlot works for."""
+
+    def done(self, slot: HeldSlot, turn: Turn, outcome: Outcome, took_s: float) -> None:
+        """Take that the first task of a slot has ended."""
+
+    def ended(self, slot: HeldSlot, turn: Turn | None, how: TaskLost) -> None:
+        """Take that the process has ended, under which task, and take back what it didn't begin."""
+
+
+class HeldSlot:
+    """One slot; `limit_bytes` is the largest state of one module."""
+
+    def __init__(self, child: Child, generation: Generation, limit_bytes: int, pool: Pool) -> None:
+        """Take over a new process, which has no task yet."""
+        self.child = child
+        self.generation = generation
+        self.turns: deque[Turn] = deque()
+        self.since = time.monotonic()
+        self.is_spoiled = False
+        self._limit_bytes = limit_bytes
+        self._pool = pool
+        self._unsent: list[Turn] = []
+        self._seen = 0
+        self._count = 0
+        self._base_bytes = 0
+        self._measured_at = 0.0
+        child.on_message = lambda _, message: self._hear(message)
+        child.on_output = lambda _, fd, data: self._print(fd, data)
+        child.on_exit = lambda _, status: self._end(status)
+
+    def add(self, turn: Turn) -> None:
+        """Let it run a task after those that it has; `send` tells it."""
+        self._count += 1
+        turn.number = self._count
+        if not self.turns:
+            self.since = time.monotonic()
+        self.turns.append(turn)
+        self._unsent.append(turn)
+
+    def send(self) -> None:
+        """Send what was added, with the states that the process lacks."""
+        turns, self._unsent = self._unsent, []
+        log = self.generation.log
+        states, self._seen = log[self._seen :], len(log)
+        if len(self.turns) > 1:
+            self.child.watch_output(False)
+        self.child.lane.send(
+            {"op": "run", "tasks": [self._described(turn) for turn in turns], "states": states}
+        )
+        self.child.lane.allow([turn.number for turn in turns])
+
+    def take_back(self) -> list[Turn]:
+        """Return the tasks that haven't begun: it will not run them."""
+        self._unsent.clear()
+        taken = set(self.child.lane.take_back())
+        back = [turn for turn in self.turns if turn.number in taken]
+        self.turns = deque(turn for turn in self.turns if turn.number not in taken)
+        return back
+
+    def look(self) -> None:
+        """Read what it prints as it comes, where it can only be of the one task that it has."""
+        self.child.watch_output(len(self.turns) <= 1)
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether it should be replaced before its next task."""
+        if self.is_spoiled or self._count >= TASKS_PER_CHILD:
+            return True
+        now = time.monotonic()
+        if now - self._measured_at < _MEASURE_S:
+            return False
+        self._measured_at = now
+        try:
+            size = int(psutil.Process(self.child.pid).memory_info().rss)
+        except psutil.Error:
+            return True
+        self._base_bytes = self._base_bytes or size
+        return size - self._base_bytes > GROWTH_BYTES
+
+    def _described(self, turn: Turn) -> dict[str, Any]:
+        claim = turn.assignment.claim
+        return {
+            "number": turn.number,
+            "job": claim.job_id,
+            "kind": claim.kind,
+            "path": claim.path,
+            "limit": self._limit_bytes,
+            "trace": dict(turn.assignment.trace),
+        }
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        if message.get("event") != "done" or not self.turns:
+            return
+        turn = self.turns[0]
+        if message.get("number") != turn.number:
+            return
+        if message["printed"]:
+            # All of it is in the pipes: the slot has flushed, and waits.
+            self.child.drain_output()
+            self.child.lane.send({"op": "go"})
+        self.turns.popleft()
+        self.since = time.monotonic()
+        self.is_spoiled = not message["reusable"]
+        if message["state"] == "succeeded":
+            outcome = Outcome(state=TaskState.SUCCEEDED, states=message["states"])
+        else:
+            outcome = turn.assignment.failed(message["error"])
+        self._pool.done(self, turn, outcome, message["took"])
+
+    def _print(self, fd: int, data: bytes) -> None:
+        # What it prints between two tasks belongs to none.
+        if self.turns:
+            self.turns[0].assignment.output.feed(fd, data)
+
+    def _end(self, waitstatus: int | None) -> None:
+        back = self.take_back()
+        turn = self.turns.popleft() if self.turns else None
+        self.turns.extend(back)
+        self._pool.ended(self, turn, TaskLost(how_it_ended(waitstatus)))
