@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 MIN_REDIS = (6, 2)
+# The first of each line without the known fault in the script engine (CVE-2025-49844); for Redis
+# from 7.2 on also without that in blocking reads (CVE-2026-23479).
+SOUND_REDIS = ((6, 2, 20), (8, 6, 3))
+SOUND_VALKEY = ((7, 2, 11), (8, 0, 6), (8, 1, 4), (9, 0, 0))
 # A deployment makes a handful of round trips a task: above this every one of them is felt.
 SLOW_MS = 5.0
 SKEW_S = 2.0
@@ -102,8 +106,8 @@ def check_version(info: Mapping[str, Any]) -> Iterator[Finding]:
     """Judge the server's version."""
     product = "valkey" if info.get("valkey_version") else "redis"
     text = str(info.get("valkey_version") or info.get("redis_version") or "unknown")
-    version = tuple(int(part) for part in text.split(".")[:2] if part.isdecimal())
-    if version < MIN_REDIS:
+    version = tuple(int(part) for part in text.split(".")[:3] if part.isdecimal())
+    if version[:2] < MIN_REDIS:
         least = ".".join(map(str, MIN_REDIS))
         yield Finding(
             check="version",
@@ -111,8 +115,23 @@ def check_version(info: Mapping[str, Any]) -> Iterator[Finding]:
             message=f"{product} {text} is too old",
             advice=f"use Redis {least} or later, or any Valkey",
         )
+    elif not _is_sound(version, SOUND_VALKEY if product == "valkey" else SOUND_REDIS):
+        yield Finding(
+            check="version",
+            level=WARNING,
+            message=f"{product} {text} has known faults that let who may run scripts, or a blocked "
+            "client, corrupt its memory, unless your distribution has mended it",
+            advice="use Redis 8.6.3 or later, or Valkey 9 (CVE-2025-49844, CVE-2026-23479)",
+        )
     else:
         yield Finding(check="version", level=OK, message=f"{product} {text}")
+
+
+def _is_sound(version: tuple[int, ...], lines: Sequence[tuple[int, int, int]]) -> bool:
+    """Whether the version is of a line that was mended, and not older than that; or later."""
+    return version >= lines[-1] or any(
+        version[:2] == line[:2] and version >= line for line in lines
+    )
 
 
 def check_memory(info: Mapping[str, Any]) -> Iterator[Finding]:
@@ -238,7 +257,17 @@ def check_signature(client: Client) -> Iterator[Finding]:
     from .snapshot import read_plan
 
     newest = client.deployments()[:1]
-    if client.settings.secret is None or not newest:
+    if client.settings.secret is None:
+        return
+    known = client.store.agreed()
+    if client.workers() and known not in {None, *client.signer.fingerprints(client.keys.prefix)}:
+        yield Finding(
+            check="secret",
+            level=PROBLEM,
+            message="the workers have another secret than the one given here",
+            advice="set the same ROOTWARD_SECRET for workers and whoever submits or calls",
+        )
+    if not newest:
         return
     try:
         read_plan(client.store, client.signer, newest[0].name, newest[0].generation)
@@ -290,10 +319,25 @@ def check_private_server() -> Iterator[Finding]:
         )
 
 
+def check_deaths(platform: str) -> Iterator[Finding]:
+    """Judge whether the system ends a worker's processes by itself when the worker is killed."""
+    if platform == "linux":
+        yield Finding(check="deaths", level=OK, message="processes end with their worker (Linux)")
+    else:
+        yield Finding(
+            check="deaths",
+            level=WARNING,
+            message=f"{platform} has no parent-death signal: processes of a killed worker end when "
+            "they notice that it is gone",
+            advice="run workers on Linux where one that computes must end at once",
+        )
+
+
 def check_system() -> Iterator[Finding]:
     """Judge this machine: Python, and how many files may be open."""
     python = ".".join(map(str, sys.version_info[:3]))
     yield Finding(check="python", level=OK, message=f"Python {python} on {sys.platform}")
+    yield from check_deaths(sys.platform)
     try:
         import resource
     except ImportError:

@@ -35,6 +35,10 @@ class MissingSecret(OrchestratorError):
     """Something has to be signed or checked and no secret was given."""
 
 
+class WrongSecret(OrchestratorError):
+    """The workers that live here have another secret, so nothing of theirs could be verified."""
+
+
 class UnknownDeployment(OrchestratorError):
     """No deployment (or no such generation of it) has that name; near names are told."""
 

@@ -63,6 +63,11 @@ class Keys:
         return f"{self.prefix}:controller"
 
     @property
+    def secret(self) -> str:
+        """String: a fingerprint of the secret that the live workers have."""
+        return f"{self.prefix}:secret"
+
+    @property
     def sweep(self) -> str:
         """Hash: when anyone was heard, and the last sweep, check and tidying (ms)."""
         return f"{self.prefix}:sweep"
@@ -137,7 +142,7 @@ GENERATION_PARTS: Final = {
 }
 
 _LASTING: Final = (
-    (r"{p}:(store|deployments|active|agents|owners|sweep|bell|changes)", Lasts.ALWAYS),
+    (r"{p}:(store|secret|deployments|active|agents|owners|sweep|bell|changes)", Lasts.ALWAYS),
     # Ended by the sweep that ends the agent.
     (r"{p}:agent:[^:]+(:held|:inbox)?", Lasts.ALWAYS),
     (r"{p}:\{{.+\}}(:events|:\d+(:[a-z]+)?)?", Lasts.WHILE_ACTIVE),

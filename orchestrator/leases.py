@@ -63,9 +63,7 @@ class Leases:
         return RenewResult(known=known, store_id=store, running=running)
 
     def agree(self, fingerprint: str) -> str:
-        """Return the fingerprint of the secret that live workers have; this one becomes it, if none
-        lives.
-        """
+        """Return the fingerprint of the secret that live workers have; if none lives, this one."""
         return self.scripts.agree(fingerprint)
 
     def leave(self, agent_id: str) -> bool:

@@ -58,6 +58,11 @@ class Readings:
         found = self._client.get(self.keys.store)
         return found.decode() if found else None
 
+    def agreed(self) -> str | None:
+        """Return the fingerprint of the secret that the last worker to agree on one had."""
+        found = self._client.get(self.keys.secret)
+        return found.decode() if found else None
+
     def now(self) -> float:
         """Return the time of Redis in Unix seconds."""
         seconds, microseconds = self._client.time()

@@ -97,6 +97,10 @@ class Signer:
         """Token (64 hex digits) that opens a deployment's replicas to callers off loopback."""
         return _mac(self._keys("token")[0], (name,)).hex()
 
+    def fingerprints(self, prefix: str) -> tuple[str, ...]:
+        """Return what tells this secret (and each previous one) from others, and nothing of it."""
+        return tuple(_mac(key, (prefix,)).hex() for key in self._keys("fingerprint"))
+
     def sign_endpoint(self, name: str, generation: int, path: str, replica: str, at: str) -> bytes:
         """Sign that `replica` of `path` answers at `at` (its URL and token, joined by a space)."""
         return _mac(self._keys("endpoint")[0], (name, str(generation), path, replica, at))

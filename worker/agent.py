@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from modules import tracing
 from orchestrator.connection import Clients, check
-from orchestrator.errors import MissingSecret, NoRedis
+from orchestrator.errors import MissingSecret, NoRedis, WrongSecret
 from orchestrator.keys import Keys
 from orchestrator.settings import Settings
 from orchestrator.store import Store
@@ -108,7 +108,8 @@ class Agent:
         """Work here until SIGTERM, SIGINT or `stop`; with `burst` until nothing is left to do.
 
         Returns whether it drained: False when a second signal, or a deadline, ended it at once.
-        Raises NoRedis within a second when Redis isn't reached.
+        Raises NoRedis within a second when Redis isn't reached, WrongSecret when the workers that
+        live there have another secret.
         """
         if self._is_stopped:
             return True
@@ -151,6 +152,13 @@ class Agent:
         clients = Clients(self._url, name=f"rootward-{self.name}")
         store = Store(clients, Keys(prefix=self._settings.prefix))
         signer = Signer(self._secret.reveal())
+        mine = signer.fingerprints(self._settings.prefix)
+        if store.agree(mine[0]) not in mine:
+            clients.close()
+            raise WrongSecret(
+                f"the workers at {clients.address} have another secret than this one: set the same "
+                "ROOTWARD_SECRET everywhere; to change it, stop all workers first"
+            )
         shift = Shift(self._identity, self._settings, store, signer, burst=burst)
         self._loop, self._shift = asyncio.get_running_loop(), shift
         if self._is_quiet:

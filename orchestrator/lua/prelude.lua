@@ -4,6 +4,7 @@
 --
 -- Keys (P is our prefix, RQ is RQ's; NAME and GEN in braces and after as written):
 --   P:store              string  random id of this store
+--   P:secret             string  fingerprint of the secret that the workers have
 --   P:deployments        zset    NAME -> time of its newest generation
 --   P:active             set     NAME@GEN that progress, serve or stop
 --   P:agents             zset    agent id -> end of its lease; P:owners likewise for programs

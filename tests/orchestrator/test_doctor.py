@@ -40,6 +40,12 @@ def levels(findings: Iterable[Finding]) -> dict[str, str]:
         ({}, "version", "ok"),
         ({"redis_version": "5.0.14"}, "version", "problem"),
         ({"redis_version": "7.2.4", "valkey_version": "9.1.2"}, "version", "ok"),
+        ({"redis_version": "6.2.20"}, "version", "ok"),
+        ({"redis_version": "6.2.19"}, "version", "warning"),
+        ({"redis_version": "7.0.15"}, "version", "warning"),
+        ({"redis_version": "8.6.2"}, "version", "warning"),
+        ({"redis_version": "7.2.4", "valkey_version": "8.1.3"}, "version", "warning"),
+        ({"redis_version": "7.2.4", "valkey_version": "8.1.4"}, "version", "ok"),
         ({"maxmemory_policy": "allkeys-lru"}, "eviction", "problem"),
         ({}, "eviction", "ok"),
         ({"aof_enabled": 0}, "persistence", "warning"),
@@ -99,6 +105,12 @@ def test_a_good_server_has_no_problem(redis_url: str, prefix: str) -> None:
     assert "problem" not in found.values()
     assert found["eviction"] == "ok"
     assert found["workers"] == "warning"
+
+
+def test_it_is_said_where_processes_may_outlive_a_killed_worker() -> None:
+    """Only Linux has a signal for it."""
+    found = [levels(doctor.check_deaths(platform)) for platform in ("linux", "darwin")]
+    assert found == [{"deaths": "ok"}, {"deaths": "warning"}]
 
 
 def test_without_redis_the_private_server_is_looked_for() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 import orchestrator
 from modules import ModuleBase
-from orchestrator.errors import MissingSecret, NoRedis
+from orchestrator.errors import MissingSecret, NoRedis, WrongSecret
 from orchestrator.settings import Secret, Settings
 from tests.support.waiting import wait_until
 from worker import Agent
@@ -116,6 +117,24 @@ def test_one_that_was_stopped_first_never_starts(settings: Settings, store: Stor
     agent.start()
     assert agent.run()
     assert store.agents() == []
+
+
+def test_a_worker_with_another_secret_than_those_that_live_joins_nothing(
+    settings: Settings, store: Store
+) -> None:
+    first = Agent(settings=settings, slots=1)
+    first.start()
+    foreign = replace(settings, secret=Secret("another secret, which no worker has"))
+    try:
+        with pytest.raises(WrongSecret, match="set the same ROOTWARD_SECRET"):
+            Agent(settings=foreign).run()
+        assert [each.info.worker for each in store.agents()] == [first.name]
+    finally:
+        first.stop(5)
+    # Nobody lives any more who has the first one.
+    second = Agent(settings=foreign, slots=1)
+    second.start()
+    second.stop(5)
 
 
 def test_what_is_missing_is_said_before_anything_starts(settings: Settings) -> None:
