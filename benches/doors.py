@@ -150,11 +150,11 @@ def direct(street: Street) -> Way:
     return Way(name="direct", url=f"{street.replica}/call", whole=street.replica_pids)
 
 
-def gateway(street: Street) -> Way:
+def gateway(street: Street, **environ: str) -> Way:
     port = free_port()
     token = str(street.folder / "token")
     command = rootward("gateway", "serve", "--port", str(port), "--token-file", token)
-    door = (street.start(command, "gateway").pid,)
+    door = (street.start(command, "gateway", **environ).pid,)
     return _before(street, "gateway", port, door)
 
 

@@ -15,18 +15,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import http.client
 import re
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 import timeit
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
+import changes
 import doors
 import psutil
 import server
@@ -34,9 +33,6 @@ import table
 from contestants import end_cleanly
 from doors import Street, Way
 from peers import catalogue
-
-import orchestrator
-from orchestrator.records import AgentInfo
 
 CONNECTIONS = (1, 16)
 PEERS = ("haproxy", "traefik", "ray", "bentoml")
@@ -118,44 +114,6 @@ def choosing_us(endpoints: int) -> float:
     count = 20_000
     took = min(timeit.repeat(lambda: known.match(path).service.choose(0.0), number=count, repeat=5))
     return took / count * 1e6
-
-
-def routed_ms(street: Street, way: Way, times: int) -> list[float]:
-    """Return how long it took each time from a change of the registry to a call that follows it.
-
-    The change is a second name for the one replica, which answers to both; calls go to either.
-    """
-    port = int(way.url.split(":")[2].split("/")[0])
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    spans = []
-    with orchestrator.connect(street.url, secret=street.environ["ROOTWARD_SECRET"]) as client:
-        store = client.store
-        store.join(AgentInfo(id="bench-agent", worker="bench"), 600_000)
-        real = store.replicas("echo", 1)[0][0]
-        for number in range(times):
-            name = f"bench-{number}"
-            place = ("echo", 1, real.path, name)
-            signature = client.signer.sign_endpoint(*place, f"{real.url} {real.token}")
-            other = replace(
-                real, replica=name, agent_id="bench-agent", worker="bench", signature=signature
-            )
-            begin = time.perf_counter()
-            store.put_replica("bench-agent", other)
-            while _answered_by(connection) != name:
-                if time.perf_counter() - begin > 30:
-                    raise TimeoutError("the gateway doesn't follow the registry")
-            spans.append((time.perf_counter() - begin) * 1e3)
-            store.drop_replica("echo", 1, name, "the bench is done with it")
-        store.leave("bench-agent")
-    connection.close()
-    return spans
-
-
-def _answered_by(connection: http.client.HTTPConnection) -> str | None:
-    connection.request("POST", doors.PATH, doors.BODY, {"Content-Type": "application/json"})
-    answer = connection.getresponse()
-    answer.read()
-    return answer.headers["x-rootward-replica"]
 
 
 def soak(way: Way, calls: int, script: Path) -> dict[str, float]:
@@ -242,7 +200,7 @@ def measure(street: Street, options: argparse.Namespace) -> list[str]:
     print(f"\nfinding a replica among 10,000: {many / few:.2f} times among 10")
     if many > LIMITS["choosing"] * few:
         missed.append("finding a replica among 10,000")
-    spans = sorted(routed_ms(street, ways[1], options.changes))
+    spans = sorted(changes.routed_ms(street, options.changes))
     p99 = spans[int(0.99 * (len(spans) - 1))]
     print(f"change to routed: p50 {statistics.median(spans):.1f} ms, p99 {p99:.1f} ms")
     if p99 > LIMITS["routed_ms"]:

@@ -1,0 +1,90 @@
+"""How soon the gateway follows a change of the registry, with nobody else at work on it.
+
+Under a prefix of its own, without any worker, a made-up agent registers the one real replica under
+names that come and go; what is timed is from just before a name is written to the first call that
+was answered under it.
+"""
+
+from __future__ import annotations
+
+import http.client
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import doors
+
+import orchestrator
+from orchestrator.queue import plain_queue
+from orchestrator.records import AgentInfo, Finish
+from orchestrator.states import TaskState
+
+if TYPE_CHECKING:
+    from doors import Street
+
+    from orchestrator.client import Client
+    from orchestrator.records import ReplicaRecord
+
+PREFIX = "bench-changes"
+AGENT = "bench-agent"
+_PATIENCE_S = 60
+
+
+def routed_ms(street: Street, times: int) -> list[float]:
+    """Return the milliseconds of so many changes."""
+    secret = street.environ["ROOTWARD_SECRET"]
+    with orchestrator.connect(street.url, secret=secret) as client:
+        real = client.store.replicas("echo", 1)[0][0]
+    with orchestrator.connect(street.url, secret=secret, prefix=PREFIX) as client:
+        _serve(client, f"{street.folder}/app.py:tree", real)
+        way = doors.gateway(street, ROOTWARD_PREFIX=PREFIX)
+        host, _, port = way.url.split("/")[2].partition(":")
+        connection = http.client.HTTPConnection(host, int(port), timeout=10)
+        spans = [_once(client, connection, real, f"name-{number}") for number in range(times)]
+        connection.close()
+    return spans
+
+
+def _serve(client: Client, target: str, real: ReplicaRecord) -> None:
+    """Submit the tree, and do all of its tasks by word alone."""
+    store = client.store
+    client.submit(target, name="echo", kinds=("deploy",))
+    store.join(AgentInfo(id=AGENT, worker="bench"), 3_600_000)
+    _put(client, real, "first")
+    finishes: list[Finish] = []
+    while True:
+        queues = [plain_queue(PREFIX)]
+        answer = store.exchange(AGENT, finishes=finishes, queues=queues, limit=8, offsets={})
+        if not answer.claims:
+            break
+        finishes = [
+            Finish(job_id=claim.job_id, token=claim.token, state=TaskState.SUCCEEDED)
+            for claim in answer.claims
+        ]
+
+
+def _once(
+    client: Client, connection: http.client.HTTPConnection, real: ReplicaRecord, name: str
+) -> float:
+    begin = time.perf_counter()
+    _put(client, real, name)
+    while _answered_by(connection) != name:
+        if time.perf_counter() - begin > _PATIENCE_S:
+            raise TimeoutError("the gateway doesn't follow the registry")
+    took_ms = (time.perf_counter() - begin) * 1e3
+    client.store.drop_replica("echo", 1, name, "the bench is done with it")
+    return took_ms
+
+
+def _put(client: Client, real: ReplicaRecord, name: str) -> None:
+    signature = client.signer.sign_endpoint("echo", 1, real.path, name, f"{real.url} {real.token}")
+    record = replace(real, replica=name, agent_id=AGENT, worker="bench", signature=signature)
+    if not client.store.put_replica(AGENT, record):
+        raise RuntimeError("the registry doesn't take the replica")
+
+
+def _answered_by(connection: http.client.HTTPConnection) -> str | None:
+    connection.request("POST", doors.PATH, doors.BODY, {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    answer.read()
+    return answer.headers["x-rootward-replica"]
