@@ -33,6 +33,8 @@ _FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 30.0
 _PING_S: Final = 1.0
 _DRAIN_S: Final = 5.0
+# Of a replica that is replaced: nobody waits for its place.
+_CALLS_S: Final = 300.0
 
 
 class Generation:
@@ -115,7 +117,7 @@ class Service:
         if self.module.port is not None:
             self._ready = []
             self._on_change()
-            await self._retire(old)
+            await self._retire(old, _DRAIN_S)
             old = []
         try:
             fresh = await self._launch_all(self.module.replicas)
@@ -127,7 +129,7 @@ class Service:
         old = [replica for replica in self._ready if replica not in fresh]
         self._ready = fresh
         self._on_change()
-        await self._retire(old)
+        await self._retire(old, _CALLS_S)
 
     async def stop(self, drain_s: float = _DRAIN_S) -> None:
         """End all replicas, after the calls under way or `drain_s`; return when they are gone."""
@@ -241,7 +243,7 @@ class Service:
                 self._on_change()
                 return
 
-    async def _retire(self, replicas: list[LocalReplica], drain_s: float = _DRAIN_S) -> None:
+    async def _retire(self, replicas: list[LocalReplica], drain_s: float) -> None:
         await asyncio.gather(*(replica.retire(drain_s) for replica in replicas))
 
     async def _ping(self) -> None:

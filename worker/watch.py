@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from orchestrator.states import ReplicaState
@@ -28,6 +29,34 @@ PING_S = 2.0
 UNREADY_AFTER_S = 2.5
 KILL_AFTER_S = 10.0
 _SHORTEST_S = 0.05
+
+
+class Verdict(Enum):
+    """What is to be done about a replica."""
+
+    LEAVE = auto()
+    WITHDRAW = auto()
+    BRING_BACK = auto()
+    KILL = auto()
+
+
+def judge(silent_s: float, state: ReplicaState, is_stopped: Callable[[], bool]) -> Verdict:
+    """Say what to do about a replica that owes an answer for `silent_s` seconds (0: none).
+
+    `is_stopped` tells whether somebody has stopped its process; it is asked of silent ones only.
+    """
+    if silent_s > KILL_AFTER_S or (silent_s > UNREADY_AFTER_S and is_stopped()):
+        return Verdict.KILL
+    if silent_s > UNREADY_AFTER_S and state is ReplicaState.READY:
+        return Verdict.WITHDRAW
+    if not silent_s and state is ReplicaState.UNREADY:
+        return Verdict.BRING_BACK
+    return Verdict.LEAVE
+
+
+def ping_pause_s(ttl: float | None) -> float:
+    """Return the seconds until the next ping of a replica that ends itself in `ttl` seconds."""
+    return PING_S if ttl is None else min(PING_S, max(ttl / 3, _SHORTEST_S))
 
 
 class Watch:
@@ -79,13 +108,12 @@ class Watch:
         if now >= held.ping_at:
             self._ping(held, now)
         silent_s = 0.0 if held.asked_at is None else now - held.asked_at
-        is_silent = silent_s > UNREADY_AFTER_S
-        if silent_s > KILL_AFTER_S or (is_silent and held.is_stopped):
-            held.kill(f"it did not answer for {silent_s:.0f} s and was killed")
-        elif held not in self._telling:
-            if is_silent and held.state is ReplicaState.READY:
+        match judge(silent_s, held.state, lambda: held.is_stopped):
+            case Verdict.KILL:
+                held.kill(f"it did not answer for {silent_s:.0f} s and was killed")
+            case Verdict.WITHDRAW if held not in self._telling:
                 self._tell(held, self._withdraw(held))
-            elif held.asked_at is None and held.state is ReplicaState.UNREADY:
+            case Verdict.BRING_BACK if held not in self._telling:
                 self._tell(held, self._bring_back(held))
         return max(held.ping_at - now, _SHORTEST_S)
 
@@ -96,8 +124,7 @@ class Watch:
         held.child.send({"op": "ping", "n": self._number, "ttl": ttl})
         if held.asked_at is None:
             held.asked_at = now
-        # Well before it must end itself, whatever the lease.
-        held.ping_at = now + (PING_S if ttl is None else min(PING_S, max(ttl / 3, _SHORTEST_S)))
+        held.ping_at = now + ping_pause_s(ttl)
 
     def _tell(self, held: HeldReplica, work: Coroutine[None, None, None]) -> None:
         """Do it beside the rounds: telling the store may take long."""

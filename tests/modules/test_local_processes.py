@@ -6,7 +6,9 @@ import os
 import signal
 import socket
 import sys
+import threading
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -21,7 +23,6 @@ from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 DRIVER = """
 import threading
@@ -228,3 +229,35 @@ def test_program_that_ends_leaves_nothing(mark: str, tmp_path: Path) -> None:
     with Program([sys.executable, "-c", code], folder=tmp_path, environ=environ) as driver:
         assert driver.wait(30) == 0, driver.report()
     assert marked_processes(mark) == []
+
+
+class Gated(ModuleBase):
+    """Answers when a file is there, or at once."""
+
+    def forward(self, gate: str = "") -> int:
+        if gate:
+            Path(f"{gate}.begun").touch()
+            wait_until(Path(gate).exists, description="the gate opens", timeout=60)
+        return os.getpid()
+
+
+def test_call_outlives_the_replica_that_is_replaced_under_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modules.service._DRAIN_S", 0.0)
+    module = ServerModule(Gated(), name="gated")
+    module.update()
+    try:
+        before, gate, answers = module(), tmp_path / "gate", list[int]()
+        call = threading.Thread(target=lambda: answers.append(module(str(gate))))
+        call.start()
+        wait_until((tmp_path / "gate.begun").exists, description="the call has begun")
+        update = threading.Thread(target=module.update)
+        update.start()
+        wait_until(lambda: module() != before, description="the new one serves")
+        gate.touch()
+        call.join(20)
+        update.join(20)
+        assert answers == [before]
+    finally:
+        module.stop()
