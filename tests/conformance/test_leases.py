@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from tests.support.scenes import LEASE_MS, Scene
@@ -37,6 +38,26 @@ def test_a_lost_agents_task_is_queued_again_and_its_late_finish_refused(store: S
     assert scene.succeed(lost) == "stale"
     assert scene.succeed(again) == "accepted"
     assert "task.lost" in scene.events()
+
+
+def test_a_server_that_forgets_its_scripts_again_and_again_is_told_them_with_the_call(
+    store: Store,
+) -> None:
+    ending = threading.Event()
+    client = store.clients.blocking
+
+    def forget() -> None:
+        while not ending.is_set():
+            client.script_flush()
+
+    thread = threading.Thread(target=forget)
+    thread.start()
+    try:
+        scene = Scene(store)
+        assert all(store.renew(scene.agent, LEASE_MS).known for _ in range(300))
+    finally:
+        ending.set()
+        thread.join()
 
 
 def test_a_sweep_tells_when_the_next_can_find_something(store: Store) -> None:
@@ -197,6 +218,23 @@ def test_after_a_pause_of_all_nobody_is_judged_by_that_time(store: Store) -> Non
     assert store.sweep(LEASE_MS).lost_agents == ()
     (record,) = store.agents()
     assert 50_000 < record.lease_ms <= LEASE_MS
+
+
+def test_a_short_lease_is_given_back_a_pause_that_longer_ones_survive(store: Store) -> None:
+    """A pause of Redis of 1.9 s, of which a lease of 2 s that was half over would die."""
+    scene = Scene(store)
+    store.sweep(2000)
+    assert store.renew(scene.agent, 2000).known
+    client, keys = store.clients.scripts, store.keys
+    heard = int(client.hget(keys.sweep, "heard") or 0)
+    ends = client.zscore(keys.agents, scene.agent)
+    assert ends is not None
+    # As if all that was written had been written 1.9 s earlier, and a renewal a second before that.
+    client.hset(keys.sweep, mapping={"heard": heard - 1900, "swept": 0})
+    client.zadd(keys.agents, {scene.agent: ends - 2900})
+    assert store.sweep(2000).lost_agents == ()
+    (record,) = store.agents()
+    assert 0 < record.lease_ms <= 2000
 
 
 def test_who_renews_first_after_a_pause_gives_the_others_their_time_back(store: Store) -> None:
