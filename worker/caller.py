@@ -69,6 +69,7 @@ class Caller(asyncio.Protocol):
         self._writing = threading.Lock()
         self._unsent: deque[bytes | memoryview] = deque()
         self._is_left_to_loop = self._is_paused = False
+        self._left = 0
         self._parked: list[Callable[[], object]] = []
 
     # The loop's thread: connecting and reading.
@@ -116,7 +117,14 @@ class Caller(asyncio.Protocol):
 
     def expire(self) -> None:
         """The deadline has passed."""
-        if self._is_closing or self.transport.is_closing() or not (self._buffer or self._body):
+        left = self.transport.get_write_buffer_size()
+        if self._call is not None:
+            # It began while the call before it set the time.
+            self.deadline = inf
+        elif left and left != self._left:
+            # Its reader is slow, and reads.
+            self._left, self.deadline = left, time.monotonic() + IDLE_S
+        elif self._is_closing or self.transport.is_closing() or not (self._buffer or self._body):
             self.transport.abort()
         else:
             self._refuse(Refused(408, "RequestTimeout", "the request came too slowly"))
@@ -250,6 +258,7 @@ class Caller(asyncio.Protocol):
 
     def _close(self) -> None:
         self._is_closing = True
+        self.deadline = time.monotonic() + IDLE_S
         self.transport.close()
 
     def _pause(self) -> None:

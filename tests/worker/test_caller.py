@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -320,6 +321,46 @@ def test_slow_head_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
         connection.send(b"POST / HTT")
         assert connection.answer()[0] == 408
         assert connection.is_closed()
+
+
+@pytest.mark.parametrize("headers", [(), ("Connection: close",)])
+def test_answer_to_a_slow_reader_is_whole_and_to_none_is_cut(
+    monkeypatch: pytest.MonkeyPatch, headers: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("worker.caller.IDLE_S", 0.5)
+    monkeypatch.setattr("worker.listener.ROUND_S", 0.01)
+    with ServedFunction(lambda size: "a" * size) as served:
+        with served.connection() as slow:
+            slow.send(post(64 << 20, *headers))
+            wait_until(
+                lambda: any(each._left for each in list(served.listener._callers)),
+                description="its time was over, and it got more",
+            )
+            assert len(result(slow.answer()[2])) == 64 << 20
+        with served.connection() as deaf:
+            deaf.send(post(64 << 20, *headers))
+            wait_until(lambda: served.metrics.calls == 2, description="answered")
+            wait_until(lambda: not served.listener._callers, description="cut")
+
+
+def test_call_is_not_cut_by_the_time_of_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.listener.ROUND_S", 0.01)
+    gate, begun = threading.Event(), threading.Event()
+
+    def wait(value: int) -> int:
+        begun.set()
+        assert gate.wait(TIMEOUT_S)
+        return value
+
+    with ServedFunction(wait) as served, served.connection() as connection:
+        connection.send(post(1))
+        assert begun.wait(TIMEOUT_S)
+        (caller,) = served.listener._callers
+        # As the thread of the call before may do it, a moment too late.
+        caller.deadline = 0.0
+        wait_until(lambda: caller.deadline == inf, description="the round has passed")
+        gate.set()
+        assert result(connection.answer()[2]) == 1
 
 
 def test_nothing_runs_by_itself_while_nobody_is_connected(
