@@ -71,21 +71,24 @@ class Controller:
         self._memories: dict[Place, _Memory] = {}
         self._leaving: frozenset[str] = frozenset()
 
-    def run_once(self, now: float) -> bool:
+    def run_once(self, now: float, *, is_swept: bool = False) -> bool:
         """Do one round at the time `now` (Unix seconds); return whether this one leads.
 
+        It begins with a sweep, unless the caller has just swept.
         A generation that can't be read or helped is told in the log and doesn't keep the others
         from being looked after.
         """
         if not self._store.lead(self._agent_id, self._lease_ms):
             self._memories.clear()
             return False
-        self._store.sweep(self._lease_ms)
+        if not is_swept:
+            self._store.sweep(self._lease_ms)
         active = [record for place in self._store.active() if (record := self._read(place))]
         places = {(record.name, record.generation) for record in active}
         self._memories = {k: m for k, m in self._memories.items() if k in places}
+        agents = self._store.agents() if active else ()
         self._leaving = frozenset(
-            agent.info.id for agent in self._store.agents() if agent.info.state == "draining"
+            agent.info.id for agent in agents if agent.info.state == "draining"
         )
         for record in active:
             try:

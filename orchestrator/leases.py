@@ -183,7 +183,9 @@ class Leases:
         swept or renewed for 3 s, all leases are given that time back, up to a whole lease from now.
         """
         error, _, exc = pack_error(LOST_TOO_OFTEN)
-        lost, requeued, failed, stopped, released, due = self.scripts.sweep(lease_ms, error, exc)
+        lost, requeued, failed, stopped, released, due, idle = self.scripts.sweep(
+            lease_ms, error, exc
+        )
         return Sweep(
             lost_agents=tuple(lost),
             requeued=tuple(requeued),
@@ -191,6 +193,7 @@ class Leases:
             stopped=tuple(stopped),
             released=tuple(released),
             due_ms=int(due[0]) if due else None,
+            is_idle=bool(idle),
         )
 
 

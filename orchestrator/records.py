@@ -202,6 +202,7 @@ class Sweep:
 
     `released` are jobs that another program had taken from a queue and failed. The next sweep may
     find something in `due_ms`, when the first of all leases ends; None when there is no lease.
+    `is_idle` says that no generation progresses, serves or stops.
     """
 
     lost_agents: tuple[str, ...] = ()
@@ -210,6 +211,7 @@ class Sweep:
     stopped: tuple[str, ...] = ()
     released: tuple[str, ...] = ()
     due_ms: int | None = None
+    is_idle: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

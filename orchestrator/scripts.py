@@ -165,7 +165,7 @@ class Scripts:
         return bool(self.run("lead", [self._keys.controller], [agent_id, lease_ms]))
 
     def sweep(self, lease_ms: int, error: str, exc: bytes) -> list[list[str]]:
-        """Return agents lost, jobs requeued, failed, generations stopped, jobs released, due."""
+        """Return agents lost, jobs requeued, failed, stopped generations, released, due, idle."""
         keys = [self._keys.sweep, self._keys.agents, self._keys.owners]
         answer = self.run("sweep", keys, [lease_ms, error, exc])
         return [[_text(each) for each in part] for part in answer]

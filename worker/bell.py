@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-BLOCK_MS = 2000
+BLOCK_MS = 5000
 _REST_S = 0.002
 _PAUSE_S = 0.25
 

@@ -50,6 +50,7 @@ class Engine(BaseWorker):
         )
         self._on_stop_job = on_stop_job
         self._on_shutdown = on_shutdown
+        self._told_at = float("-inf")
 
     def _set_connection(self, connection: Redis) -> Redis:
         # RQ would raise the socket time-out of the whole pool to minutes.
@@ -73,12 +74,19 @@ class Engine(BaseWorker):
             self.subscribe()  # type: ignore[no-untyped-call]  # RQ's own
 
     def beat(self) -> bool:
-        """Stay in RQ's lists; return whether all workers are suspended."""
+        """Stay in RQ's lists; return whether all workers are suspended.
+
+        What is asked each time is only that: RQ is told of a living worker when a third of the
+        time has passed after which it would forget it.
+        """
+        if time.monotonic() < self._told_at + self.worker_ttl / 3:
+            return bool(self.connection.exists(WORKERS_SUSPENDED))
         with self.connection.pipeline(transaction=False) as pipeline:
             pipeline.exists(self.key)
             self.heartbeat(self.worker_ttl, pipeline=pipeline)
             pipeline.exists(WORKERS_SUSPENDED)
             known, *_, suspended = pipeline.execute()
+        self._told_at = time.monotonic()
         if not known:
             self.register_birth()
             self._state = WorkerStatus.STARTED

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ROUND_S = 1.0
+IDLE_S = 2.0
+"""Seconds between rounds while nothing is active; well below what an amnesty begins at."""
 REST_S = 0.05
 
 
@@ -31,6 +33,7 @@ class Rounds:
     def __init__(self, store: Store, signer: Signer, agent_id: str, lease_s: float) -> None:
         """Start nothing yet."""
         self._store, self._signer, self._lease_s = store, signer, lease_s
+        self._idle_s = min(IDLE_S, lease_s / 4)
         self._stop = threading.Event()
         self._is_failing = False
         self._seen: str | None = None
@@ -54,9 +57,10 @@ class Rounds:
             try:
                 # Everyone sweeps, as a sweep that is late by a dead leader's lease spares the dead.
                 swept = self._store.sweep(round(self._lease_s * 1000))
-                due_s = ROUND_S if swept.due_ms is None else swept.due_ms / 1000
-                next_at = time.monotonic() + min(ROUND_S, due_s)
-                self._controller.run_once(time.time())
+                round_s = max(ROUND_S, self._idle_s) if swept.is_idle else ROUND_S
+                due_s = round_s if swept.due_ms is None else swept.due_ms / 1000
+                next_at = time.monotonic() + min(round_s, due_s)
+                self._controller.run_once(time.time(), is_swept=True)
                 self._is_failing = False
                 self._await_change(next_at)
             except Exception as error:

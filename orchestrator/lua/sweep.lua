@@ -1,32 +1,45 @@
 -- KEYS: sweep, agents, owners.  ARGV 3..: lease (ms), error and its RQ form for a task that was lost
 -- too often.
 -- Ends every agent and owner whose lease is over. Safe to call from anywhere at any rate. Tells last
--- in how many milliseconds the next call can find something, as leases are now.
-local swept = tonumber(call('HGET', KEYS[1], 'swept') or 0)
+-- in how many milliseconds the next call can find something, as leases are now, and whether no
+-- generation is active.
+local known = call('HMGET', KEYS[1], 'swept', 'checked', 'tidied')
+local swept, checked, tidied = tonumber(known[1] or 0), tonumber(known[2] or 0), tonumber(known[3] or 0)
 
-local function due(since)
+local function first_end()
   local ends = math.huge
   for i = 2, 3 do
     local first = call('ZRANGE', KEYS[i], 0, 0, 'WITHSCORES')[2]
     ends = math.min(ends, tonumber(first or ends))
   end
+  return ends
+end
+
+local function due(ends, since)
   if ends == math.huge then return {} end
   return { string.format('%.0f', math.max(ends, since + 200) - NOW) }
 end
 
-if math.abs(NOW - swept) < 200 then return { {}, {}, {}, {}, {}, due(swept) } end
+local function is_idle() return call('EXISTS', P .. ':active') == 0 and { '1' } or {} end
+
+if math.abs(NOW - swept) < 200 then
+  return { {}, {}, {}, {}, {}, due(first_end(), swept), is_idle() }
+end
 give_time_back(tonumber(ARGV[3]))
-call('HSET', KEYS[1], 'swept', NOW_MS)
 
 local lost, requeued, failed, stopped, taken = {}, {}, {}, {}, {}
-for _, id in ipairs(call('ZRANGEBYSCORE', KEYS[2], '-inf', NOW_MS, 'LIMIT', 0, 10)) do
-  lost[#lost + 1] = id
-  local again, gone = end_agent(id, true, ARGV[4], ARGV[5])
-  for _, job in ipairs(again) do requeued[#requeued + 1] = job end
-  for _, job in ipairs(gone) do failed[#failed + 1] = job end
+local ends = first_end()
+if ends <= NOW then
+  for _, id in ipairs(call('ZRANGEBYSCORE', KEYS[2], '-inf', NOW_MS, 'LIMIT', 0, 10)) do
+    lost[#lost + 1] = id
+    local again, gone = end_agent(id, true, ARGV[4], ARGV[5])
+    for _, job in ipairs(again) do requeued[#requeued + 1] = job end
+    for _, job in ipairs(gone) do failed[#failed + 1] = job end
+  end
+  local owners = call('ZRANGEBYSCORE', KEYS[3], '-inf', NOW_MS, 'LIMIT', 0, 100)
+  if #owners > 0 then stopped = end_owners(owners, 'the program that owns it has ended') end
+  ends = first_end()
 end
-local owners = call('ZRANGEBYSCORE', KEYS[3], '-inf', NOW_MS, 'LIMIT', 0, 100)
-if #owners > 0 then stopped = end_owners(owners, 'the program that owns it has ended') end
 
 -- The queue of the agent with the least to do among those that take from `queue`; nil for none.
 local function own_queue(queue)
@@ -111,11 +124,11 @@ local function tidy(queue)
   end
 end
 
-local checked = tonumber(call('HGET', KEYS[1], 'checked') or 0)
-local tidied = tonumber(call('HGET', KEYS[1], 'tidied') or 0)
 local is_due = math.abs(NOW - tidied) > 3600000
-if math.abs(NOW - checked) >= 1000 then
-  call('HSET', KEYS[1], 'checked', NOW_MS)
+if math.abs(NOW - checked) < 1000 then
+  call('HSET', KEYS[1], 'swept', NOW_MS)
+else
+  call('HSET', KEYS[1], 'swept', NOW_MS, 'checked', NOW_MS)
   local ours = RQ .. ':queue:' .. P .. '-'
   for _, key in ipairs(call('SMEMBERS', RQ .. ':queues')) do
     if string.sub(key, 1, #ours) == ours then
@@ -134,4 +147,4 @@ if is_due then
   end
 end
 commit()
-return { lost, requeued, failed, stopped, taken, due(NOW) }
+return { lost, requeued, failed, stopped, taken, due(ends, NOW), is_idle() }

@@ -341,3 +341,12 @@ def test_an_agent_sees_that_the_store_has_lost_its_data(store: Store) -> None:
     scene = Scene(store)
     known = store.renew(scene.agent, LEASE_MS).store_id
     assert known == store.store_id() == store.renew(scene.agent, LEASE_MS).store_id
+
+
+def test_a_sweep_tells_whether_anything_is_active(store: Store) -> None:
+    scene = Scene(store)
+    assert store.sweep(LEASE_MS).is_idle
+    scene.submit({"train:a": []})
+    assert not store.sweep(LEASE_MS).is_idle
+    scene.run_all()
+    assert store.sweep(LEASE_MS).is_idle

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.errors import IncompleteSubmission
-from tests.support.scenes import Scene, done, failed, hasten_retries, specs
+from orchestrator.record_codec import SMALL
+from tests.support.scenes import LEASE_MS, Scene, done, failed, hasten_retries, specs
 
 if TYPE_CHECKING:
     from orchestrator.store import Store
@@ -286,3 +287,25 @@ def test_the_bell_rings_for_released_tasks_and_carries_commands(store: Store) ->
     assert heard.commands == ({"op": "drop", "n": 1},)
     assert not store.wait_bell(scene.agent, heard.cursors, 1).rung
     assert not store.command("nobody-1", {"op": "drop"})
+
+
+def test_a_task_stays_small_in_memory_from_its_submission_to_its_end(store: Store) -> None:
+    """A hash with a longer value loses its compact form, and never gets it back."""
+    scene = Scene(store, agent="worker-of-host-1-0123456789ab")
+    path = "root/" + "/".join(f"part{number}" for number in range(15))
+    scene.submit({f"train:{path}": []})
+    (task,) = store.tasks("demo", 1)
+
+    def longest() -> int:
+        found: dict[bytes, bytes] = store.clients.scripts.hgetall(store.keys.job(task.job_id))
+        return max(map(len, found.values()))
+
+    sizes = [longest()]
+    claim = scene.claim()
+    sizes.append(longest())
+    assert store.renew(scene.agent, LEASE_MS).running == 1
+    sizes.append(longest())
+    scene.succeed(claim)
+    assert max([*sizes, longest()]) <= SMALL
+    assert store.tasks("demo", 1)[0].path == path
+    assert {event.path for event in store.events("demo") if event.task} == {path}
