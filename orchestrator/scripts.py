@@ -70,11 +70,16 @@ class Scripts:
         self, name: str, keys: Sequence[str], args: Sequence[Value], *, client: Redis | None = None
     ) -> Any:
         """Run a script; raises IncompleteSubmission, or redis-py's errors."""
-        from redis.exceptions import ResponseError
+        from redis.exceptions import NoScriptError, ResponseError
 
-        script = self._script(name)
+        script, where = self._script(name), client or self._client
+        words = [*keys, self._keys.prefix, self._keys.rq, *args]
         try:
-            return script(keys=keys, args=[self._keys.prefix, self._keys.rq, *args], client=client)
+            try:
+                return where.evalsha(script.sha, len(keys), *words)
+            except NoScriptError:
+                # The text goes with the call: loaded before it, it could be forgotten again.
+                return where.eval(source(name), len(keys), *words)
         except ResponseError as cause:
             if str(cause).startswith("INCOMPLETE"):
                 raise IncompleteSubmission(
