@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from modules import ModuleBase
+from modules import ModuleBase, parallel
 from modules.errors import NestedDeployment
 from modules.hosting import LoadFailed
 from tests.support.hosted import TIMEOUT_S, Owner
@@ -78,6 +78,14 @@ class Unloadable(ModuleBase):
     def __setstate__(self, state: Any) -> None:
         print("loading")
         raise ImportError("no module named missing_library")
+
+
+class Flowing(ModuleBase):
+    """Runs a flow when it is loaded."""
+
+    def __setstate__(self, state: Any) -> None:
+        vars(self).update(state)
+        assert parallel(int, int)("7") == (7, 7)
 
 
 class Threaded(ModuleBase):
@@ -193,6 +201,17 @@ def test_tree_that_can_not_be_loaded_is_told_with_its_output() -> None:
             assert caught.value.error["type"] == "ImportError"
             assert "missing_library" in caught.value.error["traceback"]
             assert "loading" in caught.value.output_tail
+
+    asyncio.run(scenario())
+
+
+def test_flows_that_ran_while_a_tree_was_loaded_leave_it_safe_to_fork() -> None:
+    """Their threads rest for a while, and must not be there at the fork."""
+
+    async def scenario() -> None:
+        async with Owner() as owner:
+            await owner.load(Flowing())
+            assert owner.info.fork_safe
 
     asyncio.run(scenario())
 
