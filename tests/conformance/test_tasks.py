@@ -295,6 +295,8 @@ def test_a_task_stays_small_in_memory_from_its_submission_to_its_end(store: Stor
     path = "root/" + "/".join(f"part{number}" for number in range(15))
     scene.submit({f"train:{path}": []})
     (task,) = store.tasks("demo", 1)
+    # What `payload` makes is shorter than what stands for it here.
+    store.clients.scripts.hset(store.keys.job(task.job_id), "data", b"x" * SMALL)
 
     def longest() -> int:
         found: dict[bytes, bytes] = store.clients.scripts.hgetall(store.keys.job(task.job_id))
