@@ -22,6 +22,12 @@ _TUPLE, _SET, _FROZENSET, _INT, _MODULE, _PICKLE = 1, 2, 3, 4, 5, 6
 _MAGIC = b"RW1"
 _KEY_ID_BYTES = 8
 _MAC_BYTES = 32
+PLAIN = frozenset({str, int, float, bool, type(None)})
+"""Types of values that can't be mutated and are encoded as they are."""
+
+# The first bytes of an encoded value that holds nothing of ours: numbers, texts, bytes, nil.
+_PLAIN_BYTES = frozenset((*range(0x80), *range(0xA0, 0xC7), *range(0xCA, 0xD4), *range(0xD9, 0xDC)))
+_PLAIN_BYTES |= frozenset(range(0xE0, 0x100))
 _HEADER_BYTES = len(_MAGIC) + _KEY_ID_BYTES + _MAC_BYTES
 
 
@@ -31,6 +37,15 @@ def dumps(value: object, *, tree: Tree | None = None) -> bytes:
     Raises CodecError when something in it can't travel; the message names its type.
     """
     import msgpack
+
+    if type(value) in PLAIN:
+        try:
+            plain: bytes = msgpack.packb(value, unicode_errors="surrogatepass")
+        except OverflowError:
+            # An integer that msgpack has no room for.
+            pass
+        else:
+            return plain
 
     def encode_other(item: Any) -> msgpack.ExtType:
         kind = type(item)
@@ -67,6 +82,12 @@ def loads(data: bytes, *, tree: Tree | None = None) -> Any:
     """
     import msgpack
 
+    if data and data[0] in _PLAIN_BYTES:
+        try:
+            return msgpack.unpackb(data, unicode_errors="surrogatepass")
+        except Exception as error:
+            raise _unreadable(error) from error
+
     def decode_other(code: int, body: bytes) -> object:
         if code == _TUPLE:
             return tuple(unpack(body))
@@ -92,9 +113,11 @@ def loads(data: bytes, *, tree: Tree | None = None) -> Any:
     except (CodecError, KeyboardInterrupt, SystemExit):
         raise
     except Exception as error:
-        raise CodecError(f"an encoded value can't be read: {type(error).__name__}: {error}") from (
-            error
-        )
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: Exception) -> CodecError:
+    return CodecError(f"an encoded value can't be read: {type(error).__name__}: {error}")
 
 
 def _path_in(tree: Tree, item: object) -> str | None:

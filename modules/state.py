@@ -9,12 +9,13 @@ with the task's own module and with what changed, never with the size of the tre
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from . import codec
 from . import module as _module
+from .codec import PLAIN
 from .errors import CodecError, NotPortable, StateTooLarge
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from .tree import Tree
 
 _MISSING: Final = object()
+# Of values that are kept as they are for comparison; a digest is no shorter.
+_SHORT_BYTES: Final = 64
 
 
 class Recorder:
@@ -44,7 +47,8 @@ class Recorder:
     def __enter__(self) -> Self:
         """Take the own module's attributes as they are and start to watch the others."""
         self._before = {
-            name: (value, self._digest(value)) for name, value in vars(self._own).items()
+            name: (value, None if type(value) in PLAIN else self._digest(value))
+            for name, value in vars(self._own).items()
         }
         _module._recorder = self._note
         return self
@@ -89,6 +93,12 @@ class Recorder:
         if name in self._own.local_attributes:
             return False
         old, digest = self._before.get(name, (_MISSING, None))
+        kind = type(value)
+        if kind in PLAIN:
+            # It can't have been mutated. By text: zeros have signs, and NaN is no number.
+            if value is old:
+                return False
+            return type(old) is not kind or (repr(old) != repr(value))
         if old is _MISSING:
             return True
         if digest is None:
@@ -97,15 +107,13 @@ class Recorder:
         return self._digest(value) != digest
 
     def _digest(self, value: object) -> bytes | None:
-        kind = type(value)
-        if kind is str or kind is int or kind is float or kind is bool or value is None:
-            return repr(value).encode("utf-8", "surrogatepass")
         import hashlib
 
         try:
-            return hashlib.blake2b(codec.dumps(value, tree=self._tree)).digest()
+            encoded = codec.dumps(value, tree=self._tree)
         except CodecError:
             return None
+        return encoded if len(encoded) <= _SHORT_BYTES else hashlib.blake2b(encoded).digest()
 
 
 def _entry(tree: Tree, module: ModuleBase, path: str, names: list[str], limit: int) -> bytes:
@@ -150,7 +158,9 @@ def apply(tree: Tree, entry: bytes) -> None:
     _mark(module, values)
 
 
-def _mark(module: ModuleBase, names: Iterable[str]) -> None:
+def _mark(module: ModuleBase, names: Collection[str]) -> None:
+    if module._changed.issuperset(names):
+        return
     # Past `__setattr__`: the mark itself is no change.
     object.__setattr__(module, "_changed", module._changed.union(names))
 

@@ -57,13 +57,14 @@ class Tree:
     Raises CycleError.  A change of the modules' attributes afterwards does not change the tree.
     """
 
-    __slots__ = ("_index", "name", "nodes", "root")
+    __slots__ = ("_by_path", "_index", "name", "nodes", "root")
 
     def __init__(self, root: ModuleBase, name: str) -> None:
         self.root = root
         self.name = name
         with HeldBack():
             self.nodes, self._index = _visit(root, name)
+        self._by_path: dict[str, Node] = {}
 
     def paths(self) -> list[str]:
         """Return the paths of all nodes in their order, sooner than by asking each."""
@@ -89,6 +90,9 @@ class Tree:
 
     def node_at(self, path: str) -> Node:
         """Return the node at `path`; KeyError when there is none."""
+        known = self._by_path.get(path)
+        if known is not None:
+            return known
         first, *rest = path.split("/")
         node = self.nodes[-1]
         if first != node.part:
@@ -100,6 +104,7 @@ class Tree:
             if part not in node._by_part:
                 raise KeyError(path)
             node = node._by_part[part]
+        self._by_path[path] = node
         return node
 
     def loaded_by(self, path: str) -> list[str]:

@@ -83,6 +83,22 @@ def test_the_same_value_set_again_on_the_own_module_makes_no_entry() -> None:
     assert carry(source, "ensemble/a", lambda m: setattr(m, "weights", []), target) == []
 
 
+@pytest.mark.parametrize(
+    ("before", "after"), [(0.0, -0.0), (1, True), (1, 1.0), ("", None), (1, 1 << 70), ([], 0)]
+)
+def test_values_that_are_equal_but_not_the_same_are_changes(before: object, after: object) -> None:
+    source, target = twins()
+    for tree in (source, target):
+        vars(tree.module_at("ensemble/a"))["score"] = before
+
+    def change(module: Any) -> None:
+        module.score = after
+
+    assert len(carry(source, "ensemble/a", change, target)) == 1
+    score: Any = vars(target.module_at("ensemble/a"))["score"]
+    assert (type(score), repr(score)) == (type(after), repr(after))
+
+
 def test_a_failed_task_records_nothing_and_stops_watching() -> None:
     source, _ = twins()
     recorder = state.Recorder(source, "ensemble", LIMIT)
