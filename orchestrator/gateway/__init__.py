@@ -2,8 +2,8 @@
 
 From the outside in: `serve` runs a gateway; `door` listens, `client` reads requests, `access` says
 who may ask; `call` takes a call through `table` and `replica` to `upstream`, and `framing` reads
-both ends; `asgi` runs `app`, which has the API and the pages. `follower` keeps the table as the
-registry is, and `traefik` writes the registry out for another proxy.
+both ends (`heads` each head once); `asgi` runs `app`, which has the API and the pages. `follower`
+keeps the table as the registry is, and `traefik` writes the registry out for another proxy.
 """
 
 from __future__ import annotations

@@ -21,7 +21,6 @@ from .framing import (
     Malformed,
     Request,
     check_partial,
-    read_request,
 )
 from .table import PREFIX
 
@@ -239,7 +238,7 @@ class ClientConnection(asyncio.Protocol):
                     self.deadline = min(self.deadline, self._loop.time() + self.limits.head_s)
                     return
                 self._buffer = data[end + 4 :]
-                self._begin(read_request(data[: end + 4], self.limits))
+                self._begin(self._door.heads.read(data[: end + 4]))
             except Malformed as error:
                 self._request = None
                 self.refuse(Refusal(error.status, str(error)))

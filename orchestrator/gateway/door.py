@@ -16,6 +16,7 @@ from .answers import Refusal
 from .asgi import Application, Visit
 from .call import Call
 from .client import ClientConnection
+from .heads import Heads
 from .table import PREFIX
 from .upstream import IDLE_S
 
@@ -40,6 +41,7 @@ class Door:
 
     def __init__(self, table: Table, access: Access, limits: Limits) -> None:
         self.table, self.access, self.limits = table, access, limits
+        self.heads = Heads(limits)
         self.application: Application = _nothing
         # Another kind of call where traces are asked for.
         self.make_call: Callable[[ClientConnection, Request, Service, str], Call] = Call

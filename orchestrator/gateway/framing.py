@@ -85,6 +85,13 @@ class Request:
         """Whether anything follows the head."""
         return self.length != 0
 
+    def again(self) -> Request:
+        """Return the same as a request of its own; what was read is shared and stays as it is."""
+        other = Request(self.method, self.target, self.minor, self.raw)
+        other.lines, other.own = self.lines, self.own
+        other.length, other.keep_alive = self.length, self.keep_alive
+        return other
+
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Return all headers as they came, names in lower case."""
         pairs = (line.partition(b":") for line in self.raw.split(b"\r\n")[1:-2])
