@@ -91,6 +91,11 @@ def _answered(
     while True:
         endpoints = routes.endpoints(path)
         if not endpoints:
+            if not routes.is_coming(path):
+                raise Unavailable(
+                    f"{path} has no replica and none is on its way: deploy it, or `rootward scale` "
+                    "it up"
+                )
             if held_until is None:
                 held_until = time.monotonic() + hold
             left = held_until - time.monotonic()

@@ -23,6 +23,10 @@ class Endpoint(NamedTuple):
     replica: str
 
 
+WHOLE: Final = ""
+"""A table with this key names every service that is there or on its way, also without endpoints."""
+
+
 class Routes(Protocol):
     """What a call needs to know of its deployment."""
 
@@ -32,6 +36,9 @@ class Routes(Protocol):
 
     def endpoints(self, path: str) -> tuple[Endpoint, ...]:
         """Return the usable endpoints of the service at `path`."""
+
+    def is_coming(self, path: str) -> bool:
+        """Whether the service at `path` may have an endpoint soon."""
 
     def wait(self, path: str, seen: tuple[Endpoint, ...], timeout: float) -> tuple[Endpoint, ...]:
         """Return the endpoints when they differ from `seen`, or after `timeout` seconds."""
@@ -70,6 +77,10 @@ class PushedRoutes:
         with self._changed:
             now = time.monotonic()
             return tuple(e for e in endpoints if self._ejected.get(e, now) <= now)
+
+    def is_coming(self, path: str) -> bool:
+        """Whether `path` may have an endpoint soon: not if a whole table lacks it."""
+        return path in self._table or WHOLE not in self._table
 
     def wait(self, path: str, seen: tuple[Endpoint, ...], timeout: float) -> tuple[Endpoint, ...]:
         """Return the endpoints when they differ from `seen`, or after `timeout` seconds."""

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 from redis.exceptions import RedisError
 
 from modules.errors import SignatureError
-from modules.routes import PushedRoutes
+from modules.routes import WHOLE, PushedRoutes
 
-from .states import ReplicaState
+from .states import DeploymentState, ReplicaState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from .records import ReplicaRecord
+    from .records import GenerationRecord, ReplicaRecord
     from .store import Store
     from .transport import Signer
 
@@ -34,7 +34,10 @@ RETRY_S = 0.5
 REFRESH_S = 15.0
 
 Table = dict[str, list[list[str]]]
-"""Endpoints by the path of their service: URL, token and replica id of each ready replica."""
+"""Endpoints by the path of their service: URL, token and replica id of each ready replica.
+
+What is on its way has none yet; what is missing isn't, where the table is `WHOLE`.
+"""
 Place = tuple[str, int | None]
 """A deployment's name and a generation, None for the one that is current."""
 
@@ -159,14 +162,21 @@ class RegistryMirror:
         return True
 
     def _read(self, name: str, generation: int | None) -> Table:
+        whole: Table = {}
         if generation is None:
             record = self._store.deployment(name)
             generation = record.current if record is not None else None
             with self._lock:
                 self._current[name] = generation
+            if record is not None and generation is None:
+                newest = record.newest
+                is_first = newest is not None and newest.makes_current
+                whole = _coming(newest if is_first else None)
         if generation is None:
-            return {}
-        table: Table = defaultdict(list)
+            return whole
+        if (serving := self._store.generation(name, generation)) is not None:
+            whole = _coming(serving)
+        table: Table = defaultdict(list, whole)
         for replica, _ in self._store.replicas(name, generation):
             if replica.state is ReplicaState.READY and self._is_signed(replica):
                 table[replica.path].append([replica.url, replica.token, replica.replica])
@@ -184,3 +194,11 @@ class RegistryMirror:
             )
             return False
         return True
+
+
+def _coming(record: GenerationRecord | None) -> Table:
+    """Return a table of what the generation is to serve, still without an endpoint."""
+    table: Table = {WHOLE: []}
+    if record is None or record.state.is_final or record.state is DeploymentState.STOPPING:
+        return table
+    return table | {path: [] for path, wanted in record.services.items() if wanted}

@@ -12,7 +12,7 @@ import pytest
 
 from modules import calling, envelope
 from modules.errors import CallError, Unavailable
-from modules.routes import Endpoint, PushedRoutes
+from modules.routes import WHOLE, Endpoint, PushedRoutes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -190,6 +190,16 @@ def test_service_without_replica_is_unavailable_after_the_hold() -> None:
     with pytest.raises(Unavailable, match=r"a: no replica .* within 0\.1 s"):
         calling.call(PushedRoutes(KEY), "a", hold=0.1)
     assert time.monotonic() - began < 5
+
+
+def test_a_call_of_what_is_not_on_its_way_is_refused_at_once() -> None:
+    """Held for an hour, it would outlast this test."""
+    routes = PushedRoutes(KEY)
+    routes.update({WHOLE: [], "b": []})
+    with pytest.raises(Unavailable, match="none is on its way"):
+        calling.call(routes, "a", hold=3600.0)
+    with pytest.raises(Unavailable, match="within 0"):
+        calling.call(routes, "b", hold=0.1)
 
 
 def test_refused_connection_is_held_and_told(replica: Callable[..., ScriptedReplica]) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 import orchestrator
 from modules.module import ModuleBase
+from modules.routes import WHOLE
 from orchestrator.controller import Controller
 from orchestrator.errors import UnknownService
 from orchestrator.executor import DistributedExecutor
@@ -214,6 +215,28 @@ def test_what_a_program_made_ends_with_it(
     assert not executor.owns_anything
 
 
+def test_the_mirror_tells_what_is_on_its_way_from_what_is_not(
+    client: Client, worker: ScriptedWorker
+) -> None:
+    """So that a call waits for the one and is refused at once for the other."""
+    mirror = RegistryMirror(client.store, client.signer)
+    routes = mirror.routes("s")
+    assert routes.is_coming("s"), "nobody knows"
+    client.submit(Served("s"), kinds=["eval"])
+    mirror.refresh("s")
+    assert not routes.is_coming("s"), "never deployed"
+    client.submit(Served("s"))
+    mirror.refresh("s")
+    assert routes.is_coming("s"), "being deployed"
+    worker.work()
+    client.scale("s", "s", 0)
+    (endpoint,) = wait_until(lambda: routes.endpoints("s"), description="the replica is known")
+    client.store.drop_replica("s", 2, endpoint.replica)
+    wait_until(lambda: not routes.endpoints("s"), description="the replica is forgotten")
+    assert not routes.is_coming("s"), "scaled to nothing"
+    mirror.close()
+
+
 def test_the_mirror_follows_what_is_current(
     client: Client, worker: ScriptedWorker, controller: Controller
 ) -> None:
@@ -226,7 +249,7 @@ def test_the_mirror_follows_what_is_current(
     client.submit(Served("s"))
     worker.work()
     (endpoint,) = wait_until(lambda: routes.endpoints("s"), description="the replica is known")
-    assert mirror.table("s") == {"s": [list(endpoint)]}
+    assert mirror.table("s") == {WHOLE: [], "s": [list(endpoint)]}
     assert mirror.current("s") == 1
     client.store.drop_replica("s", 1, endpoint.replica)
     wait_until(lambda: not routes.endpoints("s"), description="the replica is forgotten")
