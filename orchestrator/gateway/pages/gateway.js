@@ -40,7 +40,8 @@ function make(tag, text = "", kind = "") {
 }
 
 function stateNode(state) {
-  const kind = GOOD.has(state) ? "good" : BAD.has(state) ? "bad" : "busy";
+  const kind =
+    GOOD.has(state) ? "good" : BAD.has(state) ? "bad" : state === "skipped" ? "soft" : "busy";
   return make("span", state || "-", kind);
 }
 

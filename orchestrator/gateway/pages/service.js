@@ -57,6 +57,7 @@ function showCurl() {
 }
 
 async function send() {
+  at("answered").hidden = false;
   at("answer").textContent = "";
   const accept = at("stream").checked ? "text/event-stream" : "application/json";
   try {
