@@ -50,11 +50,11 @@ class Renewals:
             self.lost.append(agent)
 
     def await_all(self, since: float) -> None:
-        """Return when each lease was renewed since then."""
+        """Return when each lease was renewed since then, or one can't be any more."""
 
         def renewed() -> bool:
             oldest = min(keeper.lease_left_s for keeper in self._keepers)
-            return oldest > max(0.0, LEASE_S - (time.monotonic() - since))
+            return bool(self.lost) or oldest > max(0.0, LEASE_S - (time.monotonic() - since))
 
         wait_until(renewed, description="all leases are renewed", timeout=60)
 
