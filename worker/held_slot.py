@@ -60,6 +60,7 @@ class HeldSlot:
         self.turns: deque[Turn] = deque()
         self.since = time.monotonic()
         self.is_spoiled = False
+        self.is_retiring = False
         self._limit_bytes = limit_bytes
         self._pool = pool
         self._unsent: list[Turn] = []
@@ -105,9 +106,14 @@ class HeldSlot:
         self.child.watch_output(len(self.turns) <= 1)
 
     @property
+    def is_full(self) -> bool:
+        """Whether it was given as many tasks as one process may run."""
+        return self._count >= TASKS_PER_CHILD
+
+    @property
     def is_worn(self) -> bool:
         """Whether it should be replaced before its next task."""
-        if self.is_spoiled or self._count >= TASKS_PER_CHILD:
+        if self.is_spoiled or self.is_full:
             return True
         now = time.monotonic()
         if now - self._measured_at < _MEASURE_S:

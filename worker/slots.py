@@ -121,7 +121,10 @@ class Slots:
     def done(self, slot: HeldSlot, turn: Turn, outcome: Outcome, took_s: float) -> None:
         """Take that the first task of a slot has ended."""
         self._pace.note(took_s)
-        if slot.is_spoiled or (not slot.turns and slot.is_worn):
+        if slot.is_worn:
+            slot.is_retiring = True
+            self._put_back(slot.take_back())
+        if slot.is_spoiled or (slot.is_retiring and not slot.turns):
             self._let_go(slot)
         self._tell(turn, outcome)
         if self._waiting:
@@ -166,7 +169,11 @@ class Slots:
 
     def _slot_for(self, generation: Generation) -> HeldSlot | None:
         """Return an idle slot, else one in whose lane a task may wait if there is no other room."""
-        own = [slot for slot in self._slots if slot.generation is generation]
+        own = [
+            slot
+            for slot in self._slots
+            if slot.generation is generation and not slot.is_retiring and not slot.is_full
+        ]
         idle = [slot for slot in own if not slot.turns]
         if idle:
             # The latest: its caches are warm, and the others can go.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ import orchestrator
 from modules import ModuleBase
 from orchestrator.settings import Secret, Settings
 from tests.support.waiting import wait_until
-from worker import Agent
+from worker import Agent, held_slot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,6 +43,13 @@ class Teller(Step):
     def train(self) -> None:
         print(f"{self.name} printed")
         os.write(2, f"{self.name} wrote\n".encode())
+
+
+class Numbered(Step):
+    """Tells the number of its process."""
+
+    def train(self) -> None:
+        print(os.getpid())
 
 
 class Dying(Step):
@@ -133,3 +141,14 @@ def test_a_process_that_dies_takes_only_the_task_that_it_ran(
     attempts = {task.path: task.attempt for task in store.tasks("steps", 1)}
     assert attempts.pop("steps/dying") == 2
     assert set(attempts.values()) == {1}
+
+
+def test_a_process_that_has_run_many_tasks_is_replaced_with_more_waiting(
+    client: orchestrator.Client, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held_slot, "TASKS_PER_CHILD", 5)
+    steps: list[Step] = [Numbered(f"step-{n}") for n in range(24)]
+    client.submit(Steps(steps), name="steps", kinds=("train",)).wait(20)
+    runs = Counter(entry.text for entry in store.logs("steps", 1))
+    assert runs.total() == len(steps)
+    assert max(runs.values()) <= 5
