@@ -54,7 +54,7 @@ backend replicas
     server one {replica}
 """
 _MARK = "BENCH_DOOR"
-_PATIENCE_S = 120
+_PATIENCE_S = 150
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +186,9 @@ def ray(street: Street, programs: Path) -> Way:
     # Unix sockets have short names.
     folder = street.stack.enter_context(_short_folder())
     command = [str(programs / "python"), str(HERE / "peers" / "serve_ray.py"), str(port), folder]
-    street.start(command, "ray", RAY_USAGE_STATS_ENABLED="0", PYTHONPATH="")
+    # A machine that is busy takes longer than Ray waits for its own parts.
+    patient = {"RAY_raylet_start_wait_time_s": str(_PATIENCE_S)}
+    street.start(command, "ray", RAY_USAGE_STATS_ENABLED="0", PYTHONPATH="", **patient)
     url = f"http://127.0.0.1:{port}{PATH}"
     wait_for(url)
     whole = marked("ray")
