@@ -41,7 +41,7 @@ local function start(g, job, agent, worker, token)
   if job.kind == 'prepare' then call('HSET', g.key, 'prepared:' .. job.path, agent) end
   if not g.begun then
     g.begun = true
-    if call('HGET', g.key, 'state') == 'pending' then change_state(g, 'progressing') end
+    if options(g).is_pending then change_state(g, 'progressing') end
   end
   task_event(g, 'task.started', job)
   if released[job.id] then released[job.id], n_released = nil, n_released - 1 end

@@ -109,12 +109,12 @@ local function retry_later(g, job, token)
   call('ZADD', RQ .. ':scheduled:' .. job.queue, string.format('%.3f', (NOW + pause) / 1000), job.id)
 end
 
--- What was asked for the whole generation, read once a script.
+-- What was asked for the whole generation, and whether it has begun: read once a script.
 local function options(g)
   if not g.options then
-    local v = call('HMGET', g.key, 'history', 'retries', 'prepares')
+    local v = call('HMGET', g.key, 'history', 'retries', 'prepares', 'state')
     g.options = { history = tonumber(v[1] or 7 * DAY_S), retries = tonumber(v[2] or 0),
-      has_prepares = v[3] and v[3] ~= '' }
+      has_prepares = v[3] and v[3] ~= '', is_pending = v[4] == 'pending' }
   end
   return g.options
 end

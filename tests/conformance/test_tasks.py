@@ -308,6 +308,6 @@ def test_a_task_stays_small_in_memory_from_its_submission_to_its_end(store: Stor
     assert store.renew(scene.agent, LEASE_MS).running == 1
     sizes.append(longest())
     scene.succeed(claim)
-    assert max([*sizes, longest()]) <= SMALL
+    assert max([*sizes, longest()]) <= 64
     assert store.tasks("demo", 1)[0].path == path
     assert {event.path for event in store.events("demo") if event.task} == {path}
