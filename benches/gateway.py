@@ -191,7 +191,8 @@ def measure(street: Street, options: argparse.Namespace) -> list[str]:
             # Others' servers are no reason to say nothing about ours.
             if len(ways) < 2:
                 raise
-            print(f"left out: {error}")
+            logs = sorted(street.folder.glob("*.log"), key=lambda log: log.stat().st_mtime)
+            print(f"left out: {error}\n{logs[-1].read_text(errors='replace')[-600:]}")
     print("ways:", ", ".join(way.name for way in ways), flush=True)
     runs: Runs = {}
     for turn in range(-1, options.rounds):

@@ -8,5 +8,5 @@ import bentoml
 @bentoml.service(workers=1)
 class Echo:
     @bentoml.api(route="/services/echo/call")
-    async def call(self, args: list[int]) -> dict[str, int]:
+    async def echo(self, args: list[int]) -> dict[str, int]:
         return {"result": args[0]}
