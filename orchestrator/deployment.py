@@ -22,6 +22,7 @@ from .errors import (
     WaitTimeout,
 )
 from .failure import explain
+from .rests import Rests
 from .snapshot import GONE, read_failures, read_status
 from .states import DeploymentState, TaskState
 
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
 BLOCK_MS = 1000
 NOTICE_AFTER_S = 2.0
 STOP_TIMEOUT_S = 60.0
-# After news, before the state is read again: what that may delay is little of what has passed.
-_REST_SHARE, _LONGEST_REST_S = 0.02, 0.05
 UNREACHED = (RedisConnectionError, RedisTimeoutError)
 
 
@@ -80,16 +79,17 @@ class Deployment:
         """
         began = time.monotonic()
         deadline = None if timeout is None else began + timeout
-        notice = Notice(self._why_waiting)
+        notice, rests = Notice(self._why_waiting), Rests(began)
         while True:
             # Not the events themselves: thousands a second come from a busy deployment.
             newest = self._store.events_end(self.name)
-            if self._is_settled(self._record()):
+            record = self._record()
+            if self._is_settled(record):
                 self._settled(self.name)
                 return self
             if self._events_after(newest, self._block_ms(deadline)):
                 notice.moved()
-                time.sleep(min((time.monotonic() - began) * _REST_SHARE, _LONGEST_REST_S))
+                time.sleep(rests.after(record.left, time.monotonic()))
             else:
                 notice.tick()
 
