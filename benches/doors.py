@@ -203,10 +203,7 @@ def bentoml(street: Street, programs: Path) -> Way:
     command = [str(programs / "bentoml"), "serve", "serve_bentoml:Echo", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--working-dir", str(HERE / "peers")]
     home = street.folder / "bentoml"
-    own = {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"}
-    # Nobody else writes a line a call.
-    own["BENTOML_CONFIG_OPTIONS"] = "api_server.logging.access.enabled=false"
-    street.start(command, "bentoml", **own)
+    street.start(command, "bentoml", BENTOML_HOME=str(home), BENTOML_DO_NOT_TRACK="True")
     url = f"http://127.0.0.1:{port}{PATH}"
     wait_for(url)
     return Way(name="bentoml", url=url, whole=marked("bentoml"))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import bentoml
 
 
-@bentoml.service(workers=1)
+# Nobody else writes a line a call.
+@bentoml.service(workers=1, logging={"access": {"enabled": False}})
 class Echo:
     @bentoml.api(route="/services/echo/call")
     async def echo(self, args: list[int]) -> dict[str, int]:
