@@ -32,7 +32,6 @@ class Followed:
     def __init__(self, store: Store) -> None:
         self.scene = Scene(store)
         self.views: dict[str, Sequence[ServiceView]] = {}
-        self.seen: list[tuple[float, set[str]]] = []
         self.reached = threading.Event()
         self.follower = Follower(store, SIGNER, self._put, self._reached)
 
@@ -63,7 +62,6 @@ class Followed:
 
     def _put(self, name: str, views: Sequence[ServiceView]) -> None:
         self.views[name] = views
-        self.seen.append((time.perf_counter(), self.replicas()))
 
     def _reached(self, is_reached: bool) -> None:
         if is_reached:
@@ -93,24 +91,6 @@ def test_what_is_there_is_read_and_what_changes_follows(followed: Followed) -> N
     wait_until(lambda: followed.replicas() == {"r1", "r2"}, description="r2 is routed to")
     assert followed.scene.store.drop_replica("demo", 1, "r1", "it ended")
     wait_until(lambda: followed.replicas() == {"r2"}, description="r1 is gone")
-
-
-def test_a_change_is_seen_within_milliseconds(followed: Followed) -> None:
-    followed.submit()
-    followed.ready("r")
-    start(followed)
-    took = []
-    for number in range(40):
-        name = f"r{number}"
-        began = time.perf_counter()
-        followed.ready(name)
-        wait_until(
-            lambda name=name: any(name in replicas for _, replicas in followed.seen),
-            description="the change is seen",
-        )
-        took.append(next(at for at, replicas in followed.seen if name in replicas) - began)
-    # The quickest: a machine that is busy with other tests may delay the others.
-    assert min(took) < 0.05
 
 
 def test_what_is_not_signed_is_not_routed_to(followed: Followed) -> None:
