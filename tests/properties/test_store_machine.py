@@ -14,11 +14,11 @@ import os
 import sys
 import time
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import fakeredis
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -28,7 +28,9 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from redis.exceptions import ResponseError
 
+from orchestrator import scripts
 from orchestrator.connection import Clients
 from orchestrator.keys import Keys
 from orchestrator.states import DeploymentState, TaskState, may_become
@@ -249,13 +251,14 @@ class StoreMachine(RuleBasedStateMachine):
             self.client.srem("rq:queues", *queues)
 
 
-def run(examples: int, client: Callable[[], Redis]) -> None:
+def run(examples: int, client: Callable[[], Redis], **more: Any) -> None:
     """Run the machine; each example is given a client."""
     options = settings(
         max_examples=examples,
         stateful_step_count=30,
         deadline=None,
         suppress_health_check=list(HealthCheck),
+        **more,
     )
     run_state_machine_as_test(lambda: StoreMachine(client()), settings=options)
 
@@ -268,6 +271,46 @@ def test_the_scripts_do_as_the_model(server: Clients, request: pytest.FixtureReq
         run(EXAMPLES, lambda: fakeredis.FakeRedis(protocol=2))
     else:
         run(EXAMPLES, lambda: server.scripts)
+
+
+PLANTED = {
+    "a finish counts twice": (
+        "exchange",
+        "if job.state ~= 'running' then return 'repeated' end",
+        "",
+    ),
+    "tokens aren't compared": ("exchange", "job.token ~= f.token", "false"),
+    "the barrier opens early": ("exchange", "-counts[index]) == 0", "-counts[index]) <= 1"),
+    "a request that is repeated claims anew": (
+        "exchange",
+        "if v[2] == request then",
+        "if false then",
+    ),
+    "what isn't held any more is given back": ("hand_back", "or job.token ~= ARGV[4]", ""),
+    "a lost task stays with its worker": (
+        "sweep",
+        "requeue(g, job, true, '')\n  return true",
+        "return true",
+    ),
+    "what is cancelled may be cancelled again": (
+        "cancel",
+        "if state ~= 'pending' and state ~= 'progressing' then return 0 end",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_fault_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first example that shows it is enough, however long it is."""
+    script, old, new = PLANTED[name]
+    text = scripts.source(script)
+    assert old in text, f"{script} has changed: {old!r} isn't in it"
+    broken = text.replace(old, new)
+    source = scripts.source
+    monkeypatch.setattr(scripts, "source", lambda name: broken if name == script else source(name))
+    with pytest.raises((AssertionError, ResponseError, KeyError)):
+        run(200, SwiftRedis, phases=[Phase.generate], derandomize=True, database=None)
 
 
 def main() -> None:
