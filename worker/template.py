@@ -1,9 +1,9 @@
 """The process that slots and replicas are forked from: `python -P -m worker.template --fd N`.
 
-A bare template has the web stack imported and no user code; told to, it forks generation templates,
-and those load one tree and fork its slots and replicas. It has one thread, waits for its control
-channel and its children only, reports their exits, and runs nothing else. When the channel ends,
-all below it is killed before it exits itself; orphans of its descendants come to it, so none
+A bare template has all that serving takes imported and no user code; told to, it forks generation
+templates, and those load one tree and fork its slots and replicas. It has one thread, waits for its
+control channel and its children only, reports their exits, and runs nothing else. When the channel
+ends, all below it is killed before it exits itself; orphans of its descendants come to it, so none
 escapes.
 """
 
