@@ -14,7 +14,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
+import bare
 import psutil
 
 HERE = Path(__file__).parent
@@ -109,11 +109,6 @@ class Street:
         return done.stdout
 
 
-def free_port() -> int:
-    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as sock:
-        return int(sock.getsockname()[1])
-
-
 def rootward(*arguments: str) -> list[str]:
     return [str(Path(sys.executable).with_name("rootward")), *arguments]
 
@@ -151,7 +146,7 @@ def direct(street: Street) -> Way:
 
 
 def gateway(street: Street, **environ: str) -> Way:
-    port = free_port()
+    (port,) = bare.free_ports(1)
     token = str(street.folder / "token")
     command = rootward("gateway", "serve", "--port", str(port), "--token-file", token)
     door = (street.start(command, "gateway", **environ).pid,)
@@ -159,7 +154,7 @@ def gateway(street: Street, **environ: str) -> Way:
 
 
 def haproxy(street: Street, program: str) -> Way:
-    port = free_port()
+    (port,) = bare.free_ports(1)
     config = street.folder / "haproxy.cfg"
     config.write_text(HAPROXY.format(port=port, replica=street.replica.removeprefix("http://")))
     street.start([program, "-f", str(config)], "haproxy")
@@ -169,7 +164,7 @@ def haproxy(street: Street, program: str) -> Way:
 
 
 def traefik(street: Street, program: str) -> Way:
-    port = free_port()
+    (port,) = bare.free_ports(1)
     street.run(*rootward("gateway", "export", "traefik"))
     options = [
         f"--entryPoints.web.address=127.0.0.1:{port}",
@@ -182,7 +177,7 @@ def traefik(street: Street, program: str) -> Way:
 
 def ray(street: Street, programs: Path) -> Way:
     """Ray Serve: its proxy is the door."""
-    port = free_port()
+    (port,) = bare.free_ports(1)
     # Unix sockets have short names.
     folder = street.stack.enter_context(_short_folder())
     command = [str(programs / "python"), str(HERE / "peers" / "serve_ray.py"), str(port), folder]
@@ -199,7 +194,7 @@ def ray(street: Street, programs: Path) -> Way:
 
 def bentoml(street: Street, programs: Path) -> Way:
     """BentoML: one server with the code in it, no door before it."""
-    port = free_port()
+    (port,) = bare.free_ports(1)
     command = [str(programs / "bentoml"), "serve", "serve_bentoml:Echo", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--working-dir", str(HERE / "peers")]
     home = street.folder / "bentoml"

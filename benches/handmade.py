@@ -14,13 +14,12 @@ import contextlib
 import http.client
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 
+import bare
 import psutil
 
 
@@ -83,33 +82,17 @@ class Tree:
 @contextlib.contextmanager
 def tree() -> Iterator[Tree]:
     """Run a binary tree of 7 nodes."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(7)]
-    ports = [str(sock.getsockname()[1]) for sock in sockets]
-    for sock in sockets:
-        sock.close()
+    ports = bare.free_ports(7)
     commands = [
-        [sys.executable, __file__, port, *ports[2 * index + 1 : 2 * index + 3]]
+        [sys.executable, __file__, *map(str, [port, *ports[2 * index + 1 : 2 * index + 3]])]
         for index, port in enumerate(ports)
     ]
-    processes = [subprocess.Popen(command) for command in commands]
-    try:
-        running = Tree(int(ports[0]), processes)
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                assert running.call()(1) == 7
-                break
-            except (OSError, ValueError):
-                # A child that doesn't listen yet is an error of its parent.
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
-        yield running
-    finally:
-        for process in processes:
-            process.kill()
-        for process in processes:
-            process.wait()
+    with bare.running(commands) as processes:
+        whole = Tree(ports[0], processes)
+        # A child that doesn't listen yet is an error of its parent.
+        bare.await_answer(lambda: whole.call()(1), not_yet=(OSError, ValueError), pause_s=0.05)
+        assert whole.call()(1) == 7
+        yield whole
 
 
 if __name__ == "__main__":

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
-import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
+
+import bare
 
 from modules import ModuleBase, ServerModule, parallel
 
@@ -79,7 +80,7 @@ def adding_tree(depth: int = 3) -> ModuleBase:
     return ServerModule(Adding(below))
 
 
-async def bare(scope, receive, send) -> None:  # noqa: ANN001  # as ASGI has it
+async def echo(scope, receive, send) -> None:  # noqa: ANN001  # as ASGI has it
     """Answer every request with its own body."""
     if scope["type"] != "http":
         return
@@ -95,32 +96,19 @@ async def bare(scope, receive, send) -> None:  # noqa: ANN001  # as ASGI has it
 @contextlib.contextmanager
 def bare_servers(count: int) -> Iterator[list[int]]:
     """Start bare servers together; yields their ports when all of them answer."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [sock.getsockname()[1] for sock in sockets]
-    for sock in sockets:
-        sock.close()
-    processes = [subprocess.Popen([sys.executable, __file__, str(port)]) for port in ports]
-    try:
+    ports = bare.free_ports(count)
+    with bare.running([[sys.executable, __file__, str(port)] for port in ports]):
         for port in ports:
-            deadline = time.monotonic() + 30
-            while True:
-                try:
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5).close()
-                    break
-                except OSError:
-                    if time.monotonic() > deadline:
-                        raise
-                    time.sleep(0.003)
+            bare.await_answer(partial(_get, port), not_yet=OSError, pause_s=0.003)
         yield ports
-    finally:
-        for process in processes:
-            process.kill()
-        for process in processes:
-            process.wait()
+
+
+def _get(port: int) -> None:
+    urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5).close()
 
 
 if __name__ == "__main__":
     import uvicorn
 
     os.environ.pop("REDIS_URL", None)
-    uvicorn.run(bare, port=int(sys.argv[1]), log_level="error", lifespan="off")
+    uvicorn.run(echo, port=int(sys.argv[1]), log_level="error", lifespan="off")

