@@ -56,6 +56,21 @@ def mirror(store: Store) -> Mirror:
     return Mirror(scene)
 
 
+def fail_in_a_foreign_worker(mirror: Mirror, job: Job) -> None:
+    """Do what a stock worker does that takes a job and can't read it."""
+    mirror.queue.remove(job)
+    with mirror.connection.pipeline() as pipe:
+        job.set_status(JobStatus.FAILED, pipeline=pipe)
+        job._handle_failure("no module", pipe)
+        pipe.execute()
+
+
+def await_release(scene: Scene, job: Job) -> None:
+    assert wait_until(
+        lambda: job.id in scene.store.sweep(1000).released, description="the job is released"
+    )
+
+
 def test_a_released_task_is_a_job_on_its_queue(mirror: Mirror) -> None:
     job = mirror.job()
     assert mirror.queue.get_job_ids() == [job.id]
@@ -177,15 +192,9 @@ def test_counting_registries_fails_no_running_job(mirror: Mirror) -> None:
 def test_a_job_that_a_foreign_worker_failed_is_released_again(mirror: Mirror) -> None:
     """A stock worker without our serializer can't run a task; the task loses no attempt by it."""
     scene, job = mirror.scene, mirror.job()
-    mirror.queue.remove(job)
-    with mirror.connection.pipeline() as pipe:
-        job.set_status(JobStatus.FAILED, pipeline=pipe)
-        job._handle_failure("no module", pipe)
-        pipe.execute()
+    fail_in_a_foreign_worker(mirror, job)
     assert scene.exchange(limit=1).claims == ()
-    assert wait_until(
-        lambda: job.id in scene.store.sweep(1000).released, description="the job is released"
-    )
+    await_release(scene, job)
     assert mirror.queue.get_job_ids() == [], "it would take it again at once"
     claim = scene.claim()
     assert (claim.job_id, claim.attempt) == (job.id, 1)
@@ -198,14 +207,8 @@ def test_a_job_kept_from_foreign_workers_outlives_the_agent_that_it_is_kept_for(
     mirror: Mirror,
 ) -> None:
     scene, job = mirror.scene, mirror.job()
-    mirror.queue.remove(job)
-    with mirror.connection.pipeline() as pipe:
-        job.set_status(JobStatus.FAILED, pipeline=pipe)
-        job._handle_failure("no module", pipe)
-        pipe.execute()
-    assert wait_until(
-        lambda: job.id in scene.store.sweep(1000).released, description="the job is released"
-    )
+    fail_in_a_foreign_worker(mirror, job)
+    await_release(scene, job)
     assert scene.store.leave(scene.agent)
     assert mirror.queue.get_job_ids() == [job.id]
 
