@@ -22,7 +22,6 @@ from .errors import (
     WaitTimeout,
 )
 from .failure import explain
-from .rests import Rests
 from .snapshot import GONE, read_failures, read_status
 from .states import DeploymentState, TaskState
 
@@ -77,21 +76,20 @@ class Deployment:
         DeploymentCancelled; TimeoutError, after which the deployment goes on. While no live worker
         could run what is next, standard error says why.
         """
-        began = time.monotonic()
-        deadline = None if timeout is None else began + timeout
-        notice, rests = Notice(self._why_waiting), Rests(began)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        notice, left, seen = Notice(self._why_waiting), -1, "0-0"
         while True:
-            # Not the events themselves: thousands a second come from a busy deployment.
-            newest = self._store.events_end(self.name)
             record = self._record()
             if self._is_settled(record):
                 self._settled(self.name)
                 return self
-            if self._events_after(newest, self._block_ms(deadline)):
-                notice.moved()
-                time.sleep(rests.after(record.left, time.monotonic()))
-            else:
+            if record.left == left:
                 notice.tick()
+            else:
+                notice.moved()
+                left = record.left
+            # Not the events: thousands a second come from a busy deployment.
+            seen = self._course_after(seen, self._block_ms(deadline))
 
     def progress(
         self, *, timeout: float | None = None, after: str | None = None
@@ -250,6 +248,12 @@ class Deployment:
         except UNREACHED:
             # The wait broke off; a read that doesn't wait is repeated until Redis is back.
             return self._store.events(self.name, after)
+
+    def _course_after(self, seen: str, block_ms: int) -> str:
+        try:
+            return self._store.course(self.name, self.generation, seen, block_ms)
+        except UNREACHED:
+            return self._store.course(self.name, self.generation, seen)
 
     def _lines_after(self, after: str, block_ms: int) -> list[LogEntry]:
         try:

@@ -139,6 +139,7 @@ GENERATION_PARTS: Final = {
     "services": "hash: path to wanted replicas",
     "ready": "hash: path to ready replicas",
     "repairs": "hash: open job outside the plan to path",
+    "course": "stream: each state that it came to",
 }
 
 _LASTING: Final = (

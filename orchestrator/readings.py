@@ -278,10 +278,13 @@ class Readings:
         entries = self._entries(self.keys.changes, after_id, block_ms)
         return [read_change(id_, fields) for id_, fields in entries]
 
-    def events_end(self, name: str) -> str:
-        """Return the id of the newest event of a deployment."""
-        last = self._client.xrevrange(self.keys.events(name), count=1)
-        return last[0][0].decode() if last else "0-0"
+    def course(self, name: str, generation: int, after_id: str, block_ms: int = 0) -> str:
+        """Wait until a generation has come to another state than at `after_id`; return the new id.
+
+        That of the beginning is `0-0`; it is the same when nothing came in `block_ms`.
+        """
+        entries = self._entries(self.keys.part(name, generation, "course"), after_id, block_ms)
+        return entries[-1][0].decode() if entries else after_id
 
     def changes_end(self) -> str:
         """Return the id of the newest change: read it, then all replicas, then follow from it."""

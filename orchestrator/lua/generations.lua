@@ -6,6 +6,7 @@ local function change_state(g, state, reason, final)
   call('HSET', g.key, 'state', state, 'reason', reason or '', 'ended', final and NOW_MS or '')
   event(g, (state == 'progressing') and state or 'deployment.' .. state, 'state', state,
     'reason', reason or '')
+  call('XADD', g.key .. ':course', 'MAXLEN', '~', '100', '*', 'state', state)
 end
 
 local function each_task(g, visit)
@@ -16,7 +17,7 @@ local function each_task(g, visit)
 end
 
 local PARTS = { '', ':plan', ':tree', ':states', ':logs', ':replicas', ':services', ':ready',
-  ':repairs' }
+  ':repairs', ':course' }
 
 -- Nothing of the generation runs any more: it is history, and goes when its time has come.
 local function end_generation(g)

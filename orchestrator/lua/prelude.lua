@@ -22,7 +22,7 @@
 --   P:{NAME}:GEN         hash    state reason created ended kinds total left failed short jobs
 --                                retries deadline owner history makes_current retire first_failed
 --                                prepares prepared:PATH begun:PATH
---   P:{NAME}:GEN:plan tree (strings) states (list) logs (stream)
+--   P:{NAME}:GEN:plan tree (strings) states (list) logs (stream) course (stream: state)
 --                replicas (hash id -> "STATE AGENT PATH\n" + record) services ready (hash path -> n)
 --                repairs (hash job id -> path)
 --   RQ:job:ID            hash    RQ's fields, of which `description` is the task's id (its first part,

@@ -35,6 +35,21 @@ def test_a_generation_is_ready_when_its_tasks_and_its_replicas_are(store: Store)
     assert record.current == 1
 
 
+def test_the_course_tells_of_each_state_and_of_nothing_else(store: Store) -> None:
+    scene = Scene(store)
+    scene.submit({"train:a": [], "train:b": []})
+    assert store.course("demo", 1, "0-0") == "0-0"
+    first = scene.claim()
+    begun = store.course("demo", 1, "0-0", 1000)
+    assert begun != "0-0"
+    scene.succeed(first)
+    second = scene.claim()
+    assert store.course("demo", 1, begun, 1) == begun
+    scene.succeed(second)
+    assert scene.state() == "ready"
+    assert store.course("demo", 1, begun, 1000) != begun
+
+
 def test_a_new_generation_becomes_current_in_one_step_and_then_the_old_one_stops(
     store: Store,
 ) -> None:

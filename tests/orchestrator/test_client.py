@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +21,7 @@ from orchestrator.errors import (
     UnknownDeployment,
 )
 from tests.orchestrator.scripted import ScriptedWorker
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,6 +152,29 @@ def test_wait_returns_within_the_change_of_another_thread(client: Client) -> Non
     ScriptedWorker(client).work()
     assert ended.wait(5)
     thread.join()
+
+
+def test_a_wait_looks_when_the_state_changes_and_once_a_second(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many tasks end meanwhile."""
+    looks: list[object] = []
+    look = client.store.generation
+
+    def noted(name: str, generation: int) -> object:
+        looks.append(found := look(name, generation))
+        return found
+
+    began = time.monotonic()
+    deployment = client.submit(Worker("root", *(Worker(f"leaf-{n}") for n in range(40))))
+    monkeypatch.setattr(client.store, "generation", noted)
+    thread = threading.Thread(target=deployment.wait)
+    thread.start()
+    wait_until(lambda: looks, description="it has begun to wait")
+    ScriptedWorker(client).work()
+    thread.join(20)
+    # As it was submitted, once it progresses, when it is ready.
+    assert 2 <= len(looks) <= 3 + int(time.monotonic() - began)
 
 
 def test_cancel_ends_the_waiting(client: Client) -> None:
