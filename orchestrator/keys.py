@@ -114,6 +114,10 @@ class Keys:
         """Key of one of GENERATION_PARTS of a generation."""
         return f"{self.generation(name, generation)}:{part}"
 
+    def staged(self, name: str, generation: int, number: int) -> str:
+        """String with time to live: a piece of the tasks of a submission that isn't sealed yet."""
+        return f"{self.generation(name, generation)}:staged:{number}"
+
     def job(self, job_id: str) -> str:
         """Hash: a task's record, RQ's fields and ours (`rw_...`)."""
         return f"{self.rq}:job:{job_id}"

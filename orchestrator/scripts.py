@@ -98,13 +98,14 @@ class Scripts:
         keys = [self._keys.name(name), self._keys.reservation(name, submission_id)]
         return int(self.run("reserve", keys, [keep_s]))
 
-    def stage(self, part: Part, args: Sequence[Value]) -> None:
-        """Store a piece of a submission that isn't sealed yet."""
-        self.run("stage", [self._generation(part)], [*part, *args])
+    def stage(self, part: Part, number: int, piece: bytes, keep_s: int) -> None:
+        """Keep a piece of a submission that isn't sealed yet."""
+        self.run("stage", [self._keys.staged(*part, number)], [keep_s, piece])
 
-    def create(self, part: Part, args: Sequence[Value]) -> bool:
-        """Seal a submission; False when it was sealed before."""
-        return bool(self.run("create", [self._generation(part)], [*part, *args]))
+    def create(self, part: Part, staged: int, args: Sequence[Value]) -> bool:
+        """Seal a submission with its staged pieces; False when it was sealed before."""
+        keys = [self._generation(part), *(self._keys.staged(*part, n) for n in range(staged))]
+        return bool(self.run("create", keys, [*part, *args]))
 
     def exchange_command(self, agent_id: str, args: Sequence[Value]) -> list[Value]:
         """Return the command of an exchange, for a server that knows the script."""

@@ -7,8 +7,7 @@ may be repeated; what has been done is not done twice.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from .keys import STAGED_S, Keys
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from .records import Submission, TaskSpec
     from .scripts import Scripts, Value
 
-TASKS_PER_STAGE: Final = 500
+TASKS_PER_PIECE: Final = 2000
 SHORTEST_HISTORY_S: Final = 60.0
 """Seconds that an ended generation is kept at least, so that who waits for it can see its end."""
 
@@ -41,26 +40,29 @@ class Submissions:
         storing took longer than an unfinished submission is kept.
         """
         part = (submission.name, submission.generation)
-        jobs = job_prefix(self.keys.prefix, *part)
-        history = max(SHORTEST_HISTORY_S, submission.history_s)
-        head: list[Value] = [jobs, STAGED_S]
-        blobs: list[Value] = [submission.plan, submission.tree]
-        for piece in _pieces(submission.tasks):
-            self.scripts.stage(part, [*head, *blobs, *itertools.chain(*map(_flat, piece))])
-            blobs = [b"", b""]
+        queues = list(dict.fromkeys(task.queue for task in submission.tasks if task.data))
+        number_of = {queue: number for number, queue in enumerate(queues, 1)}
         services: list[Value] = [value for pair in submission.services.items() for value in pair]
+        *earlier, last = _pieces(submission.tasks, number_of)
+        for number, piece in enumerate(earlier):
+            self.scripts.stage(part, number, piece, STAGED_S)
         self.scripts.create(
             part,
+            len(earlier),
             [
                 submission.id,
                 ",".join(submission.kinds),
-                len(submission.tasks),
                 int(submission.makes_current),
                 submission.retries,
                 "" if submission.deadline_s is None else submission.deadline_s,
                 submission.owner or "",
-                int(history),
-                jobs,
+                int(max(SHORTEST_HISTORY_S, submission.history_s)),
+                job_prefix(self.keys.prefix, *part),
+                submission.plan,
+                submission.tree,
+                last,
+                len(queues),
+                *queues,
                 *services,
             ],
         )
@@ -114,19 +116,17 @@ class Submissions:
         return tuple(self.scripts.disown(owner))
 
 
-def _pieces(tasks: Sequence[TaskSpec]) -> Iterator[Sequence[TaskSpec]]:
-    """Cut tasks into pieces; no tasks are one empty piece, which carries plan and tree."""
-    for start in range(0, max(1, len(tasks)), TASKS_PER_STAGE):
-        yield tasks[start : start + TASKS_PER_STAGE]
-
-
-def _flat(task: TaskSpec) -> tuple[Value, ...]:
-    return (
-        task.index,
-        task.wait,
-        ",".join(map(str, task.next)),
-        task.queue,
-        *cut(task.id),
-        "" if task.timeout is None else task.timeout,
-        task.data,
-    )
+def _pieces(tasks: Sequence[TaskSpec], number_of: Mapping[str, int]) -> list[bytes]:
+    """Pack tasks as `create.lua` reads them; no tasks are one empty piece."""
+    pieces = []
+    for start in range(0, max(1, len(tasks)), TASKS_PER_PIECE):
+        piece: list[bytes] = []
+        for task in tasks[start : start + TASKS_PER_PIECE]:
+            head, tail = cut(task.id)
+            timeout = "" if task.timeout is None else task.timeout
+            following = ",".join(map(str, task.next))
+            line = f"{task.wait} {following} {timeout} {number_of.get(task.queue, 0)} "
+            line += f"{len(head)} {len(tail)} {len(task.data)}\n"
+            piece += (line.encode(), head, tail, task.data)
+        pieces.append(b"".join(piece))
+    return pieces

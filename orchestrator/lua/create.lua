@@ -1,25 +1,20 @@
--- KEYS: generation.  ARGV 3..: name, gen, submission, kinds, total, makes_current, retries,
--- deadline (s or ''), owner, history (s), job prefix, then per service path and wanted replicas.
--- Seals what was staged: from here it is there, and its first tasks are on their queues.
+-- KEYS: generation, then the staged pieces.  ARGV 3..: name, gen, submission, kinds, makes_current,
+-- retries, deadline (s or ''), owner, history (s), job prefix, plan, tree, the last piece, number of
+-- queues, queues, then per service path and wanted replicas.
+-- A piece has for each task, in order, a line and what it tells the lengths of. The line: how many
+-- it waits for, next, timeout (s or ''), number of its queue, lengths; these: its id in two parts,
+-- and data ('' for a join).
+-- Stores a submission whole: from here it is there, and its first tasks are on their queues.
 if call('EXISTS', KEYS[1]) == 1 then return 0 end
 local g = generation(ARGV[3], ARGV[4])
-g.jobs = ARGV[13]
-local total, left, roots, queues, prepares = tonumber(ARGV[7]), 0, {}, {}, {}
-if call('EXISTS', g.key .. ':plan', g.key .. ':tree') < 2 then
-  return redis.error_reply('INCOMPLETE plan or tree')
+g.jobs = ARGV[12]
+local pieces, queues = {}, {}
+for i = 2, #KEYS do
+  pieces[i - 1] = call('GET', KEYS[i])
+  if not pieces[i - 1] then return redis.error_reply('INCOMPLETE piece ' .. i - 1) end
 end
-for i = 0, total - 1 do
-  local v = call('HMGET', job_key(g.jobs .. i), 'rw', 'rw_wait', 'description', 'origin')
-  if not v[1] then return redis.error_reply('INCOMPLETE task ' .. i) end
-  if not v[2] then roots[#roots + 1] = g.jobs .. i end
-  if string.sub(v[3], 1, 8) == 'prepare:' then prepares[#prepares + 1] = i else left = left + 1 end
-  if v[4] then
-    local waiting = queues[v[4]] or {}
-    queues[v[4]] = waiting
-    waiting[#waiting + 1] = NOW_S
-    waiting[#waiting + 1] = g.jobs .. i
-  end
-end
+pieces[#KEYS] = ARGV[15]
+for i = 1, tonumber(ARGV[16]) do queues[i] = ARGV[16 + i] end
 
 local older = call('HGET', g.name_key, 'progressing')
 local old = older and older ~= g.n and stored(g.name, older)
@@ -28,25 +23,75 @@ if old_state == 'pending' or old_state == 'progressing' then
   cancel_generation(old, 'replaced by ' .. g.id)
 end
 
+local hidden = place_of(g.jobs .. '0') ~= g.name and g.name or ''
+local total, left, prepares, joins, deploys = 0, 0, {}, {}, {}
+
+-- What waits for nothing is written as it is on its queue; a join is settled when all are there.
+local function put(id, task, tail, data, wait, next, timeout, queue)
+  local is_first, fields = wait == '0', nil
+  if data == '' then
+    fields = { 'rw', 'w 0 0 0  ', 'description', task }
+    if is_first then joins[#joins + 1] = id end
+  else
+    -- A stock worker's result_ttl would take the task's record with it.
+    fields = { 'rw', is_first and 'q 0 0 0  ' .. NOW_MS or 'w 0 0 0  ', 'description', task,
+      'data', data, 'status', is_first and 'queued' or 'deferred', 'created_at', rq_date(),
+      'origin', queue, 'result_ttl', '-1',
+      'timeout', timeout ~= '' and string.format('%.0f', math.ceil(timeout)) or '-1' }
+    if is_first then
+      gather('RPUSH', RQ .. ':queue:' .. queue, id)
+      n_released = n_released + 1
+    else
+      gather('ZADD', RQ .. ':deferred:' .. queue, NOW_S, id)
+    end
+  end
+  local function add(field, value) fields[#fields + 1], fields[#fields + 2] = field, value end
+  if is_first and data ~= '' then add('enqueued_at', rq_date()) end
+  if tail ~= '' then add('rw_tail', tail) end
+  if not is_first then add('rw_wait', wait) end
+  if next ~= '' then add('rw_next', next) end
+  if hidden ~= '' or timeout ~= '' then
+    add('rw_more', more({ queue = '', name = hidden, timeout = timeout }))
+  end
+  call('HSET', job_key(id), unpack(fields))
+end
+
+for _, piece in ipairs(pieces) do
+  local at = 1
+  while at <= #piece do
+    local wait, next, timeout, queue, n_task, n_tail, n_data, from = string.match(piece,
+      '^(%d+) ([%d,]*) (%S*) (%d+) (%d+) (%d+) (%d+)\n()', at)
+    local tail_at = from + n_task
+    local data_at = tail_at + n_tail
+    at = data_at + n_data
+    local task, tail = string.sub(piece, from, tail_at - 1), string.sub(piece, tail_at, data_at - 1)
+    put(g.jobs .. total, task, tail, string.sub(piece, data_at, at - 1), wait, next, timeout,
+      queues[tonumber(queue)])
+    local kind = string.match(task, '^%a+')
+    if kind == 'prepare' then prepares[#prepares + 1] = total else left = left + 1 end
+    if kind == 'deploy' and wait == '0' then deploys[#deploys + 1] = string.sub(task .. tail, 8) end
+    total = total + 1
+  end
+end
+if #prepares > 0 then
+  -- Released before any agent could prepare them.
+  for _, path in ipairs(deploys) do call('HSET', g.key, 'begun:' .. path, 1) end
+end
+
 local short = 0
-for i = 14, #ARGV, 2 do
+for i = 17 + #queues, #ARGV, 2 do
   call('HSET', g.key .. ':services', ARGV[i], ARGV[i + 1])
   if tonumber(ARGV[i + 1]) > 0 then short = short + 1 end
 end
-local deadline = ARGV[10] ~= '' and string.format('%.0f', NOW + ARGV[10] * 1000) or ''
+local deadline = ARGV[9] ~= '' and string.format('%.0f', NOW + ARGV[9] * 1000) or ''
 call('HSET', g.key, 'state', 'pending', 'reason', '', 'created', NOW_MS, 'ended', '',
   'submission', ARGV[5], 'kinds', ARGV[6], 'total', total, 'left', left, 'failed', 0,
-  'short', short, 'makes_current', ARGV[8], 'retries', ARGV[9], 'deadline', deadline,
-  'owner', ARGV[11], 'history', ARGV[12], 'jobs', g.jobs, 'prepares', table.concat(prepares, ','))
-call('PERSIST', g.key .. ':plan')
-call('PERSIST', g.key .. ':tree')
-for i = 0, total - 1 do call('PERSIST', job_key(g.jobs .. i)) end
-for queue, waiting in pairs(queues) do
-  call('SADD', RQ .. ':queues', RQ .. ':queue:' .. queue)
-  for i = 1, #waiting, 1000 do
-    call('ZADD', RQ .. ':deferred:' .. queue, unpack(waiting, i, math.min(i + 999, #waiting)))
-  end
-end
+  'short', short, 'makes_current', ARGV[7], 'retries', ARGV[8], 'deadline', deadline,
+  'owner', ARGV[10], 'history', ARGV[11], 'jobs', g.jobs, 'prepares', table.concat(prepares, ','))
+call('SET', g.key .. ':plan', ARGV[13])
+call('SET', g.key .. ':tree', ARGV[14])
+for i = 2, #KEYS do call('DEL', KEYS[i]) end
+for _, queue in ipairs(queues) do call('SADD', RQ .. ':queues', RQ .. ':queue:' .. queue) end
 call('HSET', g.name_key, 'latest', g.n, 'progressing', g.n)
 call('HSETNX', g.name_key, 'created', NOW_MS)
 call('HINCRBY', g.name_key, 'live', 1)
@@ -54,20 +99,16 @@ call('PERSIST', g.name_key)
 call('SADD', P .. ':active', g.id)
 call('ZADD', P .. ':deployments', NOW_MS, g.name)
 -- An owner that never says that it lives is given a minute.
-if ARGV[11] ~= '' then
+if ARGV[10] ~= '' then
   give_time_back(60000)
-  call('ZADD', P .. ':owners', 'NX', string.format('%.0f', NOW + 60000), ARGV[11])
+  call('ZADD', P .. ':owners', 'NX', string.format('%.0f', NOW + 60000), ARGV[10])
 end
 event(g, 'submitted', 'state', 'pending')
 call('PERSIST', g.name_key .. ':events')
-for _, id in ipairs(roots) do
+for _, id in ipairs(joins) do
   local job = load_job(id)
-  if job.kind == 'join' then
-    end_task(g, job, 'succeeded')
-    release_after(g, { job.next })
-  else
-    release(g, job)
-  end
+  end_task(g, job, 'succeeded')
+  release_after(g, { job.next })
 end
 g.check = total == 0 or left == 0
 commit()

@@ -18,6 +18,9 @@
 --   P:bell               stream  an entry when tasks were released
 --   P:changes            stream  op put, drop, current or stop; name gen path replica record
 --   P:{NAME}             hash    reserved latest current progressing live created
+--   P:{NAME}:reserved:ID P:{NAME}:GEN:staged:N
+--                        strings with time to live, of a submission that isn't sealed yet: its
+--                                generation, and pieces of its tasks (create.lua)
 --   P:{NAME}:events      stream  the history (events.py has the table)
 --   P:{NAME}:GEN         hash    state reason created ended kinds total left failed short jobs
 --                                retries deadline owner history makes_current retire first_failed

@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.errors import IncompleteSubmission
 from orchestrator.record_codec import SMALL
-from tests.support.scenes import LEASE_MS, Scene, done, failed, hasten_retries, specs
+from tests.support.scenes import LEASE_MS, Scene, done, failed, hasten_retries
 
 if TYPE_CHECKING:
     from orchestrator.store import Store
@@ -35,19 +35,46 @@ def test_no_task_starts_before_all_it_waits_for_has_succeeded(store: Store) -> N
 def test_a_plan_is_not_seen_before_it_is_sealed(store: Store) -> None:
     scene = Scene(store)
     store.reserve("demo", "s")
-    store.scripts.stage(("demo", 1), ["x-", 60, b"plan", b"tree"])
+    store.scripts.stage(("demo", 1), 0, b"0   1 7 0 1\ntrain:ax", 60)
     assert scene.exchange(limit=5).claims == ()
     assert store.deployment("demo") is None
     assert store.generation("demo", 1) is None
 
 
 def test_a_submission_that_is_stored_in_part_is_refused_whole(store: Store) -> None:
-    tasks = specs({"train:a": []}, "q")
     store.reserve("demo", "s")
-    store.scripts.stage(("demo", 1), ["x-", 60, b"plan", b""])
+    head = ["s", "", 0, 0, "", "", 60, "x-", b"plan", b"tree", b"0   1 7 0 1\ntrain:ax", 1, "q"]
+    store.scripts.stage(("demo", 1), 0, b"0   1 7 0 1\ntrain:bx", 60)
     with pytest.raises(IncompleteSubmission, match="submit it again"):
-        store.scripts.create(("demo", 1), ["s", "", len(tasks), 0, 0, "", "", 60, "x-"])
+        store.scripts.create(("demo", 1), 2, head)
     assert store.generation("demo", 1) is None
+
+
+def test_a_submission_in_several_pieces_is_one(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.submissions.TASKS_PER_PIECE", 2)
+    scene = Scene(store)
+    scene.submit(TREE)
+    assert [task.id for task in store.tasks("demo", 1)] == list(TREE)
+    assert scene.run_all() == ["train:a", "train:b", "train:root", "deploy:a", "deploy:root"]
+    assert not list(store.clients.scripts.scan_iter(store.keys.staged("demo", 1, 0)[:-1] + "*"))
+
+
+def test_nothing_of_a_sealed_submission_expires(store: Store) -> None:
+    scene = Scene(store)
+    scene.submit(TREE)
+    client, keys = store.clients.scripts, store.keys
+    jobs = [keys.job(task.job_id) for task in store.tasks("demo", 1)]
+    lasting = [keys.name("demo"), keys.events("demo"), keys.generation("demo", 1), *jobs]
+    lasting += [keys.part("demo", 1, part) for part in ("plan", "tree")]
+    assert {client.ttl(key) for key in lasting} == {-1}
+
+
+def test_a_join_that_waits_for_nothing_opens_at_once(store: Store) -> None:
+    scene = Scene(store)
+    scene.submit({"join:train": [], "deploy:a": ["join:train"]})
+    assert scene.run_all() == ["deploy:a"]
 
 
 def test_the_same_submission_twice_is_one_generation(store: Store) -> None:

@@ -310,7 +310,7 @@ def test_a_planted_fault_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -
     source = scripts.source
     monkeypatch.setattr(scripts, "source", lambda name: broken if name == script else source(name))
     with pytest.raises((AssertionError, ResponseError, KeyError)):
-        run(200, SwiftRedis, phases=[Phase.generate], derandomize=True, database=None)
+        run(1000, SwiftRedis, phases=[Phase.generate], derandomize=True, database=None)
 
 
 def main() -> None:
