@@ -16,7 +16,14 @@ from .collect import is_whole, plan_tree
 from .connection import Clients, check
 from .definition import Definition, Subject
 from .deployment import Deployment
-from .errors import MissingSecret, NoRedis, PlanError, UnknownDeployment, UnknownService
+from .errors import (
+    MissingSecret,
+    NoRedis,
+    PlanError,
+    UnknownDeployment,
+    UnknownService,
+    other_secret,
+)
 from .keys import Keys
 from .plan import ALL_KINDS, Kind, Plan, parse_kinds
 from .settings import Settings
@@ -118,6 +125,11 @@ class Client:
             )
         return Signer(self.settings.secret.reveal())
 
+    def check_secret(self) -> None:
+        """Raise WrongSecret when the workers that live here have another secret than this one."""
+        if self.store.agreed() not in {None, *self.signer.fingerprints(self.keys.prefix)}:
+            raise other_secret(self._clients.address)
+
     @cached_property
     def registry(self) -> RegistryMirror:
         """The local copy of the registry, kept up to date from its first use on."""
@@ -158,8 +170,8 @@ class Client:
 
         `timeout` (seconds) is the deployment's own deadline; `retries` counts exceptions of a
         task. `by_value` overrides how it travels (a package target by reference, else by value).
-        Raises TargetError, CycleError, TaskGetterError, NotPortable, PlanError, BadName and
-        MissingSecret before anything is stored.
+        Raises TargetError, CycleError, TaskGetterError, NotPortable, PlanError, BadName,
+        MissingSecret and WrongSecret before anything is stored.
         """
         from .submission import Order
 
@@ -185,7 +197,8 @@ class Client:
         span = DeploymentSpan(plan.deployment)
         writer = Writer(keys=self.keys, signer=self.signer, trace=span.carrier)
         submission_id = uuid.uuid4().hex
-        generation = self.store.reserve(plan.deployment, submission_id)
+        fingerprints = self.signer.fingerprints(self.keys.prefix)
+        generation = self.store.reserve(plan.deployment, submission_id, fingerprints)
         self.store.create(
             writer.build(plan, packed, order, submission_id=submission_id, generation=generation)
         )

@@ -260,7 +260,7 @@ def check_signature(client: Client) -> Iterator[Finding]:
     if client.settings.secret is None:
         return
     known = client.store.agreed()
-    if client.workers() and known not in {None, *client.signer.fingerprints(client.keys.prefix)}:
+    if known not in {None, *client.signer.fingerprints(client.keys.prefix)}:
         yield Finding(
             check="secret",
             level=PROBLEM,

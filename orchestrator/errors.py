@@ -39,6 +39,14 @@ class WrongSecret(OrchestratorError):
     """The workers that live here have another secret, so nothing of theirs could be verified."""
 
 
+def other_secret(address: str) -> WrongSecret:
+    """Return the error for a secret that isn't that of the workers at `address`."""
+    return WrongSecret(
+        f"the workers at {address} have another secret than this one: set the same "
+        "ROOTWARD_SECRET everywhere; to change it, stop all workers first"
+    )
+
+
 class UnknownDeployment(OrchestratorError):
     """No deployment (or no such generation of it) has that name; near names are told."""
 

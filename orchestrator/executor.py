@@ -151,8 +151,9 @@ class DistributedExecutor:
             owner=self._owner.id,
             history_s=self._client.settings.history_days * 86400,
         )
+        deployment = self._client.store_definition(Definition(tree=tree), plan, order)
         self._owner.begin()
-        return self._client.store_definition(Definition(tree=tree), plan, order)
+        return deployment
 
     def _follow(self, deployment: Deployment) -> None:
         echo = Echo(self._client.store, deployment.name, deployment.generation)

@@ -41,7 +41,10 @@ class Owner:
         return self._thread is not None and not self._closing.is_set()
 
     def begin(self) -> None:
-        """Hold the lease from now on; to be called before anything is submitted."""
+        """Hold the lease from now on; to be called when something was submitted.
+
+        Until then a submission gives its owner a minute.
+        """
         self._renew()
         if self._thread is None:
             self._thread = threading.Thread(target=self._keep, name="rootward-owner", daemon=True)

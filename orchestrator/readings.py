@@ -59,9 +59,14 @@ class Readings:
         return found.decode() if found else None
 
     def agreed(self) -> str | None:
-        """Return the fingerprint of the secret that the last worker to agree on one had."""
-        found = self._client.get(self.keys.secret)
-        return found.decode() if found else None
+        """Return the fingerprint of the secret that live workers have; None if none lives."""
+        pipe = self._client.pipeline(transaction=True)
+        pipe.get(self.keys.secret)
+        pipe.zrevrange(self.keys.agents, 0, 0, withscores=True)
+        pipe.time()
+        found, last, (seconds, microseconds) = pipe.execute()
+        is_alive = last and last[0][1] > seconds * 1000 + microseconds // 1000
+        return found.decode() if found and is_alive else None
 
     def now(self) -> float:
         """Return the time of Redis in Unix seconds."""

@@ -93,10 +93,13 @@ class Scripts:
             script = self._known[name] = self._client.register_script(source(name))
         return script
 
-    def reserve(self, name: str, submission_id: str, keep_s: int) -> int:
-        """Return the generation number of a submission."""
+    def reserve(
+        self, name: str, submission_id: str, keep_s: int, fingerprints: Sequence[str]
+    ) -> int:
+        """Return the generation number of a submission; 0 when workers have another secret."""
         keys = [self._keys.name(name), self._keys.reservation(name, submission_id)]
-        return int(self.run("reserve", keys, [keep_s]))
+        keys += [self._keys.secret, self._keys.agents]
+        return int(self.run("reserve", keys, [keep_s, *fingerprints]))
 
     def stage(self, part: Part, number: int, piece: bytes, keep_s: int) -> None:
         """Keep a piece of a submission that isn't sealed yet."""

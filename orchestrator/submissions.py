@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from .errors import other_secret
 from .keys import STAGED_S, Keys
 from .queue import job_prefix
 from .record_codec import cut
 
 if TYPE_CHECKING:
+    from .connection import Clients
     from .records import Submission, TaskSpec
     from .scripts import Scripts, Value
 
@@ -26,12 +28,20 @@ SHORTEST_HISTORY_S: Final = 60.0
 class Submissions:
     """Submits generations, and cancels, stops, resumes and scales them."""
 
+    clients: Clients
     keys: Keys
     scripts: Scripts
 
-    def reserve(self, name: str, submission_id: str) -> int:
-        """Return the generation number of a submission; the same id gets the same number."""
-        return self.scripts.reserve(name, submission_id, STAGED_S * 6)
+    def reserve(self, name: str, submission_id: str, fingerprints: Sequence[str] = ()) -> int:
+        """Return the generation number of a submission; the same id gets the same number.
+
+        Raises WrongSecret, before anything is written, when `fingerprints` are given and the
+        workers that live here have a secret that none of them tells.
+        """
+        number = self.scripts.reserve(name, submission_id, STAGED_S * 6, fingerprints)
+        if not number:
+            raise other_secret(self.clients.address)
+        return number
 
     def create(self, submission: Submission) -> None:
         """Store a submission whole and release its first tasks; a second call changes nothing.

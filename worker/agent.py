@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from modules import tracing
 from orchestrator.connection import Clients, check
-from orchestrator.errors import MissingSecret, NoRedis, WrongSecret
+from orchestrator.errors import MissingSecret, NoRedis, other_secret
 from orchestrator.keys import Keys
 from orchestrator.settings import Settings
 from orchestrator.store import Store
@@ -155,10 +155,7 @@ class Agent:
         mine = signer.fingerprints(self._settings.prefix)
         if store.agree(mine[0]) not in mine:
             clients.close()
-            raise WrongSecret(
-                f"the workers at {clients.address} have another secret than this one: set the same "
-                "ROOTWARD_SECRET everywhere; to change it, stop all workers first"
-            )
+            raise other_secret(clients.address)
         shift = Shift(self._identity, self._settings, store, signer, burst=burst)
         self._loop, self._shift = asyncio.get_running_loop(), shift
         if self._is_quiet:

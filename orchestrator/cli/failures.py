@@ -62,6 +62,7 @@ def exit_code(error: BaseException) -> int | None:
         errors.PlanError,
         errors.BadName,
         errors.MissingSecret,
+        errors.WrongSecret,
         errors.UnknownDeployment,
         errors.UnknownService,
         errors.UnknownTask,

@@ -51,9 +51,10 @@ def run(client: Client, plan: Plan, on_ready: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT; a second signal ends it at once.
 
     `on_ready` is given the URL once it listens. Raises OSError when the address can't be had, and
-    MissingSecret when there is none to check the registry with.
+    MissingSecret or WrongSecret when there is none to check the registry with.
     """
     signer = client.signer
+    client.check_secret()
     sock = _bind(plan.host, plan.port)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(client, plan, sock, signer, on_ready))

@@ -125,7 +125,11 @@ class Publisher:
 
 
 def export(client: Client, *, root: str, follow: bool, told: Callable[[int, int], None]) -> None:
-    """Write the registry out once, or until the process ends; `told(services, keys)` each time."""
+    """Write the registry out once, or until the process ends; `told(services, keys)` each time.
+
+    Raises WrongSecret: a table in which no address can be checked would take all routes away.
+    """
+    client.check_secret()
     changes: queue.SimpleQueue[tuple[str, Sequence[ServiceView]] | bool] = queue.SimpleQueue()
     follower = Follower(
         client.store,

@@ -1,5 +1,13 @@
--- KEYS: name, reservation.  ARGV 3: seconds that a reservation is kept.
--- Gives a submission its generation number; the same submission gets the same again.
+-- KEYS: name, reservation, secret, agents.  ARGV 3..: seconds that a reservation is kept, fingerprints
+-- of the secrets that the submitter has (without any nothing is compared).
+-- Gives a submission its generation number; the same submission gets the same again. It is 0, and
+-- nothing is written, for one that the workers who live here couldn't verify.
+local known = #ARGV > 3 and call('GET', KEYS[3])
+if known and call('ZCOUNT', KEYS[4], '(' .. NOW_MS, '+inf') > 0 then
+  local is_theirs = false
+  for i = 4, #ARGV do is_theirs = is_theirs or ARGV[i] == known end
+  if not is_theirs then return 0 end
+end
 local n = call('GET', KEYS[2])
 if n then return tonumber(n) end
 n = call('HINCRBY', KEYS[1], 'reserved', 1)
