@@ -10,6 +10,7 @@ with the task's own module and with what changed, never with the size of the tre
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from operator import is_
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -17,14 +18,17 @@ from . import codec
 from . import module as _module
 from .codec import PLAIN
 from .errors import CodecError, NotPortable, StateTooLarge
+from .module import ModuleBase
 
 if TYPE_CHECKING:
-    from .module import ModuleBase
     from .tree import Tree
 
 _MISSING: Final = object()
 # Of values that are kept as they are for comparison; a digest is no shorter.
 _SHORT_BYTES: Final = 64
+_LONGEST_BITS: Final = 63
+# The slot itself: the mark is no change, and no `__setattr__` is to hear of it.
+_set_changed: Final = ModuleBase._changed.__set__  # type: ignore[attr-defined]
 
 
 class Recorder:
@@ -38,17 +42,20 @@ class Recorder:
     def __init__(self, tree: Tree, path: str, limit: int | None) -> None:
         """Prepare to record; nothing is read before the block is entered."""
         self._tree = tree
-        self._own = tree.module_at(path)
+        self._path = path
+        self.module = tree.module_at(path)
         self._limit = limit
-        self._before: dict[str, tuple[object, bytes | None]] = {}
+        self._before: dict[str, tuple[object, object]] = {}
         self._touched: dict[int, tuple[ModuleBase, dict[str, None]]] = {}
         self._entries: list[bytes] = []
 
     def __enter__(self) -> Self:
         """Take the own module's attributes as they are and start to watch the others."""
+        local = self.module.local_attributes
         self._before = {
-            name: (value, None if type(value) in PLAIN else self._digest(value))
-            for name, value in vars(self._own).items()
+            name: (value, None if type(value) in PLAIN else self._kept(value))
+            for name, value in vars(self.module).items()
+            if name not in local
         }
         _module._recorder = self._note
         return self
@@ -63,48 +70,62 @@ class Recorder:
         _module._recorder = None
         if kind is not None:
             return
-        for module, names in self._changed():
-            _mark(module, names)
-            if self._limit is not None and (path := self._tree.path_of(module)) is not None:
-                self._entries.append(_entry(self._tree, module, path, names, self._limit))
+        own = self.module
+        if names := self._changed():
+            self._record(own, self._path, names)
+        for module, touched in self._touched.values():
+            if module is not own:
+                self._record(module, self._tree.path_of(module), list(touched))
         self._before = {}
 
     def changes(self) -> list[bytes]:
         """Return the entries, one for each changed module, in the order of their first change."""
         return list(self._entries)
 
+    def _record(self, module: ModuleBase, path: str | None, names: list[str]) -> None:
+        _mark(module, names)
+        if self._limit is not None and path is not None:
+            self._entries.append(_entry(self._tree, module, path, names, self._limit))
+
     def _note(self, module: ModuleBase, name: str) -> None:
         self._touched.setdefault(id(module), (module, {}))[1][name] = None
 
-    def _changed(self) -> list[tuple[ModuleBase, list[str]]]:
-        own = self._own
-        now = vars(own)
-        names = [name for name in self._before if name not in now]
-        names += [name for name, value in now.items() if self._differs(name, value)]
-        changed = [(own, names)] if names else []
-        changed += [
-            (module, list(touched))
-            for module, touched in self._touched.values()
-            if module is not own
-        ]
-        return changed
+    def _changed(self) -> list[str]:
+        """Return the names of what changed on the own module."""
+        before, local = self._before, self.module.local_attributes
+        now = vars(self.module)
+        names = [name for name in before if name not in now]
+        for name, value in now.items():
+            old, kept = before.get(name, (_MISSING, None))
+            if value is old and type(value) in PLAIN:
+                # It can't have been mutated.
+                continue
+            if name not in local and self._differs(value, old, kept):
+                names.append(name)
+        return names
 
-    def _differs(self, name: str, value: object) -> bool:
-        if name in self._own.local_attributes:
-            return False
-        old, digest = self._before.get(name, (_MISSING, None))
+    def _differs(self, value: object, old: object, kept: object) -> bool:
         kind = type(value)
         if kind in PLAIN:
-            # It can't have been mutated. By text: zeros have signs, and NaN is no number.
-            if value is old:
-                return False
+            # By text: zeros have signs, and NaN is no number.
             return type(old) is not kind or (repr(old) != repr(value))
         if old is _MISSING:
             return True
-        if digest is None:
+        if kept is None:
             # What can't be encoded can't be compared either: only its replacement is seen.
             return value is not old
-        return self._digest(value) != digest
+        if isinstance(kept, bytes):
+            return self._digest(value) != kept
+        if value is old and _are_same(_items(value), _items(kept)):
+            return False
+        return self._digest(value) != self._digest(kept)
+
+    def _kept(self, value: Any) -> object:
+        """Return what tells later whether it was mutated: itself, copied, or a digest."""
+        items = _items(value)
+        if items is not None and all(type(i) in PLAIN or self._tree.holds(i) for i in items):
+            return value.copy() if type(value) is dict else value[:]
+        return self._digest(value)
 
     def _digest(self, value: object) -> bytes | None:
         import hashlib
@@ -116,22 +137,46 @@ class Recorder:
         return encoded if len(encoded) <= _SHORT_BYTES else hashlib.blake2b(encoded).digest()
 
 
+def _items(value: Any) -> Collection[Any] | None:
+    """Return all that a plain container holds, keys too; None for anything else."""
+    kind = type(value)
+    if kind is list or kind is tuple:
+        items: Collection[Any] = value
+        return items
+    return [*value, *value.values()] if kind is dict else None
+
+
+def _are_same(items: Collection[Any] | None, others: Collection[Any] | None) -> bool:
+    assert items is not None
+    assert others is not None
+    return len(items) == len(others) and all(map(is_, items, others))
+
+
 def _entry(tree: Tree, module: ModuleBase, path: str, names: list[str], limit: int) -> bytes:
+    """Pack path, values that msgpack holds as they are, other values encoded, names deleted."""
     import msgpack
 
     now = vars(module)
-    values: dict[str, bytes] = {}
+    plain: dict[str, Any] = {}
+    coded: dict[str, bytes] = {}
     for name in names:
-        if name in now and name not in module.local_attributes:
-            try:
-                values[name] = codec.dumps(now[name], tree=tree)
-            except CodecError as error:
-                raise NotPortable(path, name) from error
-    size = sum(map(len, values.values()))
-    if size > limit:
-        raise StateTooLarge(path, size, limit)
+        if name not in now or name in module.local_attributes:
+            continue
+        value = now[name]
+        kind = type(value)
+        if kind in PLAIN and (kind is not int or value.bit_length() <= _LONGEST_BITS):
+            plain[name] = value
+            continue
+        try:
+            coded[name] = codec.dumps(value, tree=tree)
+        except CodecError as error:
+            raise NotPortable(path, name) from error
     deleted = [name for name in names if name not in now]
-    entry: bytes = msgpack.packb([path, values, deleted])
+    entry: bytes = msgpack.packb([path, plain, coded, deleted], unicode_errors="surrogatepass")
+    if len(entry) > limit:
+        size = sum(map(len, (*map(codec.dumps, plain.values()), *coded.values())))
+        if size > limit:
+            raise StateTooLarge(path, size, limit)
     return entry
 
 
@@ -144,25 +189,27 @@ def apply(tree: Tree, entry: bytes) -> None:
     import msgpack
 
     try:
-        path, values, deleted = msgpack.unpackb(entry)
+        path, plain, coded, deleted = msgpack.unpackb(entry, unicode_errors="surrogatepass")
         module = tree.module_at(path)
     except KeyError as error:
         raise CodecError(f"a state names module {error}, which this tree lacks") from None
     except (ValueError, TypeError) as error:
         raise CodecError(f"a state entry can't be read: {error}") from error
     attributes = vars(module)
-    for name, encoded in values.items():
-        attributes[name] = codec.loads(encoded, tree=tree)
+    attributes.update(plain)
+    _mark(module, plain)
+    if coded:
+        for name, encoded in coded.items():
+            attributes[name] = codec.loads(encoded, tree=tree)
+        _mark(module, coded)
     for name in deleted:
         attributes.pop(name, None)
-    _mark(module, values)
 
 
 def _mark(module: ModuleBase, names: Collection[str]) -> None:
-    if module._changed.issuperset(names):
-        return
-    # Past `__setattr__`: the mark itself is no change.
-    object.__setattr__(module, "_changed", module._changed.union(names))
+    changed = module._changed
+    if not changed.issuperset(names):
+        _set_changed(module, changed.union(names))
 
 
 def state_dict(root: ModuleBase) -> dict[str, Any]:

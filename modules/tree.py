@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _RESERVED = frozenset({"call", "docs", "healthz", "readyz", "metrics", "openapi.json", ".", ".."})
 # Of the modules of a circle.
 _SHOWN = 20
+# Characters, of all paths of a tree.
+_MOST_LEARNED = 1 << 23
 # In place of the place of a module that is being visited.
 _OPEN = -1
 
@@ -78,6 +80,23 @@ class Tree:
             else:
                 paths[index] = f"{paths[self._index[id(parent.module)]]}/{node.part}"
         return paths
+
+    def learn_paths(self) -> None:
+        """Have all paths at hand, for processes that look for most of the modules.
+
+        Not those of a deep chain: they would take memory that grows with the square of its length.
+        """
+        lengths = [0] * len(self.nodes)
+        for index in range(len(lengths) - 1, -1, -1):
+            node = self.nodes[index]
+            above = 0 if node.parent is None else lengths[self._index[id(node.parent.module)]]
+            lengths[index] = above + len(node.part) + 1
+        if sum(lengths) <= _MOST_LEARNED:
+            self._by_path = dict(zip(self.paths(), self.nodes, strict=True))
+
+    def holds(self, module: object) -> bool:
+        """Whether the object is a module of this tree."""
+        return id(module) in self._index
 
     def path_of(self, module: ModuleBase) -> str | None:
         """Return the module's path, or None for one that isn't of this tree."""

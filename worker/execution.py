@@ -23,28 +23,24 @@ if TYPE_CHECKING:
 def execute(tree: Tree, message: dict[str, Any]) -> dict[str, Any]:
     """Run the task that the message tells of and return the `done` message, with what it took.
 
-    After a failure the tree may hold half of what the task did: `reusable` is false then.
+    After a failure the tree may hold half of what the task did: another process is needed then.
     """
     began = time.monotonic()
     entries: list[bytes] = []
     error: dict[str, str] | None = None
     try:
-        _catch_up(tree, message["states"])
-        with tracing.within(message.get("trace"), "task"):
+        for entry in message["states"]:
+            state.apply(tree, entry)
+        if trace := message.get("trace"):
+            with tracing.within(trace, "task"):
+                entries = _run(tree, message["path"], message["kind"], message["limit"])
+        else:
             entries = _run(tree, message["path"], message["kind"], message["limit"])
     except BaseException as raised:
         # Also SystemExit and KeyboardInterrupt: a task that calls sys.exit() has failed.
         error = describe(raised)
     flush()
-    return {
-        "event": "done",
-        "job": message["job"],
-        "state": "succeeded" if error is None else "failed",
-        "error": error,
-        "states": entries,
-        "reusable": error is None,
-        "took": time.monotonic() - began,
-    }
+    return {"error": error, "states": entries, "took": time.monotonic() - began}
 
 
 def flush() -> None:
@@ -57,13 +53,8 @@ def flush() -> None:
             continue
 
 
-def _catch_up(tree: Tree, entries: list[bytes]) -> None:
-    for entry in entries:
-        state.apply(tree, entry)
-
-
 def _run(tree: Tree, path: str, kind: str, limit: int) -> list[bytes]:
     recorder = state.Recorder(tree, path, limit)
     with recorder:
-        run_tasks(tree.module_at(path), kind)
+        run_tasks(recorder.module, kind)
     return recorder.changes()

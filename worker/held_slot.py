@@ -128,32 +128,31 @@ class HeldSlot:
 
     def _described(self, turn: Turn) -> dict[str, Any]:
         claim = turn.assignment.claim
-        return {
+        told = {
             "number": turn.number,
-            "job": claim.job_id,
             "kind": claim.kind,
             "path": claim.path,
             "limit": self._limit_bytes,
-            "trace": dict(turn.assignment.trace),
         }
+        if turn.assignment.trace:
+            told["trace"] = dict(turn.assignment.trace)
+        return told
 
     def _hear(self, message: dict[str, Any]) -> None:
-        if message.get("event") != "done" or not self.turns:
+        if not self.turns or message.get("done") != self.turns[0].number:
             return
-        turn = self.turns[0]
-        if message.get("number") != turn.number:
-            return
+        turn, error = self.turns[0], message["error"]
         if message["printed"]:
             # All of it is in the pipes: the slot has flushed, and waits.
             self.child.drain_output()
             self.child.lane.send({"op": "go"})
         self.turns.popleft()
         self.since = time.monotonic()
-        self.is_spoiled = not message["reusable"]
-        if message["state"] == "succeeded":
+        self.is_spoiled = error is not None
+        if error is None:
             outcome = Outcome(state=TaskState.SUCCEEDED, states=message["states"])
         else:
-            outcome = turn.assignment.failed(message["error"])
+            outcome = turn.assignment.failed(error)
         self._pool.done(self, turn, outcome, message["took"])
 
     def _print(self, fd: int, data: bytes) -> None:

@@ -37,10 +37,10 @@ def run(tree: Tree, routes: PushedRoutes, channel: Channel, work: Work) -> None:
 def run_once(tree: Tree, work: Work, message: Message) -> None:
     """Run one task and tell of it."""
     done = execution.execute(tree, message)
-    done["number"] = message["number"]
+    done["done"] = message["number"]
     done["printed"] = printed = has_printed()
     work.send(done)
-    if not done["reusable"]:
+    if done["error"] is not None:
         # The tree may hold half of what the task did: what else was to run here, others do.
         threading.Event().wait()
     if printed:

@@ -142,6 +142,8 @@ class TemplateProcess:
             # The user's imports may have set handlers of their own.
             self._watch_children()
         self._tree, self._routes = tree, routes
+        # The states of all modules come to each slot.
+        tree.learn_paths()
         # What is loaded now is shared with all children as long as nobody writes to it.
         gc.collect()
         gc.freeze()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import Any
 
@@ -143,6 +144,52 @@ def test_an_untouched_attribute_that_cannot_travel_is_no_error() -> None:
     assert len(recorder.changes()) == 1
 
 
+HELD = {
+    "an item is added": lambda root: root.members.append(root.members[0]),
+    "items change places": lambda root: root.members.reverse(),
+    "an item is replaced": lambda root: root.members.__setitem__(0, root),
+    "a number becomes a truth": lambda root: root.counts.__setitem__(0, True),
+    "a key is replaced": lambda root: root.notes.update({"new": root.notes.pop("kept")}),
+    "a value is replaced": lambda root: root.notes.update(kept=2),
+    "what is in an item changes": lambda root: root.nested[0].append(1),
+    "it is of another type": lambda root: setattr(root, "counts", (1, 2.5)),
+}
+
+
+@pytest.mark.parametrize("how", HELD)
+def test_a_container_that_was_mutated_in_place_arrives(how: str) -> None:
+    source, target = twins()
+    for tree in (source, target):
+        vars(tree.root).update(counts=[1, 2.5], nested=[[]])
+    assert len(carry(source, "ensemble", HELD[how], target)) == 1
+
+    def shown(tree: Tree) -> list[str]:
+        root: Any = tree.root
+        members = [tree.path_of(member) for member in root.members]
+        return list(map(repr, (members, root.counts, root.nested, root.notes)))
+
+    assert shown(source) == shown(target)
+
+
+def test_a_container_of_equal_items_makes_no_entry() -> None:
+    source, target = twins()
+    vars(source.root)["counts"] = [2.5, float("nan"), "text"]
+
+    def change(root: Any) -> None:
+        root.members = root.members[:]
+        root.counts[:] = [float("2.5"), float("nan"), "te" + "xt"[:2]]
+        root.notes = dict(root.notes)
+
+    assert carry(source, "ensemble", change, target) == []
+
+
+@pytest.mark.parametrize("value", [1 << 63, 1 << 64, -(1 << 63), -(1 << 80), "\udc80", b"\xff"])
+def test_plain_values_of_any_size_and_text_arrive(value: object) -> None:
+    source, target = twins()
+    carry(source, "ensemble/a", lambda member: setattr(member, "extra", value), target)
+    assert vars(target.module_at("ensemble/a"))["extra"] == value
+
+
 def test_a_state_over_the_limit_says_what_to_do() -> None:
     source, _ = twins()
     with (
@@ -150,6 +197,15 @@ def test_a_state_over_the_limit_says_what_to_do() -> None:
         state.Recorder(source, "ensemble/a", 1_000),
     ):
         source.module_at("ensemble/a").blob = b"x" * 2_000
+
+
+@pytest.mark.parametrize(("length", "is_allowed"), [(997, True), (998, False)])
+def test_the_limit_counts_the_values_alone(length: int, is_allowed: bool) -> None:
+    source, _ = twins()
+    recorder = state.Recorder(source, "ensemble/a", 1_000)
+    with contextlib.nullcontext() if is_allowed else pytest.raises(StateTooLarge), recorder:
+        source.module_at("ensemble/a").text = "x" * length
+    assert len(recorder.changes()) == is_allowed
 
 
 def test_a_local_run_records_names_without_needing_portable_values() -> None:

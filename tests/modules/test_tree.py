@@ -103,6 +103,27 @@ def test_an_unknown_path_is_a_key_error(path: str) -> None:
         Tree(Box(a=Box()), "r").module_at(path)
 
 
+def test_learned_paths_are_those_that_are_found_by_walking() -> None:
+    tree, learned = (Tree(Box(a=Box(b=Box()), c=Box()), "root") for _ in range(2))
+    learned.learn_paths()
+    assert learned.paths() == tree.paths()
+    for path in tree.paths():
+        assert learned.path_of(learned.module_at(path)) == path
+    with pytest.raises(KeyError):
+        learned.module_at("root/none")
+
+
+def test_the_paths_of_a_deep_chain_are_not_learned() -> None:
+    """They would take memory that grows with the square of its length."""
+    box = Box()
+    for _ in range(3000):
+        box = Box(a=box)
+    tree = Tree(box, "root")
+    tree.learn_paths()
+    assert not tree._by_path
+    assert tree.path_of(tree.nodes[0].module) == tree.nodes[0].path
+
+
 def test_a_module_of_another_tree_has_no_path() -> None:
     assert Tree(Box(), "r").path_of(Box()) is None
 

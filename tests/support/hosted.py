@@ -47,7 +47,7 @@ class Heard:
     def begin(self, path: str, kind: str, states: list[bytes]) -> int:
         """Send a slot one task and let it begin; return its number."""
         number = next(self._numbers)
-        task = {"number": number, "job": "j", "kind": kind, "path": path, "limit": 1 << 20}
+        task = {"number": number, "kind": kind, "path": path, "limit": 1 << 20}
         self.child.lane.send({"op": "run", "tasks": [task], "states": states})
         self.child.lane.allow([number])
         return number
