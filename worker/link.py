@@ -43,7 +43,10 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 _PAUSE_S = 0.25
-_PASSING_CODES = ("MISCONF", "NOREPLICAS", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN", "UNBLOCKED")
+_PASSING_CODES = (
+    *("BUSY ", "MISCONF", "NOREPLICAS"),
+    *("MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN", "UNBLOCKED"),
+)
 
 
 def will_pass(error: BaseException) -> bool:

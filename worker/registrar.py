@@ -2,13 +2,18 @@
 
 Every record goes under the agent's lease and is signed, so that callers trust no endpoint that a
 worker didn't make. Calls are repeated while Redis is away, and each carries the whole state, so a
-repeated or late one is harmless. A replica that was made void (its agent was fenced) is no longer
-spoken of.
+repeated or late one is harmless. A dead replica stays in the registry as long as its agent's lease,
+so taking it out is also tried again when Redis refuses it. A replica that was made void (its agent
+was fenced) is no longer spoken of.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from typing import TYPE_CHECKING
+
+from redis.exceptions import RedisError
 
 from orchestrator.records import ReplicaRecord
 from orchestrator.states import ReplicaState
@@ -19,6 +24,11 @@ if TYPE_CHECKING:
 
     from .held import HeldReplica
     from .link import Link
+
+logger = logging.getLogger(__name__)
+
+_FIRST_PAUSE_S = 0.25
+_LONGEST_PAUSE_S = 8.0
 
 
 class Registrar:
@@ -48,22 +58,36 @@ class Registrar:
         )
 
     async def drop(self, held: HeldReplica, reason: str) -> None:
-        """Take the replica out of the registry."""
-        if held.is_void:
-            return
-        name, number = held.generation.place
-        await self.print(held)
-        drop = self._store.drop_replica
-        state = ReplicaState.STOPPED if held.is_stopping else ReplicaState.LOST
-        await self._link.insist(lambda: drop(name, number, held.id, reason, state=state))
+        """Take the replica out of the registry; return when it is out, or isn't ours any more."""
+        pause_s = _FIRST_PAUSE_S
+        if not held.is_void:
+            await self.print(held)
+        while not (held.is_void or await self._is_dropped(held, reason)):
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
     async def print(self, held: HeldReplica) -> None:
-        """Store what the replica has printed since the last time."""
+        """Store what the replica has printed since the last time, unless Redis refuses it."""
         name, number = held.generation.place
         log = self._store.replica_log
         for fd, text in held.output.take():
             path = held.service.path
-            await self._link.insist(log, name, number, path, held.id, text, fd=fd)
+            try:
+                await self._link.insist(log, name, number, path, held.id, text, fd=fd)
+            except RedisError as error:
+                _warn("what a replica of %s has printed can't be stored: %s", path, error)
+
+    async def _is_dropped(self, held: HeldReplica, reason: str) -> bool:
+        name, number = held.generation.place
+        drop = self._store.drop_replica
+        state = ReplicaState.STOPPED if held.is_stopping else ReplicaState.LOST
+        try:
+            await self._link.insist(lambda: drop(name, number, held.id, reason, state=state))
+        except RedisError as error:
+            path = held.service.path
+            _warn("a replica of %s is gone and can't be taken out of the registry: %s", path, error)
+            return False
+        return True
 
     def _record(self, held: HeldReplica, reason: str) -> ReplicaRecord:
         name, number = held.generation.place
@@ -84,3 +108,7 @@ class Registrar:
             pid=held.pid or 0,
             reason=reason,
         )
+
+
+def _warn(message: str, path: str, error: RedisError) -> None:
+    logger.warning(message, path, error, extra={"event": "replica.untold"})

@@ -219,13 +219,13 @@ class Supervisor:
         held.kill()
         if held.child is not None:
             await asyncio.wait({held.ended}, timeout=_DRAIN_MARGIN_S)
+        self._resources.release(held)
+        held.generation.uses -= 1
+        held.generation.used_at = time.monotonic()
         try:
             await self._registrar.drop(held, reason)
         finally:
             del self._held[held.id], self._lives[held.id]
-            self._resources.release(held)
-            held.generation.uses -= 1
-            held.generation.used_at = time.monotonic()
 
     async def _run(self, held: HeldReplica) -> str:
         """Run it, again and again once it is published; return why it isn't any more."""

@@ -47,7 +47,7 @@ def test_what_waiting_doesnt_mend_is_raised() -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("message", ["MISCONF no space left", "NOREPLICAS not enough"])
+@pytest.mark.parametrize("message", ["MISCONF no space left", "NOREPLICAS not enough", "BUSY now"])
 def test_a_server_in_trouble_is_waited_for(message: str) -> None:
     assert will_pass(ResponseError(message))
     assert not will_pass(ResponseError("ERR unknown command"))
