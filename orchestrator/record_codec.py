@@ -188,9 +188,11 @@ def read_claims(answer: Sequence[Any]) -> tuple[Claim, ...]:
 
 
 def _claim(told: Sequence[bytes], states: Mapping[str, tuple[Sequence[bytes], int]]) -> Claim:
-    job_id, name, gen, task, kind, path, attempt, token = (part.decode() for part in told[:8])
+    text, data = told
+    lines = text.decode().split("\n")
+    job_id, name, gen, task, attempt, token, queue, timeout, queued, claimed = lines
     entries, offset = states[f"{name}@{gen}"]
-    timeout, queued, claimed = (part.decode() for part in told[10:13])
+    kind, _, path = task.partition(":")
     return Claim(
         job_id=job_id,
         name=name,
@@ -200,8 +202,8 @@ def _claim(told: Sequence[bytes], states: Mapping[str, tuple[Sequence[bytes], in
         path=path or None,
         attempt=int(attempt),
         token=token,
-        data=told[8],
-        queue=told[9].decode(),
+        data=data,
+        queue=queue,
         timeout=float(timeout) if timeout else None,
         states=entries,
         offset=offset,

@@ -121,8 +121,9 @@ end
 local function claim_answers(claims, offsets)
   local told, logs, seen = {}, {}, {}
   for i, job in ipairs(claims) do
-    told[i] = { job.id, job.name, job.gen, job.task, job.kind, job.path, job.attempt,
-      job.token, job.data, job.origin, job.timeout or '', job.queued or '', job.claimed or '' }
+    -- One line each: none of them can hold a line's end.
+    told[i] = { table.concat({ job.id, job.name, job.gen, job.task, job.attempt, job.token,
+      job.origin, job.timeout or '', job.queued or '', job.claimed or '' }, '\n'), job.data }
     local g = of_job(job)
     if not seen[g.id] then
       seen[g.id] = true

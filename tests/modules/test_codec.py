@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import math
 from collections import OrderedDict
 from typing import Any
@@ -94,6 +95,12 @@ def test_rubbish_is_a_codec_error_or_a_value_but_never_anything_else(data: bytes
         codec.loads(data)
     except CodecError:
         return
+
+
+@given(st.binary(max_size=200), st.binary(max_size=300))
+def test_a_mac_is_that_of_the_standard(key: bytes, message: bytes) -> None:
+    wanted = hmac.digest(key, message, "sha256")
+    assert [codec.mac_of(key)(message) for _ in range(2)] == [wanted] * 2
 
 
 def test_a_sealed_body_opens_with_its_key_and_context_only() -> None:

@@ -36,6 +36,24 @@ def test_seals_open_for_the_same_generation_and_purpose_only() -> None:
         SIGNER.open_state(sealed, "a", 1)
 
 
+def test_a_state_that_was_sealed_here_is_good_for_its_place_only_and_again() -> None:
+    """It is known by its bytes, and still belongs where it was made for."""
+    signer = Signer(b"secret")
+    sealed = signer.seal_state(b"entry", "a", 1)
+    for place in (("a", 2), ("b", 1)):
+        with pytest.raises(SignatureError):
+            signer.open_state(sealed, *place)
+    again = signer.seal_state(b"entry", "a", 1)
+    assert again == sealed
+    assert [signer.open_state(sealed, "a", 1) for _ in range(2)] == [b"entry"] * 2
+    for n in range(5000):
+        signer.seal_state(b"%d" % n, "a", 1)
+    assert len(signer._own_states) <= 1024
+    large = signer.seal_state(bytes(5000), "a", 1)
+    assert large not in signer._own_states
+    assert signer.open_state(large, "a", 1) == bytes(5000)
+
+
 def test_a_previous_secret_is_accepted_during_a_rotation() -> None:
     old, new = Signer(b"old"), Signer(b"new", previous=[b"old"])
     assert new.open_tree(old.seal_tree(b"t", "a", 1), "a", 1) == b"t"
