@@ -118,12 +118,13 @@ class Leases:
         return args
 
     def _exchanged(self, agent_id: str, answer: Sequence[Any]) -> Exchange:
-        known, results, claims = answer
+        known, results, claims, suspended = answer
         del self._unanswered[agent_id]
         return Exchange(
             known=bool(known),
             results=tuple(FinishResult(result.decode()) for result in results),
             claims=read_claims(claims),
+            is_suspended=bool(suspended),
         )
 
     def next_request(self) -> str:

@@ -177,11 +177,13 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
+    `is_suspended` says that it wanted some, and RQ's workers are suspended.
     """The answer to an exchange, results in the order of the finishes.
 
     `known` is False for an agent whose lease has ended: it gets no claims and must start anew.
     """
 
+    is_suspended: bool = False
     known: bool
     results: tuple[FinishResult, ...] = ()
     claims: tuple[Claim, ...] = ()

@@ -116,7 +116,7 @@ class Scripts:
         return ["EVALSHA", sha, 1, keys.agent(agent_id), keys.prefix, keys.rq, agent_id, *args]
 
     def exchange(self, agent_id: str, args: Sequence[Value]) -> list[Any]:
-        """Return known, results and claims of an exchange."""
+        """Return known, results, claims and whether all is suspended, of an exchange."""
         answer: list[Any] = self.run("exchange", [self._keys.agent(agent_id)], [agent_id, *args])
         return answer
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_SHORTEST_TTL_S = 60
+
 
 class Engine(BaseWorker):
     """An RQ worker named as its agent is; commands are told from a thread of their own."""
@@ -36,17 +38,17 @@ class Engine(BaseWorker):
         *,
         name: str,
         queues: Sequence[str],
-        ttl_s: int,
+        lease_s: float,
         on_stop_job: Callable[[str], None],
         on_shutdown: Callable[[], None],
     ) -> None:
-        """Register nothing yet; what RQ shows of it is gone `ttl_s` after its last beat."""
+        """Register nothing yet; RQ's tools see the dead for some time longer than a lease."""
         super().__init__(
             list(queues),
             name=name,
             connection=connection,
             serializer=Serializer,
-            worker_ttl=ttl_s,
+            worker_ttl=max(_SHORTEST_TTL_S, round(3 * lease_s)),
         )
         self._on_stop_job = on_stop_job
         self._on_shutdown = on_shutdown
@@ -73,24 +75,27 @@ class Engine(BaseWorker):
         if self.pubsub is None:
             self.subscribe()  # type: ignore[no-untyped-call]  # RQ's own
 
-    def beat(self) -> bool:
-        """Stay in RQ's lists; return whether all workers are suspended.
+    def beat(self) -> tuple[bool, bool]:
+        """Stay in RQ's lists; return whether all workers are suspended, and whether jobs wait.
 
-        What is asked each time is only that: RQ is told of a living worker when a third of the
-        time has passed after which it would forget it.
+        What is asked each time is only that, in one command while the answer is no: RQ is told of
+        a living worker when a third of the time has passed after which it would forget it.
         """
-        if time.monotonic() < self._told_at + self.worker_ttl / 3:
-            return bool(self.connection.exists(WORKERS_SUSPENDED))
+        if time.monotonic() >= self._told_at + self.worker_ttl / 3:
+            self._show()
+        if not self.connection.exists(WORKERS_SUSPENDED, *(queue.key for queue in self.queues)):
+            return False, False
+        return bool(self.connection.exists(WORKERS_SUSPENDED)), True
+
+    def _show(self) -> None:
         with self.connection.pipeline(transaction=False) as pipeline:
             pipeline.exists(self.key)
             self.heartbeat(self.worker_ttl, pipeline=pipeline)
-            pipeline.exists(WORKERS_SUSPENDED)
-            known, *_, suspended = pipeline.execute()
+            known, *_ = pipeline.execute()
         self._told_at = time.monotonic()
         if not known:
             self.register_birth()
             self._state = WorkerStatus.STARTED
-        return bool(suspended)
 
     def unshown(self, *, is_busy: bool, is_suspended: bool) -> WorkerStatus | None:
         """Return the state to tell RQ's tools (`set_state`), None if they know it."""

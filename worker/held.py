@@ -11,7 +11,7 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psutil
@@ -57,6 +57,7 @@ class HeldReplica:
         self.waits_for: str | None = None
         self.is_over = False
         self.output = Output()
+        self.on_print: Callable[[], None] = lambda: None
         self.task: Assignment | None = None
         self.is_published = False
         self.is_void = False
@@ -189,6 +190,7 @@ class HeldReplica:
         # While a task brings it up, what it prints is that task's output.
         output = self.output if self.task is None else self.task.output
         output.feed(fd, data)
+        self.on_print()
 
     def _end(self, child: Child, waitstatus: int | None) -> None:
         self.generation.children.discard(child)

@@ -48,6 +48,9 @@ class Client(Protocol):
     def take(self, claim: Claim) -> None:
         """Take a claimed task; must not block or raise."""
 
+    def suspended(self) -> None:
+        """Take that nothing is to be had until RQ's workers are resumed; a kick asks again."""
+
     def fenced(self, agent_id: str) -> None:
         """Take that the lease of this incarnation had ended: nothing it holds is its own now."""
 
@@ -121,7 +124,10 @@ class Pump:
                 return
             _note_refused(finishes, answer)
             if want.limit:
-                self.is_dry = not answer.claims
+                self.is_dry = not answer.claims and not answer.is_suspended
+            if answer.is_suspended:
+                self._client.suspended()
+                continue
             # Fewer than wanted: nothing is left, and what is released later rings the bell.
             self._again |= 0 < want.limit <= len(answer.claims)
             for claim in answer.claims:

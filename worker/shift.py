@@ -22,10 +22,10 @@ from .account import Account
 from .assignment import Assignment, Error, Outcome, Workload
 from .bell import Bell
 from .engine import Engine
-from .frozen import Frozen
 from .generations import Generations
 from .keeper import Keeper, Standing
 from .link import Link
+from .pulse import TICK_S, Pulse
 from .pump import Pump, Want
 from .registrar import Registrar
 from .resources import Resources
@@ -47,12 +47,9 @@ P = ParamSpec("P")
 
 logger = logging.getLogger(__name__)
 
-TICK_S = 0.25
-BEAT_S = 1.0
 TASKS_SHARE = 0.6
 _STARTS = 16
 _GOODBYE_S = 2.0
-_SHORTEST_RQ_TTL_S = 30
 
 
 class Shift:
@@ -71,13 +68,12 @@ class Shift:
         self.joined = asyncio.Event()
         self._work = Workload()
         self._chores: set[asyncio.Task[None]] = set()
-        self._is_open, self._is_suspended, self._is_leaving = True, False, False
+        self._is_open, self._is_leaving = True, False
         self._link = Link(loop)
         self._mirror = RegistryMirror(store, signer)
         self._resources = Resources(settings.prefix, identity.resources)
         self._sources = Sources(identity, store, self._link, self._resources)
         self._generations = Generations(store, signer, self._link, self._mirror)
-        self._frozen = Frozen()
         self._slots = Slots(identity.slots, settings.state_limit)
         self._registrar = Registrar(
             store, signer, self._link, agent_id=agent_id, worker=identity.name
@@ -94,10 +90,12 @@ class Shift:
             store.clients.blocking,
             name=identity.name,
             queues=identity.plain,
-            ttl_s=max(_SHORTEST_RQ_TTL_S, round(3 * settings.lease_seconds)),
+            lease_s=settings.lease_seconds,
             on_stop_job=self._from_thread(self._stop_job),
             on_shutdown=self._from_thread(self.stop_asked.set),
         )
+        self._pulse = Pulse(self._engine, self._link, self)
+        self._supervisor.on_news = self._pulse.rouse
 
     async def work(self, drain_s: Callable[[], tuple[float, float]]) -> None:
         """Arrive, work until `stop_asked`, drain, leave.
@@ -121,7 +119,7 @@ class Shift:
 
     def wants(self) -> Sequence[Want]:
         """Say what may be claimed now: never more than can start, or soon."""
-        if not self._is_open or self._is_suspended:
+        if not self._is_open or self._pulse.is_suspended:
             return ()
         in_slots = sum(each.needs_slot for each in self._work)
         starting = len(self._work) - in_slots
@@ -137,11 +135,46 @@ class Shift:
         assignment = Assignment(claim=claim, needs_slot=claim.kind != "prepare")
         self._resources.hold(assignment, self._resources.needs(claim.queue) or {})
         self._work.add(assignment)
+        self._pulse.rouse()
         self._runner.begin(assignment, lambda outcome: self._ended(assignment, outcome))
 
     def fenced(self, agent_id: str) -> None:
         """Take that the lease of that incarnation had ended."""
         self._stand(Standing.FENCED, agent_id)
+
+    def suspended(self) -> None:
+        """Take that nothing may be claimed until RQ's workers are resumed."""
+        self._pulse.suspend()
+
+    # What the pulse asks and does.
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a task is here."""
+        return bool(self._work)
+
+    @property
+    def is_awake(self) -> bool:
+        """Whether a task is here, a replica comes or goes, or a burst is to end."""
+        return self._burst or bool(self._work) or not self._supervisor.is_settled
+
+    def pids(self) -> list[int]:
+        """Return the slots and templates: what may rightly be silent for hours."""
+        return [*self._slots.pids, *self._generations.pids]
+
+    async def flush(self) -> None:
+        """Store what was printed; see whether a burst is over."""
+        for assignment in list(self._work):
+            await self._runner.flush(assignment)
+        await self._supervisor.print_all()
+        if self._burst and await self._has_nothing_left():
+            self.stop_asked.set()
+
+    async def look(self, *, is_due: bool = False) -> None:
+        """Look for tasks to claim, and let go of what nobody uses."""
+        self._generations.drop_idle(time.monotonic())
+        if await self._sources.look() or is_due:
+            self._pump.kick()
 
     # The work itself.
 
@@ -197,7 +230,7 @@ class Shift:
         if released:
             self._pump.kick()
             if self._identity.resources:
-                self._chore(self._look())
+                self._chore(self.look())
 
     def _stand(self, standing: Standing, agent_id: str) -> None:
         match standing:
@@ -265,7 +298,7 @@ class Shift:
         await self._join()
         self._bell.start()
         self._rounds.start()
-        self._chore(self._tick())
+        self._chore(self._pulse.run())
         self.joined.set()
         logger.info(
             "worker %s takes tasks in %d slots",
@@ -274,45 +307,11 @@ class Shift:
             extra={"event": "agent.joined"},
         )
 
-    async def _tick(self) -> None:
-        beat_at = self._loop.time()
-        while True:
-            for assignment in list(self._work):
-                await self._runner.flush(assignment)
-            await self._supervisor.print_all()
-            if self._loop.time() >= beat_at:
-                beat_at = self._loop.time() + BEAT_S
-                await self._beat()
-            if self._burst and await self._has_nothing_left():
-                self.stop_asked.set()
-            await asyncio.sleep(TICK_S)
-
     async def _has_nothing_left(self) -> bool:
         if self._work or not (self._pump.is_dry and self._pump.is_quiet):
             return False
         # What has failed and waits for its next try is left to do, too.
         return not await self._sources.retries()
-
-    async def _beat(self) -> None:
-        self._generations.drop_idle(now := time.monotonic())
-        for pid in self._frozen.end([*self._slots.pids, *self._generations.pids], now):
-            logger.warning("process %d was stopped: killed", pid, extra={"event": "process.frozen"})
-        engine, was = self._engine, self._is_suspended
-        try:
-            self._is_suspended = await self._link.once(engine.beat)
-            # Requests go one after the other: no claim is left on its way when this is shown.
-            if state := engine.unshown(is_busy=bool(self._work), is_suspended=self._is_suspended):
-                await self._link.once(engine.set_state, state)
-        except Exception as error:
-            logger.debug("no beat: %s", error, extra={"event": "beat.missed"})
-            return
-        if was and not self._is_suspended:
-            self._pump.kick()
-        await self._look()
-
-    async def _look(self) -> None:
-        if await self._sources.look():
-            self._pump.kick()
 
     async def _drain(self, limit_s: float, calls_s: float) -> None:
         """Take no more, let tasks end and others take over, then let replicas end their calls."""

@@ -17,7 +17,7 @@ import secrets
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from modules.hosting import ReplicaSpec, listen
@@ -60,6 +60,8 @@ class Supervisor:
         self._resources = resources
         self._host = host
         self.watch = Watch(registrar)
+        # Called when a replica has printed, or comes or goes.
+        self.on_news: Callable[[], None] = lambda: None
         self.restarts: Counter[str] = Counter()
         self._held: dict[str, HeldReplica] = {}
         self._lives: dict[str, asyncio.Task[None]] = {}
@@ -76,6 +78,11 @@ class Supervisor:
         return any(
             held.state is ReplicaState.READY and held.service.port is None for held in self.held
         )
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no replica comes or goes."""
+        return all(held.state is ReplicaState.READY for held in self.held)
 
     @property
     def held(self) -> tuple[HeldReplica, ...]:
@@ -198,6 +205,7 @@ class Supervisor:
                 return held
         held = HeldReplica(generation, service)
         held.task = assignment
+        held.on_print = self.on_news
         self._resources.release(assignment)
         self._resources.hold(held, service.resources)
         self._held[held.id] = held
@@ -243,6 +251,7 @@ class Supervisor:
             if failures >= GIVE_UP_AFTER:
                 return f"given up after {failures} failures in a row: {reason}"
             await self._registrar.put(held, ReplicaState.UNREADY, reason)
+            self.on_news()
             pause = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** (failures - 1))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(held.stop_asked.wait(), pause)

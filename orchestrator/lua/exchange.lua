@@ -3,7 +3,8 @@
 -- log (counted), output as fd and text (counted).
 -- Finishes tasks and claims others in one step. A request that is repeated, because its answer was
 -- lost, gets the claims that it made the first time. Requests begin with 8 digits that count up: one
--- that arrives after a later one has no reader any more, and claims nothing.
+-- that arrives after a later one has no reader any more, and claims nothing. While RQ's workers are
+-- suspended nothing is claimed, and the answer says so.
 local at = 5
 local function take()
   at = at + 1
@@ -64,7 +65,7 @@ for _, g in ipairs(order) do release_after(g, succeeded[g]) end
 -- Who has a worker's name has a lease: the end of that takes both.
 local v = call('HMGET', KEYS[1], 'worker', 'request', 'claimed', 'alone')
 local known = v[1] and true
-local claims = {}
+local claims, is_suspended = {}, false
 if known then
   if v[2] == request then
     for id in string.gmatch(v[3], '[^,]+') do
@@ -77,8 +78,9 @@ if known then
     end
   elseif limit > 0 and not (v[2] and string.sub(request, 1, 8) < string.sub(v[2], 1, 8))
     and not runs_alone(me, v[4]) then
+    is_suspended = call('EXISTS', RQ .. ':suspended') == 1
     local ids = {}
-    for _, queue in ipairs(queues) do
+    for _, queue in ipairs(is_suspended and {} or queues) do
       if #claims < limit then limit = claim_from(queue, me, v[1], request, limit, claims) end
     end
     for i, job in ipairs(claims) do ids[i] = job.id end
@@ -86,4 +88,4 @@ if known then
   end
 end
 commit()
-return { known and 1 or 0, results, claim_answers(claims, offsets) }
+return { known and 1 or 0, results, claim_answers(claims, offsets), is_suspended and 1 or 0 }

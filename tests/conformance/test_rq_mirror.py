@@ -18,13 +18,16 @@ from rq.registry import (
     StartedJobRegistry,
 )
 
+from orchestrator.keys import Keys
 from orchestrator.queue import PROTOCOL, Serializer
+from orchestrator.records import FinishResult
 from orchestrator.scripts import source
-from tests.support.scenes import LEASE_MS, Scene
+from orchestrator.store import Store
+from tests.support.scenes import LEASE_MS, Scene, done
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from orchestrator.store import Store
+    from orchestrator.connection import Clients
 
 PAYLOAD = ("worker.jobs.run_task", None, (b"signature",), {})
 
@@ -251,3 +254,21 @@ def test_the_serializer_gives_back_plain_values_only() -> None:
         Serializer.dumps(object())
     with pytest.raises(ValueError, match="above"):
         Serializer.loads(b"\xc0" * (1024 * 1024 + 1))
+
+
+def test_nothing_is_claimed_once_rqs_workers_are_suspended(server: Clients, prefix: str) -> None:
+    """Not even by who asked a moment before; what runs may end, and resuming lets the next go."""
+    # RQ's mark stands outside of our prefix, and others use this server.
+    store = Store(server, Keys(prefix=prefix, rq=f"{prefix}-rq"))
+    scene, client, mark = Scene(store), server.scripts, f"{prefix}-rq:suspended"
+    scene.submit({"train:a": [], "train:b": []})
+    claim = scene.claim()
+    client.set(mark, 1, ex=60)
+    answer = scene.exchange(done(claim), limit=5)
+    assert answer.results == (FinishResult.ACCEPTED,)
+    assert (answer.claims, answer.is_suspended) == ((), True)
+    assert not scene.exchange().is_suspended, "nothing was wanted"
+    client.delete(mark)
+    (claim,) = scene.exchange(limit=5).claims
+    assert claim.task == "train:b"
+    scene.succeed(claim)

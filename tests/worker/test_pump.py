@@ -28,6 +28,7 @@ class Desk:
         self.claims: list[Claim] = []
         self.most = self.holding = 0
         self.fenced_as: list[str] = []
+        self.suspensions = 0
 
     def wants(self) -> Sequence[Want]:
         return [Want(queues=[self.queue], limit=self.room - self.holding)]
@@ -47,6 +48,9 @@ class Desk:
         self.holding -= 1
         state = TaskState.SUCCEEDED
         self.pump.finish(Finish(job_id=claim.job_id, token=claim.token, state=state))
+
+    def suspended(self) -> None:
+        self.suspensions += 1
 
     def fenced(self, agent_id: str) -> None:
         self.fenced_as.append(agent_id)
@@ -112,6 +116,22 @@ def test_exchanges_go_on_when_their_connection_is_cut(redis_url: str, prefix: st
 
     pumping(scene, desk, act)
     assert [task.state for task in store.tasks("demo", 1)] == ["succeeded"] * 3
+    clients.close()
+
+
+def test_a_suspension_is_told_and_leaves_no_end_of_work_to_see(redis_url: str, prefix: str) -> None:
+    """A burst must not take tasks that are held back for tasks that have been done."""
+    clients = Clients(redis_url, name=prefix)
+    store = Store(clients, Keys(prefix=prefix, rq=f"{prefix}-rq"))
+    scene = Scene(store)
+    scene.submit({"train:a": []})
+    desk, mark = Desk(scene.queue, room=2), f"{prefix}-rq:suspended"
+    clients.scripts.set(mark, 1, ex=60)
+    pumping(scene, desk, until_dry)
+    assert (desk.taken, desk.suspensions, desk.pump.is_dry) == ([], 1, False)
+    clients.scripts.delete(mark)
+    pumping(scene, desk, until_dry)
+    assert (desk.taken, desk.suspensions, desk.pump.is_dry) == (["train:a"], 1, True)
     clients.close()
 
 
