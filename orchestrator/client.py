@@ -202,7 +202,7 @@ class Client:
         self.store.create(
             writer.build(plan, packed, order, submission_id=submission_id, generation=generation)
         )
-        span.stored(generation, len(plan.tasks))
+        span.stored(generation, len(plan.steps))
         deployment = self._deployment(plan.deployment, generation)
         deployment.span = span
         return deployment

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from modules.garbage import HeldBack
 from modules.module import WorkFinder
 
-from .plan import ALL_KINDS, Kind, Plan, PlannedModule, Service, make_plan, parse_kinds
+from .plan import ALL_KINDS, Kind, Outline, Plan, Service, make_plan, parse_kinds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -47,39 +47,45 @@ def is_whole(tree: Tree, *, recursive: bool, part: str | None = None) -> bool:
 
 def collect(
     tree: Tree, kinds: frozenset[Kind], *, recursive: bool = True, part: str | None = None
-) -> tuple[PlannedModule, ...]:
-    """Return what the plan needs of each module that it covers, children first."""
-    covered = _covered(tree, part, recursive=recursive)
-    paths = tree.paths()
+) -> Outline:
+    """Return what the plan needs of the modules that it covers, children first."""
+    paths, nodes = tree.paths(), tree.nodes
     serves = Kind.DEPLOY in kinds and is_whole(tree, recursive=recursive, part=part)
-    served = [index for index, node in enumerate(tree.nodes) if serves and node.module.serves]
-    loads = {paths[index]: tree.loaded_by(paths[index]) for index in served}
-    callers = _callers(tree, loads)
-    place = {index: number for number, index in enumerate(covered)}
     all_work = WorkFinder(map(str, kinds))
-    unserved_work = all_work if serves else WorkFinder(map(str, kinds - {Kind.DEPLOY}))
-    planned = []
-    for index in covered:
-        node, path = tree.nodes[index], paths[index]
-        finder = unserved_work if node.module.serves else all_work
-        below = node.children
-        if len(place) != len(paths):
-            below = tuple([place[child] for child in below if child in place])
-        planned.append(
-            PlannedModule(
-                path=path,
-                children=below,
-                kinds=finder.kinds_of(node.module),
-                service=_service(node, loads[path], callers[path]) if path in loads else None,
-            )
-        )
-    return tuple(planned)
+    unserved = all_work if serves else WorkFinder(map(str, kinds - {Kind.DEPLOY}))
+    covered = _covered(tree, part, recursive=recursive)
+    if covered is not None:
+        place = {index: number for number, index in enumerate(covered)}
+        paths = [paths[index] for index in covered]
+        nodes = [nodes[index] for index in covered]
+    children: list[tuple[int, ...]] = [node.children for node in nodes]
+    if covered is not None:
+        children = [tuple([place[c] for c in below if c in place]) for below in children]
+    return Outline(
+        paths=paths,
+        children=children,
+        kinds=[
+            (unserved if node.module.serves else all_work).kinds_of(node.module) for node in nodes
+        ],
+        services=_services(tree, paths) if serves else {},
+    )
 
 
-def _covered(tree: Tree, part: str | None, *, recursive: bool) -> list[int]:
-    """Return the indexes of the nodes that a plan covers, in the order of the walk."""
+def _services(tree: Tree, paths: Sequence[str]) -> dict[int, Service]:
+    """Return the services of a whole tree by the places of their modules."""
+    served = [place for place, node in enumerate(tree.nodes) if node.module.serves]
+    loads = {paths[place]: tree.loaded_by(paths[place]) for place in served}
+    callers = _callers(tree, loads)
+    return {
+        place: _service(tree.nodes[place], loads[paths[place]], callers[paths[place]])
+        for place in served
+    }
+
+
+def _covered(tree: Tree, part: str | None, *, recursive: bool) -> list[int] | None:
+    """Return the indexes of the nodes that a plan covers, children first; None for all."""
     if part is None and recursive:
-        return list(range(len(tree.nodes)))
+        return None
     last = len(tree.nodes) - 1
     above = last if part is None else next(i for i, n in enumerate(tree.nodes) if n.path == part)
     below = {above}

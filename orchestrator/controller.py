@@ -262,9 +262,7 @@ class Controller:
             generation,
             path,
             spec=TaskSpec(
-                index=-1,
                 id=task,
-                kind=Kind.DEPLOY,
                 data=payload(self._signer, name, generation, task, job),
                 queue=resource_queue(prefix, service.resources if service else {}),
             ),

@@ -71,7 +71,7 @@ class DistributedExecutor:
         asked = parse_kinds(kinds)
         tree, part = self._tree_for(root, asked)
         plan = plan_tree(tree, asked, recursive=recursive, part=part)
-        if not plan.tasks:
+        if not plan.steps:
             return
         if restart:
             self.stop(root)

@@ -1,8 +1,8 @@
 """The plan of a deployment: its tasks, the edges between them, and the services that it keeps.
 
-A plan is a directed acyclic graph in an order in which it could run. It is made from planned
-modules (`collect` reads those from a tree) by a pure function: no Redis, no clock, no user code.
-How a plan is drawn is `plan_text`'s; how it is stored is the store's. Each task stands after all
+A plan is a directed acyclic graph in an order in which it could run. It is made from an outline
+(`collect` reads that from a tree) by a pure function: no Redis, no clock, no user code. How a plan
+is drawn is `plan_text`'s; how it is stored is the store's. Each task stands after all
 that it waits for, ids and paths are unique, and every edge leads to what is below.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .errors import PlanError
@@ -53,13 +54,17 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedModule:
-    """One module of a tree as the plan sees it: `children` index the sequence that holds it."""
+class Outline:
+    """What a plan needs of the modules of a tree, column by column, children first.
 
-    path: str
-    children: tuple[int, ...] = ()
-    kinds: frozenset[str] = frozenset()
-    service: Service | None = None
+    `paths`, `children` (places of modules) and `kinds` (of work) have an entry for each module,
+    `services` one for each that is served, by its place.
+    """
+
+    paths: Sequence[str]
+    children: Sequence[Sequence[int]]
+    kinds: Sequence[frozenset[str]]
+    services: Mapping[int, Service] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,17 +91,51 @@ class Task:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# In place of the number of a task that a module doesn't have.
+_NONE = -1
+
+Step = tuple[str, int | str, tuple[int, ...]]
+"""A task by numbers: its kind, the place of its module (the id of a join), what it waits for."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """The tasks of a deployment in runnable order, and the services that it keeps alive.
 
-    `modules` are the paths of all modules that were planned, children first.
+    `modules` are the paths of all modules that were planned, children first. `steps` are the tasks
+    by numbers, which is how a plan is made, stored and submitted; `tasks` are made of them when
+    somebody asks.
     """
 
     deployment: str
     modules: tuple[str, ...] = ()
-    tasks: tuple[Task, ...] = ()
+    steps: tuple[Step, ...] = ()
     services: tuple[Service, ...] = ()
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of the tasks."""
+        paths = self.modules
+        return tuple(
+            [
+                place if isinstance(place, str) else f"{kind}:{paths[place]}"
+                for kind, place, _ in self.steps
+            ]
+        )
+
+    @cached_property
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks, each with its id, its module's path and the ids of what it waits for."""
+        ids, paths = self.ids, self.modules
+        return tuple(
+            Task(
+                id=id_,
+                kind=Kind(kind),
+                path=None if isinstance(place, str) else paths[place],
+                after=tuple([ids[before] for before in after]),
+            )
+            for id_, (kind, place, after) in zip(ids, self.steps, strict=True)
+        )
 
     def __str__(self) -> str:
         from .plan_text import draw
@@ -116,11 +155,11 @@ class Plan:
 
     def levels(self) -> list[list[Task]]:
         """Return the tasks level by level: each as early as what it waits for allows."""
-        depth: dict[str, int] = {}
+        depth: list[int] = []
         levels: list[list[Task]] = []
-        for task in self.tasks:
-            level = max((depth[before] + 1 for before in task.after), default=0)
-            depth[task.id] = level
+        for task, (_, _, after) in zip(self.tasks, self.steps, strict=True):
+            level = max((depth[before] + 1 for before in after), default=0)
+            depth.append(level)
             if level == len(levels):
                 levels.append([])
             levels[level].append(task)
@@ -132,18 +171,17 @@ class Plan:
         `durations` gives seconds by task id; a task that it lacks counts 1, a join nothing.
         """
         given = durations or {}
-        ends: dict[str, float] = {}
-        longest: dict[str, str | None] = {}
-        for task in self.tasks:
-            before = max(task.after, key=lambda id_: ends[id_], default=None)
-            longest[task.id] = before
+        ends: list[float] = []
+        longest: list[int | None] = []
+        for task, (_, _, after) in zip(self.tasks, self.steps, strict=True):
+            before = max(after, key=ends.__getitem__, default=None)
+            longest.append(before)
             own = given.get(task.id, 0.0 if task.kind is Kind.JOIN else 1.0)
-            ends[task.id] = (ends[before] if before is not None else 0.0) + own
-        by_id = {task.id: task for task in self.tasks}
+            ends.append((ends[before] if before is not None else 0.0) + own)
         chain: list[Task] = []
-        step = max(ends, key=lambda id_: ends[id_], default=None)
+        step = max(range(len(ends)), key=ends.__getitem__, default=None)
         while step is not None:
-            chain.append(by_id[step])
+            chain.append(self.tasks[step])
             step = longest[step]
         return chain[::-1]
 
@@ -151,7 +189,11 @@ class Plan:
         """Return the edges, by task id, without those that follow from others."""
         from .reduction import reduce_edges
 
-        return reduce_edges(self.tasks)
+        ids, edges = self.ids, reduce_edges([after for _, _, after in self.steps])
+        return {
+            id_: tuple([ids[before] for before in after])
+            for id_, after in zip(ids, edges, strict=True)
+        }
 
     def to_json(self) -> dict[str, Any]:
         """Return the document that `plan --json` prints."""
@@ -191,61 +233,55 @@ def parse_kinds(kinds: Iterable[str]) -> frozenset[Kind]:
     return frozenset(allowed[str(kind)] for kind in asked)
 
 
-def make_plan(
-    deployment: str,
-    modules: Sequence[PlannedModule],
-    kinds: Iterable[str] = ALL_KINDS,
-) -> Plan:
-    """Make the plan of the modules, which stand children first, with their tasks of the kinds."""
+def make_plan(deployment: str, outline: Outline, kinds: Iterable[str] = ALL_KINDS) -> Plan:
+    """Make the plan of the modules of an outline, with their tasks of the kinds."""
     wanted = parse_kinds(kinds)
-    _check_paths(modules)
-    asked = [kind for kind in ALL_KINDS if kind in wanted]
-    working = {kind: any(str(kind) in module.kinds for module in modules) for kind in asked}
-    planned: list[Task] = []
-    barrier: Task | None = None
-    for kind in ALL_KINDS:
-        tasks = _tasks_of_kind(modules, kind, barrier) if working.get(kind) else []
-        planned += tasks
-        if kind is Kind.TRAIN:
-            planned += _prepares(modules, tasks, Kind.DEPLOY in wanted)
-        if tasks and any(working[other] for other in asked if _stands_after(other, kind)):
-            ids = tuple(task.id for task in tasks)
-            barrier = Task(id=f"{Kind.JOIN}:{kind}", kind=Kind.JOIN, path=None, after=ids)
-            planned.append(barrier)
-    services = tuple(m.service for m in modules if m.service is not None and Kind.DEPLOY in wanted)
+    _check(outline)
+    worked = frozenset[str]().union(*set(outline.kinds))
+    asked = [str(kind) for kind in ALL_KINDS if kind in wanted and kind in worked]
+    services = outline.services if Kind.DEPLOY in wanted else {}
+    steps: list[Step] = []
+    barrier: tuple[int, ...] = ()
+    for kind in map(str, ALL_KINDS):
+        numbers = _add_steps(steps, outline, kind, barrier) if kind in asked else []
+        if kind == Kind.TRAIN:
+            _add_prepares(steps, outline, services, numbers)
+        if numbers and kind != asked[-1]:
+            after = tuple([number for number in numbers if number != _NONE])
+            barrier = (len(steps),)
+            steps.append((str(Kind.JOIN), f"{Kind.JOIN}:{kind}", after))
     return Plan(
         deployment=deployment,
-        modules=tuple(module.path for module in modules),
-        tasks=tuple(planned),
-        services=services,
+        modules=tuple(outline.paths),
+        steps=tuple(steps),
+        services=tuple(services[place] for place in sorted(services)),
     )
 
 
-def _stands_after(later: Kind, earlier: Kind) -> bool:
-    return ALL_KINDS.index(later) > ALL_KINDS.index(earlier)
+def _add_steps(
+    steps: list[Step], outline: Outline, kind: str, barrier: tuple[int, ...]
+) -> list[int]:
+    """Add the tasks of the kind, each behind the barrier and the tasks below it.
 
-
-def _tasks_of_kind(
-    modules: Sequence[PlannedModule], kind: Kind, barrier: Task | None
-) -> list[Task]:
-    """Return the tasks of the kind, each behind the barrier and the tasks below it."""
-    name = str(kind)
-    first = () if barrier is None else (barrier.id,)
-    tasks = []
-    ids: list[str] = []  # '' for a module without such work
-    for module in modules:
-        if name not in module.kinds:
-            ids.append("")
+    Returns, for each module, the number of its task, or _NONE.
+    """
+    numbers: list[int] = []
+    for place, (kinds, children) in enumerate(zip(outline.kinds, outline.children, strict=True)):
+        if kind not in kinds:
+            numbers.append(_NONE)
             continue
-        below = [ids[child] for child in module.children]
-        if "" in below:
-            below = [ids[index] for index in _nearest(modules, module, name)]
-        ids.append(f"{name}:{module.path}")
-        tasks.append(Task(id=ids[-1], kind=kind, path=module.path, after=(*first, *below)))
-    return tasks
+        after = barrier
+        if children:
+            below = [numbers[child] for child in children]
+            if _NONE in below:
+                below = [numbers[child] for child in _nearest(outline, place, kind)]
+            after = (*barrier, *below)
+        numbers.append(len(steps))
+        steps.append((kind, place, after))
+    return numbers
 
 
-def _nearest(modules: Sequence[PlannedModule], module: PlannedModule, kind: str) -> list[int]:
+def _nearest(outline: Outline, place: int, kind: str) -> list[int]:
     """Return the places of the nearest modules below that have work of the kind.
 
     Edges pass through modules without such work. The walk is done for each module that has work
@@ -253,42 +289,39 @@ def _nearest(modules: Sequence[PlannedModule], module: PlannedModule, kind: str)
     """
     found: list[int] = []
     seen: set[int] = set()
-    stack = list(reversed(module.children))
+    stack = list(reversed(outline.children[place]))
     while stack:
         index = stack.pop()
         if index in seen:
             continue
         seen.add(index)
-        if kind in modules[index].kinds:
+        if kind in outline.kinds[index]:
             found.append(index)
         else:
-            stack.extend(reversed(modules[index].children))
+            stack.extend(reversed(outline.children[index]))
     return found
 
 
-def _prepares(
-    modules: Sequence[PlannedModule], trains: Sequence[Task], deploys: bool
-) -> list[Task]:
-    trained = {task.path: task.id for task in trains}
-    return [
-        Task(
-            id=f"{Kind.PREPARE}:{module.path}",
-            kind=Kind.PREPARE,
-            path=module.path,
-            after=tuple(trained[path] for path in module.service.loads if path in trained),
-        )
-        for module in modules
-        if deploys and module.service is not None
-    ]
+def _add_prepares(
+    steps: list[Step],
+    outline: Outline,
+    services: Mapping[int, Service],
+    trains: Sequence[int],
+) -> None:
+    if not services:
+        return
+    trained = {path: n for path, n in zip(outline.paths, trains, strict=False) if n != _NONE}
+    for place in sorted(services):
+        loads = services[place].loads
+        after = tuple([trained[path] for path in loads if path in trained])
+        steps.append((str(Kind.PREPARE), place, after))
 
 
-def _check_paths(modules: Sequence[PlannedModule]) -> None:
-    paths: set[str] = set()
-    for index, module in enumerate(modules):
-        if module.path in paths:
-            raise PlanError(
-                f"two modules have the path {module.path!r}: give one of them another name"
-            )
-        paths.add(module.path)
-        if module.children and max(module.children) >= index:
-            raise PlanError(f"module {module.path!r} stands before a module that it holds")
+def _check(outline: Outline) -> None:
+    paths = outline.paths
+    if len(set(paths)) < len(paths):
+        doubled = next(path for number, path in enumerate(paths) if path in paths[:number])
+        raise PlanError(f"two modules have the path {doubled!r}: give one of them another name")
+    for place, children in enumerate(outline.children):
+        if children and max(children) >= place:
+            raise PlanError(f"module {paths[place]!r} stands before a module that it holds")

@@ -8,12 +8,17 @@ version and the shape; whether the bytes are to be trusted is the caller's to ch
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING
 
 import msgpack
 
 from .errors import PlanError
-from .plan import Kind, Plan, Service, Task
+from .plan import Kind, Plan, Service
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .plan import Step
 
 VERSION = 1
 _NO_PARENT = -1
@@ -21,23 +26,15 @@ _NO_PARENT = -1
 
 def pack_plan(plan: Plan) -> bytes:
     """Return the bytes of a plan."""
-    paths = list(dict.fromkeys([*plan.modules, *(t.path for t in plan.tasks if t.path)]))
+    paths = plan.modules
     place = {path: number for number, path in enumerate(paths)}
-    number = {task.id: index for index, task in enumerate(plan.tasks)}
     packed = msgpack.packb(
         {
             "v": VERSION,
             "deployment": plan.deployment,
-            "listed": len(plan.modules),
+            "listed": len(paths),
             "paths": [_split(path, place) for path in paths],
-            "tasks": [
-                [
-                    str(task.kind),
-                    task.id if task.path is None else place[task.path],
-                    [number[before] for before in task.after],
-                ]
-                for task in plan.tasks
-            ],
+            "tasks": plan.steps,
             "services": [asdict(service) for service in plan.services],
         }
     )
@@ -47,33 +44,31 @@ def pack_plan(plan: Plan) -> bytes:
 def unpack_plan(data: bytes) -> Plan:
     """Return the plan that `pack_plan` packed; PlanError for anything else."""
     try:
-        fields = msgpack.unpackb(data)
+        fields = msgpack.unpackb(data, use_list=False)
         if fields["v"] != VERSION:
             raise PlanError(
                 f"the stored plan has version {fields['v']}, and this rootward reads {VERSION}: "
                 "submit the tree again with this version"
             )
-        paths = _joined(fields["paths"])
-        ids = [
-            place if isinstance(place, str) else f"{kind}:{paths[place]}"
-            for kind, place, _ in fields["tasks"]
-        ]
+        paths, steps = _joined(fields["paths"]), fields["tasks"]
+        _check(steps, len(paths))
         return Plan(
             deployment=fields["deployment"],
-            modules=tuple(paths[: fields["listed"]]),
-            tasks=tuple(
-                Task(
-                    id=id_,
-                    kind=Kind(kind),
-                    path=None if isinstance(place, str) else paths[place],
-                    after=tuple(ids[before] for before in after),
-                )
-                for id_, (kind, place, after) in zip(ids, fields["tasks"], strict=True)
-            ),
-            services=tuple(_service(each) for each in fields["services"]),
+            modules=tuple(paths),
+            steps=steps,
+            services=tuple(Service(**service) for service in fields["services"]),
         )
     except (ValueError, KeyError, TypeError, IndexError) as cause:
         raise PlanError(f"the stored plan can't be read ({cause}): submit again") from cause
+
+
+def _check(steps: Sequence[Step], modules: int) -> None:
+    kinds = frozenset(Kind)
+    for number, (kind, place, after) in enumerate(steps):
+        if kind not in kinds or (place.__class__ is int and not 0 <= place < modules):
+            raise ValueError(f"task {number} is of {kind!r} and of module {place!r}")
+        if after and not 0 <= min(after) <= max(after) < number:
+            raise ValueError(f"task {number} doesn't stand behind what it waits for")
 
 
 def _split(path: str, place: dict[str, int]) -> tuple[int, str]:
@@ -82,7 +77,7 @@ def _split(path: str, place: dict[str, int]) -> tuple[int, str]:
     return (parent, part) if parent != _NO_PARENT else (_NO_PARENT, path)
 
 
-def _joined(parts: list[list[Any]]) -> list[str]:
+def _joined(parts: Sequence[tuple[int, str]]) -> list[str]:
     paths = [""] * len(parts)
     # Children stand first: from the end on, each finds its parent's path already there.
     for index in range(len(parts) - 1, -1, -1):
@@ -94,9 +89,3 @@ def _joined(parts: list[list[Any]]) -> list[str]:
         else:
             raise ValueError("a module stands behind its parent")
     return paths
-
-
-def _service(fields: dict[str, Any]) -> Service:
-    fields["parents"] = tuple(fields["parents"])
-    fields["loads"] = tuple(fields["loads"])
-    return Service(**fields)

@@ -20,19 +20,16 @@ Output = Sequence[tuple[int, str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSpec:
-    """A task as it is submitted; `index` is its place in the plan, `next` are those of dependants.
+    """A task as it is submitted; `id` is `KIND:PATH`, and `join:KIND` for a join.
 
-    `wait` counts the tasks before it. `data` is the signed RQ payload, empty for a join.
-    `timeout` is the longest run of one attempt in seconds, None without limit. `kind` and `path`
-    are those that `id` tells (`KIND:PATH`, a join has no path).
+    `wait` counts the tasks before it, `next` are the places of its dependants in the plan. `data`
+    is the signed RQ payload, empty for a join. `timeout` is the longest run of one attempt in
+    seconds, None without limit.
     """
 
-    index: int
     id: str
-    kind: str
-    path: str | None = None
     wait: int = 0
-    next: tuple[int, ...] = ()
+    next: Sequence[int] = ()
     data: bytes = b""
     queue: str = ""
     timeout: float | None = None
@@ -42,9 +39,9 @@ class TaskSpec:
 class Submission:
     """Everything that one generation needs, `id` being the caller's own name for the submission.
 
-    `tasks` stand in order of their index, from 0 without a gap. `services` are the wanted replicas
-    by path. `deadline_s` counts from the moment it is stored; `history_s` is how long the
-    generation is kept after it has ended. `owner` is the program that it ends with, if any.
+    `tasks` stand as in the plan. `services` are the wanted replicas by path. `deadline_s` counts
+    from the moment it is stored; `history_s` is how long the generation is kept after it has ended.
+    `owner` is the program that it ends with, if any.
     """
 
     id: str
@@ -177,16 +174,16 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    `is_suspended` says that it wanted some, and RQ's workers are suspended.
     """The answer to an exchange, results in the order of the finishes.
 
     `known` is False for an agent whose lease has ended: it gets no claims and must start anew.
+    `is_suspended` says that it wanted some, and RQ's workers are suspended.
     """
 
-    is_suspended: bool = False
     known: bool
     results: tuple[FinishResult, ...] = ()
     claims: tuple[Claim, ...] = ()
+    is_suspended: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

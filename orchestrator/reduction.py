@@ -13,50 +13,48 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from .plan import Task
+    Edges = Sequence[tuple[int, ...]]
+
+FEW = 8
+"""Edges of a task up to which a search through them is sooner done than a set is made."""
 
 
-def reduce_edges(tasks: Sequence[Task]) -> dict[str, tuple[str, ...]]:
-    """Return for each task the tasks that it must wait for itself, in the order of its edges."""
-    position = {task.id: index for index, task in enumerate(tasks)}
-    after = {task.id: frozenset(task.after) for task in tasks}
-    first_waiter: dict[str, str] = {}
-    for task in tasks:
-        for before in task.after:
-            first_waiter.setdefault(before, task.id)
-    reduced: dict[str, tuple[str, ...]] = {}
-    for task in tasks:
-        own = after[task.id]
+def reduce_edges(after: Edges) -> list[tuple[int, ...]]:
+    """Return for each task the tasks that it must wait for itself, in the order of its edges.
+
+    Tasks are numbers in an order in which they could run; `after` has what each waits for.
+    """
+    sets = [before if len(before) <= FEW else frozenset(before) for before in after]
+    first_waiter: dict[int, int] = {}
+    for task, before in enumerate(after):
+        for each in before:
+            first_waiter.setdefault(each, task)
+    reduced: list[tuple[int, ...]] = []
+    for task, before in enumerate(after):
+        if len(before) < 2:
+            reduced.append(before)
+            continue
+        own, implied = set(before), set[int]()
         # An intersection costs the smaller of its sides, so a join of thousands stays cheap here.
-        implied: set[str] = set()
-        for before in own if len(own) > 1 else ():
-            implied |= own & after[before]
+        for each in before:
+            implied.update(own.intersection(sets[each]))
         # Without a waiter that stands before this task, no other path can lead to it.
-        doubtful = {
-            before
-            for before in (own - implied if len(own) > 1 else ())
-            if first_waiter[before] != task.id
-        }
+        doubtful = {each for each in own - implied if first_waiter[each] != task}
         if doubtful:
-            implied |= _reached(own, doubtful, reduced, position)
-        reduced[task.id] = tuple(before for before in task.after if before not in implied)
+            implied |= _reached(own, doubtful, reduced)
+        reduced.append(tuple([each for each in before if each not in implied]))
     return reduced
 
 
-def _reached(
-    sources: Iterable[str],
-    targets: set[str],
-    reduced: dict[str, tuple[str, ...]],
-    position: dict[str, int],
-) -> set[str]:
+def _reached(sources: Iterable[int], targets: set[int], reduced: Edges) -> set[int]:
     """Return the targets that a source reaches by one edge or more."""
-    # Edges lead to smaller positions only: nothing below the smallest target can reach one.
-    floor = min(position[target] for target in targets)
-    seen: set[str] = set()
+    # Edges lead to smaller numbers only: nothing below the smallest target can reach one.
+    floor = min(targets)
+    seen: set[int] = set()
     stack = list(sources)
     while stack:
         for before in reduced[stack.pop()]:
-            if before not in seen and position[before] >= floor:
+            if before not in seen and before >= floor:
                 seen.add(before)
                 stack.append(before)
     return seen & targets

@@ -14,6 +14,7 @@ from modules.garbage import HeldBack
 from .plan import Kind, Plan
 from .queue import job_prefix, plain_queue, resource_queue
 from .records import Submission, TaskSpec
+from .reduction import reduce_edges
 from .transport import Signer, payloads
 
 if TYPE_CHECKING:
@@ -70,12 +71,11 @@ class Writer:
         )
 
     def _tasks(self, plan: Plan, generation: int) -> tuple[TaskSpec, ...]:
-        index = {task.id: number for number, task in enumerate(plan.tasks)}
-        reduced = plan.reduced()
-        following: list[list[int]] = [[] for _ in plan.tasks]
-        for number, task in enumerate(plan.tasks):
-            for before in reduced[task.id]:
-                following[index[before]].append(number)
+        waits = reduce_edges([after for _, _, after in plan.steps])
+        following: list[list[int]] = [[] for _ in waits]
+        for number, before in enumerate(waits):
+            for each in before:
+                following[each].append(number)
         queue_of = self._queues(plan)
         plain = plain_queue(self.keys.prefix)
         jobs = job_prefix(self.keys.prefix, plan.deployment, generation)
@@ -83,17 +83,14 @@ class Writer:
         return tuple(
             [
                 TaskSpec(
-                    index=number,
-                    id=task.id,
-                    kind=str(task.kind),
-                    path=task.path,
-                    wait=len(reduced[task.id]),
-                    next=tuple(following[number]),
+                    id=id_,
+                    wait=len(waits[number]),
+                    next=following[number],
                     # A join never reaches a worker: the scripts settle it.
-                    data=b"" if task.path is None else payload(task.id, f"{jobs}{number}"),
-                    queue=queue_of.get(task.id, plain),
+                    data=b"" if kind == Kind.JOIN else payload(id_, f"{jobs}{number}"),
+                    queue=queue_of.get(id_, plain),
                 )
-                for number, task in enumerate(plan.tasks)
+                for number, (id_, (kind, _, _)) in enumerate(zip(plan.ids, plan.steps, strict=True))
             ]
         )
 

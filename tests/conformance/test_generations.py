@@ -221,7 +221,7 @@ def test_scale_changes_what_is_enough(store: Store) -> None:
 def test_there_are_never_more_repairs_than_replicas_missing(store: Store) -> None:
     scene = Scene(store)
     served(scene)
-    spec = TaskSpec(index=-1, id="deploy:a", kind="deploy", data=b"d", queue=scene.queue)
+    spec = TaskSpec(id="deploy:a", data=b"d", queue=scene.queue)
     assert store.add_repair("demo", 1, "a", spec=spec, job_id="x-1") is None
     store.drop_replica("demo", 1, "r1", "it crashed")
     assert store.add_repair("demo", 1, "a", spec=spec, job_id=_repair(store, 1)) is not None
@@ -240,7 +240,7 @@ def test_a_repair_that_fails_leaves_room_for_another(store: Store) -> None:
     scene = Scene(store)
     served(scene)
     store.drop_replica("demo", 1, "r1", "it crashed")
-    spec = TaskSpec(index=-1, id="deploy:a", kind="deploy", data=b"d", queue=scene.queue)
+    spec = TaskSpec(id="deploy:a", data=b"d", queue=scene.queue)
     store.add_repair("demo", 1, "a", spec=spec, job_id=_repair(store, 1))
     scene.fail(scene.claim())
     assert scene.state() == "degraded"

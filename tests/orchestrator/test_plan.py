@@ -2,21 +2,47 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, NamedTuple
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestrator import plan as planning
 from orchestrator.errors import PlanError
-from orchestrator.plan import Kind, Plan, PlannedModule, Service, make_plan
+from orchestrator.plan import ALL_KINDS, Kind, Outline, Plan, Service
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 WORK = frozenset({"train", "deploy", "eval"})
 
 
+class Planned(NamedTuple):
+    """A module of an outline."""
+
+    path: str
+    children: tuple[int, ...]
+    kinds: frozenset[str]
+    service: Service | None
+
+
 def module(
     path: str, *children: int, kinds: frozenset[str] = WORK, service: Service | None = None
-) -> PlannedModule:
-    """Return a planned module with all kinds of work unless told otherwise."""
-    return PlannedModule(path=path, children=children, kinds=kinds, service=service)
+) -> Planned:
+    """Return a module with all kinds of work unless told otherwise."""
+    return Planned(path, children, kinds, service)
+
+
+def make_plan(name: str, modules: Sequence[Planned], kinds: Iterable[str] = ALL_KINDS) -> Plan:
+    """Return the plan of modules that stand children first."""
+    outline = Outline(
+        paths=[each.path for each in modules],
+        children=[each.children for each in modules],
+        kinds=[each.kinds for each in modules],
+        services={place: each.service for place, each in enumerate(modules) if each.service},
+    )
+    return planning.make_plan(name, outline, kinds)
 
 
 def edges(plan: Plan) -> dict[str, set[str]]:
@@ -24,7 +50,7 @@ def edges(plan: Plan) -> dict[str, set[str]]:
     return {task.id: set(task.after) for task in plan.tasks}
 
 
-def family() -> list[PlannedModule]:
+def family() -> list[Planned]:
     """Return a root with two children."""
     return [module("r/a"), module("r/b"), module("r", 0, 1)]
 
@@ -141,6 +167,24 @@ def test_bytes_give_the_same_plan_back() -> None:
     assert Plan.from_bytes(plan.to_bytes()) == plan
 
 
+@pytest.mark.parametrize(
+    "step",
+    [
+        ("dance", 0, ()),
+        ("train", 1, ()),
+        ("train", -1, ()),
+        ("train", 0, (0,)),
+        ("train", 0, (-1,)),
+        ("train", 0),
+    ],
+)
+def test_bytes_of_a_plan_that_cannot_be_are_an_error(step: Any) -> None:
+    """Unknown kinds, modules that aren't there, tasks that wait for themselves."""
+    data = Plan(deployment="r", modules=("r",), steps=(step,)).to_bytes()
+    with pytest.raises(PlanError, match="submit again"):
+        Plan.from_bytes(data)
+
+
 @pytest.mark.parametrize("data", [b"", b"\xc1", b"\x80", b"\x81\xa1v\x09"])
 def test_bytes_that_are_no_plan_are_an_error(data: bytes) -> None:
     """A foreign version or rubbish says so."""
@@ -206,7 +250,7 @@ def test_a_chain_of_a_thousand_is_planned_and_drawn() -> None:
 
 
 @st.composite
-def trees(draw: st.DrawFn) -> list[PlannedModule]:
+def trees(draw: st.DrawFn) -> list[Planned]:
     """Draw a tree of modules, some shared, some without work, some served; children first."""
     size = draw(st.integers(1, 9))
     modules = []
@@ -233,7 +277,7 @@ def closure(order: list[str], after: dict[str, set[str]]) -> dict[str, set[str]]
 
 @settings(max_examples=150, deadline=None)
 @given(trees())
-def test_reduction_keeps_the_order_and_no_edge_too_many(modules: list[PlannedModule]) -> None:
+def test_reduction_keeps_the_order_and_no_edge_too_many(modules: list[Planned]) -> None:
     """The reduced plan waits for exactly the same, by the fewest edges."""
     plan = make_plan("r", modules)
     order = [task.id for task in plan.tasks]
@@ -249,7 +293,7 @@ def test_reduction_keeps_the_order_and_no_edge_too_many(modules: list[PlannedMod
 
 @settings(max_examples=150, deadline=None)
 @given(trees(), st.sets(st.sampled_from(["train", "deploy", "eval"]), min_size=1))
-def test_every_plan_is_in_runnable_order(modules: list[PlannedModule], kinds: set[str]) -> None:
+def test_every_plan_is_in_runnable_order(modules: list[Planned], kinds: set[str]) -> None:
     """A task stands after all that it waits for, and parents wait for what is below them."""
     plan = make_plan("r", modules, kinds)
     seen: set[str] = set()

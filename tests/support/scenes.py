@@ -38,10 +38,7 @@ def specs(edges: Mapping[str, Sequence[str]], queue: str) -> tuple[TaskSpec, ...
             after[each].append(index[id_])
     return tuple(
         TaskSpec(
-            index=index[id_],
             id=id_,
-            kind=id_.partition(":")[0],
-            path=None if id_.startswith("join:") else id_.partition(":")[2],
             wait=len(before),
             next=tuple(after[id_]),
             data=b"" if id_.startswith("join:") else f"payload of {id_}".encode(),
