@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import json
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .connection import LONGEST_BLOCK_S, Clients
@@ -87,20 +87,33 @@ class Leases:
         args = self._exchange_args(agent_id, finishes, queues, limit, offsets or {})
         return self._exchanged(agent_id, self.scripts.exchange(agent_id, args))
 
-    async def exchange_on(
+    def exchange_on(
         self,
         line: Line,
         agent_id: str,
+        told: Callable[[Exchange | Exception], None],
         *,
         finishes: Sequence[Finish],
         queues: Sequence[str],
         limit: int,
         offsets: Mapping[str, int],
-    ) -> Exchange:
-        """Do what `exchange` does, on the caller's line; after LineDown, that repeats it."""
+    ) -> None:
+        """Do what `exchange` does, on the caller's line; `told` is called later, once.
+
+        After LineDown, `exchange` repeats the same.
+        """
         args = self._exchange_args(agent_id, finishes, queues, limit, offsets)
-        answer = await line.ask(self.scripts.exchange_command(agent_id, args))
-        return self._exchanged(agent_id, answer)
+
+        def tell(answer: Any) -> None:
+            result: Exchange | Exception = answer
+            if not isinstance(answer, Exception):
+                try:
+                    result = self._exchanged(agent_id, answer)
+                except Exception as error:
+                    result = error
+            told(result)
+
+        line.ask(self.scripts.exchange_command(agent_id, args), tell)
 
     def _exchange_args(
         self,

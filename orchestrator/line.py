@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import hiredis
@@ -20,6 +20,7 @@ PATIENCE_S: Final = 5.0
 """Seconds that an answer may take."""
 
 Part = str | bytes | int | float
+Told = Callable[[Any], None]
 
 
 class LineDown(Exception):
@@ -33,7 +34,10 @@ class Line:
         """Take over `sock`."""
         self._loop, self._sock = loop, sock
         self._answers = hiredis.Reader()
-        self._asked: deque[asyncio.Future[Any]] = deque()
+        # What each answer is told to, and since when it is waited for.
+        self._asked: deque[tuple[Told, float]] = deque()
+        self._quiet: list[asyncio.Future[None]] = []
+        self._watch: asyncio.TimerHandle | None = None
         self._unsent = bytearray()
         self._is_held_up = False
         sock.setblocking(False)
@@ -44,40 +48,55 @@ class Line:
         """Whether it can be asked."""
         return self._sock.fileno() >= 0
 
-    async def ask(self, command: Sequence[Part]) -> Any:
-        """Send a command and return the answer; raises LineDown."""
+    def ask(self, command: Sequence[Part], told: Told) -> None:
+        """Send a command; `told` is called once and later, with the answer or with LineDown."""
         if not self.is_open:
-            raise LineDown("it is closed")
-        answer = self._loop.create_future()
-        self._asked.append(answer)
+            self._loop.call_soon(told, LineDown("it is closed"))
+            return
+        self._asked.append((told, self._loop.time()))
         parts: Any = tuple(command)
         self._unsent += hiredis.pack_command(parts)
+        if self._watch is None:
+            self._watch = self._loop.call_later(PATIENCE_S, self._look)
         self._write()
-        late = self._loop.call_later(PATIENCE_S, self.close)
-        try:
-            return await answer
-        except asyncio.CancelledError:
-            # Its answer must not be taken for the next one's.
-            self.close()
-            raise
-        finally:
-            late.cancel()
 
     async def until_quiet(self) -> None:
-        """Return when what was asked until now has been answered, or has failed."""
+        """Return when nothing that was asked waits for its answer."""
         if self._asked:
-            await asyncio.wait({self._asked[-1]})
+            quiet = self._loop.create_future()
+            self._quiet.append(quiet)
+            await quiet
 
     def close(self) -> None:
-        """Close it; what waits fails. Twice is harmless."""
-        if self.is_open:
-            self._loop.remove_reader(self._sock.fileno())
-            self._loop.remove_writer(self._sock.fileno())
-            self._sock.close()
+        """Close it; what waits is told so. Twice is harmless."""
+        if not self.is_open:
+            return
+        self._loop.remove_reader(self._sock.fileno())
+        self._loop.remove_writer(self._sock.fileno())
+        self._sock.close()
+        if self._watch is not None:
+            self._watch.cancel()
         while self._asked:
-            answer = self._asked.popleft()
-            if not answer.done():
-                answer.set_exception(LineDown("the connection has ended"))
+            told, _ = self._asked.popleft()
+            self._loop.call_soon(told, LineDown("the connection has ended"))
+        self._tell_quiet()
+
+    def _look(self) -> None:
+        """End it when an answer is late; one timer for all of them, as they are many."""
+        self._watch = None
+        if not self._asked:
+            return
+        left_s = self._asked[0][1] + PATIENCE_S - self._loop.time()
+        if left_s <= 0:
+            self.close()
+        else:
+            self._watch = self._loop.call_later(left_s, self._look)
+
+    def _tell_quiet(self) -> None:
+        while self._quiet:
+            quiet = self._quiet.pop()
+            if not quiet.done():
+                quiet.set_result(None)
 
     def _write(self) -> None:
         try:
@@ -111,8 +130,9 @@ class Line:
                 if isinstance(answer, hiredis.ReplyError):
                     self.close()
                     return
-                asked = self._asked.popleft()
-                if not asked.done():
-                    asked.set_result(answer)
+                told, _ = self._asked.popleft()
+                told(answer)
         except hiredis.ProtocolError:
             self.close()
+        if self._quiet and not self._asked:
+            self._tell_quiet()

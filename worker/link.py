@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -67,6 +68,54 @@ class Traffic(TypedDict):
     offsets: Mapping[str, int]
 
 
+Told = Callable[["Exchange | Exception"], None]
+
+
+class Turn:
+    """Whose turn it is: one at a time, in the order in which they came."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Be nobody's."""
+        self._loop = loop
+        self._is_taken = False
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    def take_now(self) -> bool:
+        """Take it if nobody has it; whether it was taken."""
+        if self._is_taken:
+            return False
+        self._is_taken = True
+        return True
+
+    async def take(self) -> None:
+        """Take it when all who came before have given it."""
+        if self.take_now():
+            return
+        mine = self._loop.create_future()
+        self._waiting.append(mine)
+        try:
+            await mine
+        except asyncio.CancelledError:
+            if mine.done() and not mine.cancelled():
+                self.give()
+            raise
+
+    def give(self) -> None:
+        """Give it to the next who waits."""
+        while self._waiting:
+            following = self._waiting.popleft()
+            if not following.done():
+                following.set_result(None)
+                return
+        self._is_taken = False
+
+    async def __aenter__(self) -> None:
+        await self.take()
+
+    async def __aexit__(self, *error: object) -> None:
+        self.give()
+
+
 class Link:
     """Runs calls of the store in its thread; belongs to one loop."""
 
@@ -76,23 +125,52 @@ class Link:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rootward-store")
         self._is_closed = False
         # Held over all tries of a call, so that a later one never overtakes it.
-        self._turn = asyncio.Lock()
+        self._turn = Turn(loop)
         self._line: Line | None = None
         self._may_have_line = True
+        self._slow: set[asyncio.Task[None]] = set()
 
-    async def exchange(self, store: Store, agent_id: str, **traffic: Unpack[Traffic]) -> Exchange:
-        """Exchange, until Redis has answered; raises what isn't a matter of waiting."""
-        async with self._turn:
-            line = self._line
-            if line is not None and line.is_open and not self._is_closed:
-                try:
-                    return await store.exchange_on(line, agent_id, **traffic)
-                except LineDown as error:
-                    logger.debug("the line is down: %s", error, extra={"event": "line.down"})
-            answer = await self._until_answered(partial(store.exchange, agent_id, **traffic))
-            if self._may_have_line:
-                await self._open_line(store)
-            return answer
+    def exchange(self, store: Store, agent_id: str, told: Told, **traffic: Unpack[Traffic]) -> None:
+        """Exchange until Redis has answered; `told` is called later, once.
+
+        It gets the answer, or what isn't a matter of waiting.
+        """
+        line = self._line
+        if line is None or not line.is_open or self._is_closed or not self._turn.take_now():
+            self._exchange_slowly(store, agent_id, told, traffic, has_turn=False)
+            return
+
+        def tell(result: Exchange | Exception) -> None:
+            if isinstance(result, LineDown):
+                logger.debug("the line is down: %s", result, extra={"event": "line.down"})
+                self._exchange_slowly(store, agent_id, told, traffic, has_turn=True)
+                return
+            self._turn.give()
+            told(result)
+
+        store.exchange_on(line, agent_id, tell, **traffic)
+
+    def _exchange_slowly(
+        self, store: Store, agent_id: str, told: Told, traffic: Traffic, *, has_turn: bool
+    ) -> None:
+        async def exchange() -> None:
+            if not has_turn:
+                await self._turn.take()
+            result: Exchange | Exception
+            try:
+                call = partial(store.exchange, agent_id, **traffic)
+                result = await self._until_answered(call)
+                if self._may_have_line and (self._line is None or not self._line.is_open):
+                    await self._open_line(store)
+            except Exception as error:
+                result = error
+            finally:
+                self._turn.give()
+            told(result)
+
+        slow = self._loop.create_task(exchange())
+        self._slow.add(slow)
+        slow.add_done_callback(self._slow.discard)
 
     async def once(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call it once, after what is under way; raises what it raises."""

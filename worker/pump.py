@@ -13,9 +13,8 @@ import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
-
-from redis.exceptions import ResponseError
 
 from orchestrator.records import Claim, Exchange, Finish, FinishResult
 from orchestrator.states import TaskState
@@ -64,7 +63,8 @@ class Pump:
         self._store, self._link, self._client = store, link, client
         self._outbox: list[Finish] = []
         self._suspects: deque[Finish] = deque()
-        self._running: asyncio.Task[None] | None = None
+        self._wants: deque[Want] = deque()
+        self._is_running = False
         self._idle = asyncio.Event()
         self._again = False
         self.is_dry = False
@@ -72,14 +72,16 @@ class Pump:
     @property
     def is_quiet(self) -> bool:
         """Whether no exchange is under way and no finish waits."""
-        return self._running is None and not self._outbox and not self._suspects
+        return not (self._is_running or self._outbox or self._suspects)
 
     def kick(self) -> None:
         """Exchange as soon as the one under way, if any, has ended."""
         self._again = True
-        if self._running is None:
+        if not self._is_running:
+            self._is_running = True
             self._idle.clear()
-            self._running = asyncio.create_task(self._run(), name="pump")
+            # Not at once: what has ended with this goes along.
+            asyncio.get_running_loop().call_soon(self._go_on)
 
     def finish(self, finish: Finish) -> None:
         """Send an outcome with the next exchange, which is now."""
@@ -96,57 +98,67 @@ class Pump:
         self._outbox.clear()
         self._suspects.clear()
 
-    async def _run(self) -> None:
-        try:
-            while self._again:
+    def _go_on(self) -> None:
+        """Begin the next exchange, if there is anything to say or to ask."""
+        while True:
+            if not self._wants:
+                if not self._again:
+                    self._rest()
+                    return
                 self._again = False
-                await self._round()
-        except ConnectionAbortedError:
-            # The worker has let go of its store: its lease gives the rest back.
-            return
-        finally:
-            self._running = None
-            self._idle.set()
-
-    async def _round(self) -> None:
-        # An empty want carries the finishes when nothing may be claimed.
-        wants = self._client.wants() or [Want(queues=(), limit=0)]
-        for want in wants:
+                # An empty want carries the finishes when nothing may be claimed.
+                self._wants.extend(self._client.wants() or [Want(queues=(), limit=0)])
+            want = self._wants.popleft()
             finishes = self._next()
-            if not finishes and not want.limit:
-                continue
-            agent_id = self.agent_id
-            answer = await self._exchange(finishes, want)
-            if answer is None:
-                continue
-            if not answer.known:
-                self._client.fenced(agent_id)
-                return
-            _note_refused(finishes, answer)
-            if want.limit:
-                self.is_dry = not answer.claims and not answer.is_suspended
-            if answer.is_suspended:
-                self._client.suspended()
-                continue
-            # Fewer than wanted: nothing is left, and what is released later rings the bell.
-            self._again |= 0 < want.limit <= len(answer.claims)
-            for claim in answer.claims:
-                self._client.take(claim)
+            if finishes or want.limit:
+                break
+        self._link.exchange(
+            self._store,
+            self.agent_id,
+            partial(self._told, self.agent_id, finishes, want),
+            finishes=finishes,
+            queues=want.queues,
+            limit=want.limit,
+            offsets=self._client.offsets(),
+        )
 
-    async def _exchange(self, finishes: list[Finish], want: Want) -> Exchange | None:
+    def _rest(self) -> None:
+        self._is_running = False
+        self._idle.set()
+
+    def _told(
+        self, agent_id: str, finishes: list[Finish], want: Want, answer: Exchange | Exception
+    ) -> None:
+        if isinstance(answer, ConnectionAbortedError):
+            # The worker has let go of its store: its lease gives the rest back.
+            self._wants.clear()
+            self._rest()
+            return
         try:
-            return await self._link.exchange(
-                self._store,
-                self.agent_id,
-                finishes=finishes,
-                queues=want.queues,
-                limit=want.limit,
-                offsets=self._client.offsets(),
-            )
-        except ResponseError as error:
-            logger.exception("an exchange was refused", extra={"event": "exchange.refused"})
-            self._mend(finishes, error)
-            return None
+            if isinstance(answer, Exception):
+                logger.error(
+                    "an exchange was refused", exc_info=answer, extra={"event": "exchange.refused"}
+                )
+                self._mend(finishes, answer)
+            elif answer.known:
+                self._take(finishes, want, answer)
+            else:
+                self._wants.clear()
+                self._client.fenced(agent_id)
+        finally:
+            self._go_on()
+
+    def _take(self, finishes: list[Finish], want: Want, answer: Exchange) -> None:
+        _note_refused(finishes, answer)
+        if want.limit:
+            self.is_dry = not answer.claims and not answer.is_suspended
+        if answer.is_suspended:
+            self._client.suspended()
+            return
+        # Fewer than wanted: nothing is left, and what is released later rings the bell.
+        self._again |= 0 < want.limit <= len(answer.claims)
+        for claim in answer.claims:
+            self._client.take(claim)
 
     def _next(self) -> list[Finish]:
         if self._suspects:
@@ -155,7 +167,7 @@ class Pump:
         finishes, self._outbox = self._outbox, []
         return finishes
 
-    def _mend(self, finishes: list[Finish], error: ResponseError) -> None:
+    def _mend(self, finishes: list[Finish], error: Exception) -> None:
         """Find the finish that Redis refuses: each is sent alone, then without what it carries."""
         self._again = bool(finishes)
         if len(finishes) > 1:

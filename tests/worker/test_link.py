@@ -8,7 +8,7 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
-from worker.link import Link, will_pass
+from worker.link import Link, Turn, will_pass
 
 
 def test_a_later_call_never_overtakes_one_that_is_repeated() -> None:
@@ -51,3 +51,29 @@ def test_what_waiting_doesnt_mend_is_raised() -> None:
 def test_a_server_in_trouble_is_waited_for(message: str) -> None:
     assert will_pass(ResponseError(message))
     assert not will_pass(ResponseError("ERR unknown command"))
+
+
+def test_turns_are_taken_in_order_and_one_that_is_given_up_is_passed_on() -> None:
+    order: list[str] = []
+
+    async def main() -> None:
+        turn = Turn(asyncio.get_running_loop())
+        assert turn.take_now()
+
+        async def wait(name: str) -> None:
+            async with turn:
+                order.append(name)
+                assert not turn.take_now()
+
+        first, second, third, last = (asyncio.ensure_future(wait(name)) for name in "abcd")
+        await asyncio.sleep(0)
+        third.cancel()
+        turn.give()
+        # It was given the turn, and hasn't seen it yet.
+        first.cancel()
+        await second
+        await last
+        assert turn.take_now()
+
+    asyncio.run(main())
+    assert order == ["b", "d"]
