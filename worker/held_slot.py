@@ -53,9 +53,9 @@ class Pool(Protocol):
 class HeldSlot:
     """One slot; `limit_bytes` is the largest state of one module."""
 
-    def __init__(self, child: Child, generation: Generation, limit_bytes: int, pool: Pool) -> None:
-        """Take over a new process, which has no task yet."""
-        self.child = child
+    def __init__(self, generation: Generation, limit_bytes: int, pool: Pool) -> None:
+        """Have neither process nor task yet."""
+        self.child: Child | None = None
         self.generation = generation
         self.turns: deque[Turn] = deque()
         self.since = time.monotonic()
@@ -68,12 +68,19 @@ class HeldSlot:
         self._count = 0
         self._base_bytes = 0
         self._measured_at = 0.0
+
+    def attach(self, child: Child) -> None:
+        """Take over its new process, and send what was added until now."""
+        self.child = child
         child.on_message = lambda _, message: self._hear(message)
         child.on_output = lambda _, fd, data: self._print(fd, data)
         child.on_exit = lambda _, status: self._end(status)
+        self.since = time.monotonic()
+        self._unsent = list(self.turns)
+        self.send()
 
     def add(self, turn: Turn) -> None:
-        """Let it run a task after those that it has; `send` tells it."""
+        """Let it run a task after those that it has; `send` tells it, once it has a process."""
         self._count += 1
         turn.number = self._count
         if not self.turns:
@@ -83,6 +90,8 @@ class HeldSlot:
 
     def send(self) -> None:
         """Send what was added, with the states that the process lacks."""
+        if self.child is None:
+            return
         turns, self._unsent = self._unsent, []
         log = self.generation.log
         states, self._seen = log[self._seen :], len(log)
@@ -94,7 +103,14 @@ class HeldSlot:
         self.child.lane.allow([turn.number for turn in turns])
 
     def take_back(self) -> list[Turn]:
-        """Return the tasks that haven't begun: it will not run them."""
+        """Return the tasks that haven't begun: it will not run them.
+
+        Without a process yet it keeps the first: that is what the process is started for.
+        """
+        if self.child is None:
+            back = list(self.turns)[1:]
+            self.turns = deque(list(self.turns)[:1])
+            return back
         self._unsent.clear()
         taken = set(self.child.lane.take_back())
         back = [turn for turn in self.turns if turn.number in taken]
@@ -103,7 +119,13 @@ class HeldSlot:
 
     def look(self) -> None:
         """Read what it prints as it comes, where it can only be of the one task that it has."""
-        self.child.watch_output(len(self.turns) <= 1)
+        if self.child is not None:
+            self.child.watch_output(len(self.turns) <= 1)
+
+    def kill(self) -> None:
+        """End its process, if it has one."""
+        if self.child is not None:
+            self.child.kill()
 
     @property
     def is_full(self) -> bool:
@@ -119,6 +141,7 @@ class HeldSlot:
         if now - self._measured_at < _MEASURE_S:
             return False
         self._measured_at = now
+        assert self.child is not None
         try:
             size = int(psutil.Process(self.child.pid).memory_info().rss)
         except psutil.Error:
@@ -143,6 +166,7 @@ class HeldSlot:
             return
         turn, error = self.turns[0], message["error"]
         if message["printed"]:
+            assert self.child is not None
             # All of it is in the pipes: the slot has flushed, and waits.
             self.child.drain_output()
             self.child.lane.send({"op": "go"})

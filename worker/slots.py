@@ -1,11 +1,12 @@
 """The owner's side of the slots: children that run tasks, one at a time each, never user code here.
 
-There are at most `limit` of them over all generations, busy or idle. Tasks beyond that wait: in a
-slot's own lane while tasks are short, so that it goes on without asking, else here; what waits too
-long goes back to its queue, and nothing waits behind a task that turns out long. An idle slot is
-kept warm for the next task of its generation; when another generation needs the place, the one
-that was idle longest goes. A child that ends under its task, by whatever, is seen at once. One that
-has grown much or run many tasks is replaced between two tasks.
+At most `limit` of them have tasks, over all generations. Tasks beyond that wait: in a slot's lane
+while tasks are short, so that it goes on without asking, else here; what waits too long goes back
+to its queue, and nothing waits behind a task that turns out long. No slot is started for tasks
+that are over sooner than it would be there. An idle one is kept warm for the next task of its
+generation; of more than `limit` in all, those that were idle longest go, once what is being started
+has started. A child that ends under its task, by whatever, is seen at once. One that has grown much
+or run many tasks is replaced between two tasks.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from typing import TYPE_CHECKING
 
 from .assignment import Assignment, NotBegun, Outcome, TaskLost
 from .held_slot import HeldSlot, Turn
-from .pace import PATIENCE_S, Pace
+from .pace import PATIENCE_S, START_S, Pace, Paces
 
 if TYPE_CHECKING:
     from .generations import Generation
 
 _REST_S = 0.05
+_TRIM_S = 0.1
+_DEEPEST = 16
 _TOLD_TO_END = "it was told to end before it began"
 
 
@@ -38,7 +41,8 @@ class Slots:
         self._names = 0
         self._turns: dict[Assignment, Turn] = {}
         self._waiting: deque[Turn] = deque()
-        self._starting: dict[Turn, asyncio.Task[None]] = {}
+        self._starting: dict[HeldSlot, asyncio.Task[None]] = {}
+        self._paces = Paces()
         self._pace = Pace()
         self._is_due = False
         self._busy_at = 0.0
@@ -49,18 +53,18 @@ class Slots:
         """How many tasks may be claimed beyond the free slots."""
         if not self._turns and time.monotonic() - self._busy_at > _REST_S:
             # What comes next may be of another kind.
-            self._pace.slow_down()
+            self._pace = Pace()
         return self._pace.ahead * self.limit
 
     @property
     def busy(self) -> int:
-        """How many run a task."""
+        """How many have a task."""
         return sum(bool(slot.turns) for slot in self._slots)
 
     @property
     def pids(self) -> list[int]:
         """The process of each slot."""
-        return [slot.child.pid for slot in self._slots if slot.child.pid is not None]
+        return [slot.child.pid for slot in self._slots if slot.child and slot.child.pid is not None]
 
     def run(
         self,
@@ -87,7 +91,7 @@ class Slots:
             return False
         slot = self._out(turn)
         if slot is not None:
-            slot.child.kill()
+            slot.kill()
         else:
             self._tell(turn, TaskLost(_TOLD_TO_END))
         return True
@@ -116,10 +120,11 @@ class Slots:
     def kill_all(self) -> None:
         """End every slot, busy or idle."""
         for slot in list(self._slots):
-            slot.child.kill()
+            slot.kill()
 
     def done(self, slot: HeldSlot, turn: Turn, outcome: Outcome, took_s: float) -> None:
         """Take that the first task of a slot has ended."""
+        self._pace = self._paces.of(turn.generation.name, turn.assignment.claim.kind)
         self._pace.note(took_s)
         if slot.is_worn:
             slot.is_retiring = True
@@ -132,6 +137,7 @@ class Slots:
 
     def ended(self, slot: HeldSlot, turn: Turn | None, how: TaskLost) -> None:
         """Take that the process of a slot has ended."""
+        assert slot.child is not None
         slot.generation.children.discard(slot.child)
         self._put_back(slot.turns)
         slot.turns.clear()
@@ -152,58 +158,70 @@ class Slots:
         given: dict[HeldSlot, None] = {}
         while self._waiting:
             turn = self._waiting[0]
-            slot = self._slot_for(turn.generation)
-            if slot is None and not self._has_room:
-                break
-            self._waiting.popleft()
+            slot = self._slot_for(turn)
             if slot is None:
-                starting = asyncio.get_running_loop().create_task(self._start(turn))
-                self._starting[turn] = starting
-            else:
-                slot.add(turn)
-                given[slot] = None
+                if not self._has_room:
+                    break
+                slot = self._start(turn.generation)
+            self._waiting.popleft()
+            slot.add(turn)
+            given[slot] = None
         for slot in given:
             slot.send()
         if self._watch is None and (self._waiting or given):
             self._watch = asyncio.get_running_loop().call_later(PATIENCE_S, self._look)
 
-    def _slot_for(self, generation: Generation) -> HeldSlot | None:
-        """Return an idle slot, else one in whose lane a task may wait if there is no other room."""
+    def _slot_for(self, turn: Turn) -> HeldSlot | None:
+        """Return an idle slot, else one in whose lane a task may wait; None to start another."""
         own = [
             slot
             for slot in self._slots
-            if slot.generation is generation and not slot.is_retiring and not slot.is_full
+            if slot.generation is turn.generation and not slot.is_retiring and not slot.is_full
         ]
-        idle = [slot for slot in own if not slot.turns]
-        if idle:
-            # The latest: its caches are warm, and the others can go.
-            return max(idle, key=lambda slot: slot.since)
-        if self._has_room or not self._pace.ahead:
+        pace = self._pace_of(turn)
+        # The latest: its caches are warm, and the others can go.
+        idle = max((s for s in own if not s.turns), key=lambda s: s.since, default=None)
+        if idle is not None and not pace.is_light:
+            return idle
+        return self._lane_for(pace, [slot for slot in own if slot.turns]) or idle
+
+    def _lane_for(self, pace: Pace, busy: list[HeldSlot]) -> HeldSlot | None:
+        """Return the one of these slots in whose lane a task soon has its turn, if there is one."""
+        if not pace.ahead:
             return None
-        shortest = min(own, key=lambda slot: len(slot.turns), default=None)
-        if shortest is None or len(shortest.turns) > self._pace.ahead:
+        late = time.monotonic() - PATIENCE_S
+        if self._has_room:
+            busy = [slot for slot in busy if slot.child is None or slot.since > late]
+        shortest = min(busy, key=lambda slot: len(slot.turns), default=None)
+        if shortest is None:
             return None
-        return shortest
+        count = len(shortest.turns)
+        is_soon = count < _DEEPEST and count * pace.average_s < START_S
+        return shortest if is_soon or (count <= pace.ahead and not self._has_room) else None
+
+    def _pace_of(self, turn: Turn) -> Pace:
+        return self._paces.of(turn.generation.name, turn.assignment.claim.kind)
 
     @property
     def _has_room(self) -> bool:
-        """Whether one more can start, if need be in the place of an idle one."""
-        return self.busy + len(self._starting) < self.limit
+        """Whether one more may have tasks, if need be in the place of an idle one."""
+        return self.busy < self.limit
 
     def _look(self) -> None:
         """Take what waits behind a long task, give back what has waited too long, read outputs."""
         self._watch = None
         before = time.monotonic() - PATIENCE_S
         for slot in self._slots:
-            if len(slot.turns) > 1 and slot.since < before:
-                self._pace.slow_down()
+            if len(slot.turns) > 1 and slot.since < before and slot.child is not None:
+                self._pace_of(slot.turns[0]).slow_down()
                 self._put_back(slot.take_back())
             slot.look()
         if self._waiting:
             self._hand_out()
         while self._waiting and self._waiting[0].since < before:
-            self._pace.slow_down()
-            self._tell(self._waiting.popleft(), NotBegun())
+            turn = self._waiting.popleft()
+            self._pace_of(turn).slow_down()
+            self._tell(turn, NotBegun())
         busy = self._waiting or any(len(slot.turns) > 1 for slot in self._slots)
         if busy and self._watch is None:
             self._watch = asyncio.get_running_loop().call_later(PATIENCE_S, self._look)
@@ -212,49 +230,52 @@ class Slots:
         """Let them wait again, before all that came later."""
         self._waiting.extendleft(reversed(turns))
 
-    async def _start(self, turn: Turn) -> None:
-        try:
-            slot = await self._new(turn)
-        except BaseException as error:
-            if turn in self._starting:
-                self._tell(turn, error)
-        else:
-            if turn in self._starting:
-                slot.add(turn)
-                slot.send()
-        finally:
-            self._starting.pop(turn, None)
-            self._soon()
-
-    async def _new(self, turn: Turn) -> HeldSlot:
-        generation = turn.generation
-        template = await generation.ready(turn.assignment.output)
-        self._make_room()
-        self._names += 1
-        child = template.slot(f"slot-{self._names}")
-        slot = HeldSlot(child, generation, self._state_limit, self)
+    def _start(self, generation: Generation) -> HeldSlot:
+        """Return a slot that is being started; it gets its tasks when it is there."""
+        slot = HeldSlot(generation, self._state_limit, self)
         self._slots.append(slot)
-        generation.greet(child)
+        self._starting[slot] = asyncio.get_running_loop().create_task(self._bring_up(slot))
         return slot
 
-    def _make_room(self) -> None:
-        if len(self._slots) < self.limit:
-            return
-        idle = [slot for slot in self._slots if not slot.turns]
-        if idle:
-            oldest = min(idle, key=lambda slot: slot.since)
-            self._slots.remove(oldest)
-            oldest.child.kill()
+    async def _bring_up(self, slot: HeldSlot) -> None:
+        generation = slot.generation
+        try:
+            template = await generation.ready(slot.turns[0].assignment.output)
+            self._names += 1
+            child = template.slot(f"slot-{self._names}")
+            generation.greet(child)
+            slot.attach(child)
+        except BaseException as error:
+            if slot in self._starting:
+                self._slots.remove(slot)
+                for turn in slot.turns:
+                    self._tell(turn, error)
+        finally:
+            self._starting.pop(slot, None)
+            self._soon()
+            if len(self._slots) > self.limit:
+                # Not now, when what was started has to begin.
+                asyncio.get_running_loop().call_later(_TRIM_S, self._trim)
+
+    def _trim(self) -> None:
+        """End the slots that were idle longest, until no more are left than there may be."""
+        idle = sorted((slot for slot in self._slots if not slot.turns), key=lambda s: s.since)
+        for slot in idle[: max(0, len(self._slots) - self.limit)]:
+            self._slots.remove(slot)
+            slot.kill()
 
     def _out(self, turn: Turn) -> HeldSlot | None:
         """Take a task from where it waits or starts; return the slot that runs it, if one does."""
         if turn in self._waiting:
             self._waiting.remove(turn)
             return None
-        if (starting := self._starting.pop(turn, None)) is not None:
-            starting.cancel()
-            return None
         slot = next(slot for slot in self._slots if turn in slot.turns)
+        if slot.child is None:
+            slot.turns.remove(turn)
+            if not slot.turns:
+                self._slots.remove(slot)
+                self._starting.pop(slot).cancel()
+            return None
         back = slot.take_back()
         self._put_back([each for each in back if each is not turn])
         self._soon()
@@ -265,7 +286,7 @@ class Slots:
         self._put_back(slot.take_back())
         if slot in self._slots:
             self._slots.remove(slot)
-        slot.child.kill()
+        slot.kill()
 
     def _tell(self, turn: Turn, result: Outcome | BaseException) -> None:
         del self._turns[turn.assignment]

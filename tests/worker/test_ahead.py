@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections import Counter
@@ -14,7 +15,7 @@ import orchestrator
 from modules import ModuleBase
 from orchestrator.settings import Secret, Settings
 from tests.support.waiting import wait_until
-from worker import Agent, held_slot
+from worker import Agent, held_slot, pace, slots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -152,3 +153,57 @@ def test_a_process_that_has_run_many_tasks_is_replaced_with_more_waiting(
     runs = Counter(entry.text for entry in store.logs("steps", 1))
     assert runs.total() == len(steps)
     assert max(runs.values()) <= 5
+
+
+@pytest.fixture
+def wide(redis_url: str, prefix: str, secret: str) -> Iterator[orchestrator.Client]:
+    settings = Settings(redis_url=redis_url, prefix=prefix, secret=Secret(secret))
+    agent = Agent(settings=settings, name="one", slots=4)
+    agent.start()
+    try:
+        with orchestrator.connect(redis_url, secret=secret, prefix=prefix) as client:
+            yield client
+    finally:
+        agent.stop(5)
+
+
+def processes(store: Store, generation: int) -> int:
+    return len({entry.text for entry in store.logs("steps", generation)})
+
+
+def test_one_process_is_enough_for_tasks_that_are_known_to_be_over_soon(
+    wide: orchestrator.Client, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Known from the generation before, of which nobody knew, so that each first task had one."""
+    for name in ("START_S", "PATIENCE_S"):
+        monkeypatch.setattr(slots, name, 60.0)
+    monkeypatch.setattr(pace, "SHORT_S", 3.0)
+    steps: list[Step] = [Numbered(f"step-{n}") for n in range(8)]
+    wide.submit(Steps(steps), name="steps", kinds=("train",)).wait(20)
+    wide.submit(Steps(steps), name="steps", kinds=("train",)).wait(20)
+    assert (processes(store, 1), processes(store, 2)) == (4, 1)
+
+
+def test_tasks_that_were_short_once_and_are_long_now_run_side_by_side(
+    wide: orchestrator.Client, tmp_path: Path
+) -> None:
+    short: list[Step] = [Step(f"step-{n}") for n in range(12)]
+    wide.submit(Steps(short), name="steps", kinds=("train",)).wait(20)
+    gates = [str(tmp_path / f"gate-{n}") for n in range(4)]
+    for gate in gates:
+        os.mkfifo(gate)
+    long = [Step(f"step-{n}", gate) for n, gate in enumerate(gates)]
+    deployment = wide.submit(Steps(long), name="steps", kinds=("train",))
+    opened: dict[str, int] = {}
+
+    def all_are_read() -> bool:
+        for gate in set(gates) - opened.keys():
+            # Nobody can open it for writing before somebody reads it.
+            with contextlib.suppress(OSError):
+                opened[gate] = os.open(gate, os.O_WRONLY | os.O_NONBLOCK)
+        return len(opened) == len(gates)
+
+    wait_until(all_are_read, description="all four tasks have begun")
+    for fd in opened.values():
+        os.close(fd)
+    deployment.wait(20)
