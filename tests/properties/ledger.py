@@ -76,8 +76,7 @@ class Ledger:
                 self.accepted[job] += 1
                 if self.accepted[job] > 1:
                     raise WrongError(f"{job} was accepted twice")
-        for row in answer[2][0]:
-            job, name, generation, task = (each.decode() for each in row[:4])
+        for job, name, generation, task, _ in claims_of(answer):
             plan = self.plans[name, int(generation)]
             if job.rpartition("-")[2].isdigit():
                 for before in next(each for each in plan.tasks if each.id == task).after:
@@ -97,3 +96,8 @@ class Ledger:
             return (name, generation, task) in self.done
         after = next(each for each in plan.tasks if each.id == task).after
         return all(self.is_done(name, generation, each, plan) for each in after)
+
+
+def claims_of(answer: Any) -> list[list[str]]:
+    """Return job, name, generation, task and attempt of each claim in an exchange's answer."""
+    return [text.decode().split("\n")[:5] for text, _ in answer[2][0]]

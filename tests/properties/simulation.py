@@ -26,7 +26,7 @@ from orchestrator.keys import Keys
 from orchestrator.scripts import source
 from orchestrator.store import Store
 from orchestrator.transport import Signer
-from tests.properties.ledger import Ledger, WrongError
+from tests.properties.ledger import Ledger, WrongError, claims_of
 from tests.properties.simulated_agent import LEASE_S, SimulatedAgent
 from tests.properties.simulated_client import LIVE, SimulatedClient
 from tests.properties.simulated_network import FlakyScripts, Lost, Network
@@ -140,11 +140,10 @@ class World:
                 self.ledger.done.add(self.place_of[job])
             if result == b"accepted" and self.redis.zscore(self.keys.agents, who) is None:
                 raise WrongError(f"seed {self.seed}: {job} accepted from {who}, which is gone")
-        for row in answer[2][0]:
-            job, place, generation, task = (each.decode() for each in row[:4])
+        for job, place, generation, task, _ in claims_of(answer):
             self.place_of[job] = (place, int(generation), task)
         self.ledger.saw_exchange(finishing, answer)
-        told = [(row[3].decode(), int(row[6])) for row in answer[2][0]]
+        told = [(task, int(attempt)) for *_, task, attempt in claims_of(answer)]
         self.note(f"{who.partition('-')[0]} {answer[1]} {told}")
 
     # Time.
