@@ -31,6 +31,7 @@ from .records import (
     DeploymentRecord,
     GenerationRecord,
     LogEntry,
+    Opening,
     ReplicaRecord,
     TaskRecord,
 )
@@ -215,9 +216,16 @@ class Readings:
         """Return the sealed plan of a generation."""
         return _bytes(self._client.get(self.keys.part(name, generation, "plan")))
 
-    def tree(self, name: str, generation: int) -> bytes | None:
-        """Return the sealed tree of a generation."""
-        return _bytes(self._client.get(self.keys.part(name, generation, "tree")))
+    def opening(self, name: str, generation: int) -> Opening | None:
+        """Return what it takes to run a generation's first task; None when it isn't stored."""
+        pipe = self._client.pipeline(transaction=False)
+        pipe.get(self.keys.part(name, generation, "tree"))
+        pipe.get(self.keys.part(name, generation, "plan"))
+        pipe.hget(self.keys.generation(name, generation), "makes_current")
+        tree, plan, makes_current = pipe.execute()
+        if tree is None or plan is None or makes_current is None:
+            return None
+        return Opening(tree=tree, plan=plan, makes_current=makes_current == b"1")
 
     def states(self, name: str, generation: int, offset: int = 0) -> list[bytes]:
         """Return the sealed entries of a generation's state log from `offset` on."""

@@ -254,6 +254,15 @@ class TaskRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What a worker reads of a generation before its first task; tree and plan are sealed."""
+
+    tree: bytes
+    plan: bytes
+    makes_current: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRecord:
     """One generation as it stands.
 

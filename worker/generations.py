@@ -14,12 +14,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from modules.hosting import Template
+from modules.routes import WHOLE
 from orchestrator.plan import Plan
 
 if TYPE_CHECKING:
     from modules.hosting import Child
     from orchestrator.plan import Service
-    from orchestrator.records import Claim
+    from orchestrator.records import Claim, Opening
     from orchestrator.registry import RegistryMirror, Table
     from orchestrator.store import Store
     from orchestrator.transport import Signer
@@ -53,6 +54,8 @@ class Generation:
         self.children: set[Child] = set()
         self._home = home
         self._template: asyncio.Task[tuple[Template, bool]] | None = None
+        self._opening: asyncio.Task[Opening] | None = None
+        self._unread: Opening | None = None
         self._reading: asyncio.Task[None] | None = None
         self._templates: set[Template] = set()
 
@@ -169,11 +172,9 @@ class Generation:
             template.close()
 
     async def _load(self, output: Output) -> tuple[Template, bool]:
-        home = self._home
-        sealed = await home.link.insist(home.store.tree, self.name, self.number)
-        if sealed is None:
-            raise GenerationGone(f"the store has no tree of {self.name}@{self.number} any more")
-        definition = home.signer.open_tree(sealed, self.name, self.number)
+        home, opening = self._home, self._unread or await self._open()
+        self._unread = None
+        definition = home.signer.open_tree(opening.tree, self.name, self.number)
         template = home.fork()
         self._templates.add(template)
         template.on_exit = self._ended
@@ -194,18 +195,35 @@ class Generation:
         if loading.result()[0] is template:
             self._template = None
 
-    async def _read_plan(self) -> None:
+    async def _open(self) -> Opening:
+        """Read tree and plan together, and once for all who ask meanwhile."""
+        if self._opening is None or self._opening.done():
+            self._opening = asyncio.ensure_future(self._read())
+            self._opening.add_done_callback(_look_at)
+        return await asyncio.shield(self._opening)
+
+    async def _read(self) -> Opening:
         home = self._home
-        sealed = await home.link.insist(home.store.plan, self.name, self.number)
-        record = await home.link.insist(home.store.generation, self.name, self.number)
-        if sealed is None or record is None:
-            raise GenerationGone(f"the store has no plan of {self.name}@{self.number} any more")
-        plan = Plan.from_bytes(home.signer.open_plan(sealed, self.name, self.number))
+        opening = await home.link.insist(home.store.opening, self.name, self.number)
+        if opening is None:
+            raise GenerationGone(f"the store has no {self.name}@{self.number} any more")
+        return opening
+
+    async def _read_plan(self) -> None:
+        home, is_loading = self._home, self._template is not None
+        opening = await self._open()
+        if not is_loading:
+            # For the template, which comes next.
+            self._unread = opening
+        plan = Plan.from_bytes(home.signer.open_plan(opening.plan, self.name, self.number))
         # What becomes current calls its own services; anything else calls the current ones.
-        self.routes_of = (self.name, self.number if record.makes_current else None)
+        self.routes_of = (self.name, self.number if opening.makes_current else None)
         # From here on changes are pushed, so that none falls between this reading and them.
         self.plan = plan
-        self.push(await home.link.insist(home.mirror.table, *self.routes_of))
+        if opening.makes_current and not plan.services:
+            self.push({WHOLE: []})
+        else:
+            self.push(await home.link.insist(home.mirror.table, *self.routes_of))
 
 
 class Generations:
@@ -260,8 +278,11 @@ class Generations:
     def drop(self, place: Place) -> None:
         """Forget a generation and end its processes."""
         generation = self._known.pop(place, None)
-        if generation is not None:
-            generation.close()
+        if generation is None:
+            return
+        generation.close()
+        if not any(other.follows(generation.routes_of) for other in self._known.values()):
+            self.mirror.forget(*generation.routes_of)
 
     def drop_idle(self, now: float) -> None:
         """Forget what nobody has used for a minute; it is loaded again when it is needed."""

@@ -106,8 +106,8 @@ class ScriptedWorker:
     def _run(self, claim: Claim) -> Finish:
         place = f"{claim.name}@{claim.generation}"
         if place not in self._trees:
-            sealed = self.store.tree(claim.name, claim.generation)
-            packed = self.signer.open_tree(sealed, claim.name, claim.generation)
+            opening = self.store.opening(claim.name, claim.generation)
+            packed = self.signer.open_tree(opening.tree, claim.name, claim.generation)
             self._trees[place] = portable.unpack(packed)
         tree = self._trees[place]
         for sealed in claim.states:

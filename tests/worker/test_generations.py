@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from typing import TYPE_CHECKING
 
 import psutil
+import pytest
 
+import orchestrator
+from modules import ModuleBase, ServerModule
+from modules.routes import WHOLE
 from orchestrator.registry import RegistryMirror
 from orchestrator.transport import Signer
+from tests.orchestrator.scripted import ScriptedWorker
 from tests.support.waiting import wait_until
 from worker.generations import Generations
 from worker.link import Link
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from orchestrator.store import Store
+
+
+SECRET = b"a secret of the test that opens what its client seals"
 
 
 @contextlib.asynccontextmanager
 async def warmed(store: Store) -> AsyncIterator[Generations]:
     """Generations whose bare template and spare one run; none is left."""
-    link, signer = Link(asyncio.get_running_loop()), Signer(b"secret")
+    link, signer = Link(asyncio.get_running_loop()), Signer(SECRET)
     generations = Generations(store, signer, link, RegistryMirror(store, signer))
     generations.warm()
     try:
@@ -34,6 +43,16 @@ async def warmed(store: Store) -> AsyncIterator[Generations]:
         await generations.close(10)
         link.close()
     await until(lambda: not any(map(psutil.pid_exists, pids)), "all have ended")
+
+
+@pytest.fixture
+def client(redis_url: str, prefix: str) -> Iterator[orchestrator.Client]:
+    with orchestrator.connect(redis_url, secret=SECRET, prefix=prefix) as client:
+        yield client
+
+
+def echo(value: object) -> object:
+    return value
 
 
 async def until(predicate: Callable[[], bool], description: str) -> None:
@@ -72,3 +91,47 @@ def test_a_spare_template_that_was_killed_is_replaced(store: Store) -> None:
             await forked.ended
 
     asyncio.run(scenario())
+
+
+def test_a_generation_that_serves_nothing_asks_the_registry_nothing(
+    store: Store, client: orchestrator.Client
+) -> None:
+    """Its calls fail at once: nothing of it is on its way."""
+    client.submit(ModuleBase(name="bare"))
+
+    async def scenario() -> None:
+        async with warmed(store) as generations:
+            generation, before = generations.of(("bare", 1)), set(threading.enumerate())
+            await generation.known()
+            assert generation.table == {WHOLE: []}
+            # Who follows the registry has a thread for it.
+            started = set(threading.enumerate()) - before
+            assert "rootward-registry" not in {thread.name for thread in started}
+
+    asyncio.run(scenario())
+
+
+def test_what_is_served_is_followed_until_its_generation_is_dropped(
+    store: Store, client: orchestrator.Client
+) -> None:
+    worker = ScriptedWorker(client)
+    for name in ("first", "second"):
+        client.submit(ServerModule(echo, name=name))
+    worker.work()
+    changed: list[tuple[str, int | None]] = []
+
+    async def scenario() -> None:
+        async with warmed(store) as generations:
+            generations.mirror.on_change(lambda name, number: changed.append((name, number)))
+            for name in ("first", "second"):
+                await generations.of((name, 1)).known()
+            assert changed == [("first", 1), ("second", 1)]
+            generations.drop(("first", 1))
+            for name in ("first", "second"):
+                ((replica, _),) = store.replicas(name, 1)
+                store.drop_replica(name, 1, replica.replica, "it is gone")
+            await until(lambda: len(changed) > 2, "a change is heard")
+            generations.mirror.close()
+
+    asyncio.run(scenario())
+    assert changed[2:] == [("second", 1)]
