@@ -56,7 +56,7 @@ class Place:
     limit_s: float = 300.0
 
     def __post_init__(self) -> None:
-        path = os.pathsep.join([str(HERE), str(HERE / "peers")])
+        path = os.pathsep.join([str(HERE.parent), str(HERE), str(HERE / "peers")])
         self.environ = {
             **os.environ,
             "BENCH_TRACES": str(self.folder),

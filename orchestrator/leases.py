@@ -40,6 +40,8 @@ LOST_TOO_OFTEN = {
     "by using all memory",
 }
 
+_RESULTS = {result[0]: result for result in FinishResult}
+
 
 class Leases:
     """Keeps agents alive and gives them tasks."""
@@ -131,12 +133,12 @@ class Leases:
         return args
 
     def _exchanged(self, agent_id: str, answer: Sequence[Any]) -> Exchange:
-        known, results, claims, suspended = answer
+        known, results, suspended = answer[:3]
         del self._unanswered[agent_id]
         return Exchange(
             known=bool(known),
-            results=tuple(FinishResult(result.decode()) for result in results),
-            claims=read_claims(claims),
+            results=tuple(_RESULTS[letter] for letter in results.decode()),
+            claims=read_claims(answer[3:]),
             is_suspended=bool(suspended),
         )
 
@@ -212,21 +214,16 @@ class Leases:
 
 
 def _flat_finish(finish: Finish) -> list[Value]:
-    error, reason, exc = ("", "", b"") if _succeeded(finish.state) else pack_error(finish.error)
+    """Tell a finish as `exchange.lua` reads it: most have succeeded and printed nothing."""
+    head: list[Value] = [finish.job_id, finish.token]
+    states: list[Value] = [len(finish.states), *finish.states]
+    succeeded = _succeeded(finish.state)
+    if succeeded and not finish.output:
+        return [*head, *states]
+    error, reason, exc = ("", "", b"") if succeeded else pack_error(finish.error)
     output = flat_output(finish.output)
-    return [
-        finish.job_id,
-        finish.token,
-        finish.state,
-        int(finish.retryable),
-        error,
-        reason,
-        exc,
-        len(finish.states),
-        *finish.states,
-        len(output) // 2,
-        *output,
-    ]
+    head += ["", finish.state, int(finish.retryable), error, reason, exc]
+    return [*head, *states, len(output) // 2, *output]
 
 
 def _succeeded(state: TaskState) -> bool:

@@ -180,23 +180,27 @@ def read_generation(
     )
 
 
-def read_claims(answer: Sequence[Any]) -> tuple[Claim, ...]:
-    """Read the claims of a script's answer; those of one generation share its log entries."""
-    told, logs = answer
-    states = {bytes(id_).decode(): (entries, int(offset)) for id_, offset, entries in logs}
-    return tuple(_claim(each, states) for each in told)
+def read_claims(told: Sequence[Any]) -> tuple[Claim, ...]:
+    """Read claims as `claiming.lua` tells them; those of one generation share its log entries."""
+    end = at = 1 + 2 * int(told[0])
+    logs: dict[str, tuple[Sequence[bytes], int]] = {}
+    while at < len(told):
+        place, length, count = told[at : at + 3]
+        at += 3 + count
+        logs[place.decode()] = told[at - count : at], int(length)
+    return tuple(_claim(told[at], told[at + 1], logs) for at in range(1, end, 2))
 
 
-def _claim(told: Sequence[bytes], states: Mapping[str, tuple[Sequence[bytes], int]]) -> Claim:
-    text, data = told
-    lines = text.decode().split("\n")
-    job_id, name, gen, task, attempt, token, queue, timeout, queued, claimed = lines
-    entries, offset = states[f"{name}@{gen}"]
+def _claim(told: bytes, data: bytes, logs: Mapping[str, tuple[Sequence[bytes], int]]) -> Claim:
+    lines = told.decode().split("\n")
+    job_id, place, task, attempt, token, queue, timeout, queued, claimed = lines
+    states, offset = logs[place]
+    name, _, generation = place.rpartition("@")
     kind, _, path = task.partition(":")
     return Claim(
         job_id=job_id,
         name=name,
-        generation=int(gen),
+        generation=int(generation),
         task=task,
         kind=kind,
         path=path or None,
@@ -205,7 +209,7 @@ def _claim(told: Sequence[bytes], states: Mapping[str, tuple[Sequence[bytes], in
         data=data,
         queue=queue,
         timeout=float(timeout) if timeout else None,
-        states=entries,
+        states=states,
         offset=offset,
         queued_at=_seconds(queued),
         claimed_at=_seconds(claimed),

@@ -25,37 +25,51 @@ Value = str | bytes | int | float
 Part = tuple[str, int]
 """A deployment's name and generation."""
 
-_MOVES = ("tasks", "generations")
-
 SHARED: Final[Mapping[str, tuple[str, ...]]] = {
-    "create": (*_MOVES, "amnesty"),
-    "exchange": (*_MOVES, "revival", "claiming"),
-    "claim": (*_MOVES, "revival", "claiming"),
-    "hand_back": _MOVES,
-    "cancel": _MOVES,
-    "fail": _MOVES,
-    "stop": _MOVES,
-    "resume": (*_MOVES, "revival"),
-    "put_replica": (*_MOVES, "replicas"),
-    "drop_replica": (*_MOVES, "replicas"),
-    "leave": (*_MOVES, "replicas"),
-    "scale": (*_MOVES, "replicas"),
-    "repair": (*_MOVES, "replicas"),
+    "create": ("tasks", "amnesty"),
+    "exchange": ("tasks", "claiming"),
+    "claim": ("tasks", "claiming"),
+    "hand_back": ("tasks",),
+    "cancel": ("tasks",),
+    "fail": ("tasks",),
+    "stop": ("tasks",),
+    "resume": ("tasks",),
+    "put_replica": ("tasks", "replicas"),
+    "drop_replica": ("tasks", "replicas"),
+    "leave": ("tasks", "replicas"),
+    "scale": ("tasks", "replicas"),
+    "repair": ("tasks", "replicas"),
     "join": ("amnesty",),
     "renew": ("amnesty",),
     "own": ("amnesty",),
-    "sweep": (*_MOVES, "replicas", "owners", "amnesty"),
-    "disown": (*_MOVES, "owners"),
+    "sweep": ("tasks", "replicas", "owners", "amnesty"),
+    "disown": ("tasks", "owners"),
 }
-"""What stands between the prelude and a script."""
+"""What stands between the records and a script."""
+
+_RARE = ("failures", "generations")
+_RARE_OF = {
+    "exchange": (*_RARE, "revival", "suspects"),
+    "claim": (*_RARE, "revival", "suspects"),
+    "resume": (*_RARE, "revival"),
+}
+"""What follows `tasks` as the body of a function, which is called when a step needs any of it."""
 
 
 @cache
 def source(name: str) -> str:
     """Return the whole text of a script."""
-    folder = resources.files(__package__) / "lua"
-    parts = ("prelude", *SHARED.get(name, ()), name)
-    return "\n".join((folder / f"{part}.lua").read_text("utf-8") for part in parts)
+    texts = [_text_of("prelude"), "return (function()"]
+    for part in ("records", *SHARED.get(name, ()), name):
+        texts.append(_text_of(part))
+        if part == "tasks":
+            rare = map(_text_of, _RARE_OF.get(name, _RARE))
+            texts += ["make_rare = function()", *rare, "end"]
+    return "\n".join([*texts, "end)()"])
+
+
+def _text_of(part: str) -> str:
+    return (resources.files(__package__) / "lua" / f"{part}.lua").read_text("utf-8")
 
 
 class Scripts:
@@ -116,7 +130,7 @@ class Scripts:
         return ["EVALSHA", sha, 1, keys.agent(agent_id), keys.prefix, keys.rq, agent_id, *args]
 
     def exchange(self, agent_id: str, args: Sequence[Value]) -> list[Any]:
-        """Return known, results, claims and whether all is suspended, of an exchange."""
+        """Return known, results (a letter each), whether all is suspended, and the claims."""
         answer: list[Any] = self.run("exchange", [self._keys.agent(agent_id)], [agent_id, *args])
         return answer
 

@@ -3,5 +3,4 @@
 local job = is_agent(ARGV[3])
   and claim_job(ARGV[5], ARGV[3], call('HGET', KEYS[1], 'worker'), ARGV[4])
 commit()
-if not job then return { {}, {} } end
-return claim_answers({ job }, { [job.name .. '@' .. job.gen] = ARGV[6] })
+return tell({}, { job or nil }, job and { [job.g.id] = ARGV[6] })

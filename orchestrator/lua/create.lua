@@ -20,7 +20,7 @@ local older = call('HGET', g.name_key, 'progressing')
 local old = older and older ~= g.n and stored(g.name, older)
 local old_state = old and call('HGET', old.key, 'state')
 if old_state == 'pending' or old_state == 'progressing' then
-  cancel_generation(old, 'replaced by ' .. g.id)
+  rare.cancel_generation(old, 'replaced by ' .. g.id)
 end
 
 local hidden = place_of(g.jobs .. '0') ~= g.name and g.name or ''

@@ -3,6 +3,6 @@
 local g = stored(ARGV[3], ARGV[4])
 local state = g and call('HGET', g.key, 'state')
 if state ~= 'pending' and state ~= 'progressing' then return 0 end
-fail_generation(g, ARGV[5])
+rare.fail_generation(g, ARGV[5])
 commit()
 return 1

@@ -2,14 +2,22 @@
 -- its services with too few ready replicas; both are written once a script, by `commit`, which ends
 -- every script that changes tasks or replicas, and takes the generation to its next state.
 
-local function change_state(g, state, reason, final)
+function rare.changed(op, g, ...)
+  call('XADD', P .. ':changes', 'MAXLEN', '~', '10000', '*', 'op', op, 'name', g.name, 'gen', g.n, ...)
+end
+
+local function command(agent, message)
+  call('XADD', agent_key(agent) .. ':inbox', 'MAXLEN', '~', '1000', '*', 'c', cjson.encode(message))
+end
+
+function rare.change_state(g, state, reason, final)
   call('HSET', g.key, 'state', state, 'reason', reason or '', 'ended', final and NOW_MS or '')
   event(g, (state == 'progressing') and state or 'deployment.' .. state, 'state', state,
     'reason', reason or '')
   call('XADD', g.key .. ':course', 'MAXLEN', '~', '100', '*', 'state', state)
 end
 
-local function each_task(g, visit)
+function rare.each_task(g, visit)
   for i = 0, tonumber(call('HGET', g.key, 'total') or 0) - 1 do
     local job = load_job(g.jobs .. i)
     if job then visit(job, i) end
@@ -21,14 +29,15 @@ local PARTS = { '', ':plan', ':tree', ':states', ':logs', ':replicas', ':service
 
 -- Nothing of the generation runs any more: it is history, and goes when its time has come.
 local function end_generation(g)
-  local ttl = call('HGET', g.key, 'history')
-  for _, part in ipairs(PARTS) do call('EXPIRE', g.key .. part, ttl) end
-  for i = 0, tonumber(call('HGET', g.key, 'total') or 0) - 1 do
-    call('EXPIRE', job_key(g.jobs .. i), ttl)
+  local v = call('HMGET', g.key, 'history', 'total')
+  local ttl, ended = v[1], call('SREM', P .. ':active', g.id)
+  -- One that had ended before may end again as another (stopped), and keeps its name as long. Where
+  -- it has nearly all of its time yet, its tasks aren't told again.
+  if ended == 1 or call('TTL', g.key) < 0.99 * ttl then
+    for _, part in ipairs(PARTS) do call('EXPIRE', g.key .. part, ttl) end
+    for i = 0, tonumber(v[2] or 0) - 1 do call('EXPIRE', job_key(g.jobs .. i), ttl) end
   end
-  -- One that had ended before may end again as another (stopped), and keeps its name as long.
-  local fewer = 0 - call('SREM', P .. ':active', g.id)
-  if call('HINCRBY', g.name_key, 'live', fewer) <= 0 then
+  if call('HINCRBY', g.name_key, 'live', 0 - ended) <= 0 then
     call('EXPIRE', g.name_key, ttl)
     call('EXPIRE', g.name_key .. ':events', ttl)
   end
@@ -49,21 +58,25 @@ local function cancel_task(g, job, reason)
   end
 end
 
-local function cancel_rest(g, reason)
-  each_task(g, function(job) cancel_task(g, job, reason) end)
+local function cancel_repairs(g, reason)
   for _, id in ipairs(call('HKEYS', g.key .. ':repairs')) do
     local job = load_job(id)
     if job then cancel_task(g, job, reason) end
   end
 end
 
-local function fail_generation(g, reason)
+local function cancel_rest(g, reason)
+  rare.each_task(g, function(job) cancel_task(g, job, reason) end)
+  cancel_repairs(g, reason)
+end
+
+function rare.fail_generation(g, reason)
   local current = call('HGET', g.name_key, 'current')
   if current and current ~= g.n then
     call('HSET', g.key, 'retire', 1)
-    changed('stop', g)
+    rare.changed('stop', g)
   end
-  change_state(g, 'failed', reason, true)
+  rare.change_state(g, 'failed', reason, true)
   -- What was prepared for a deploy that won't come is of no use; what is ready stays.
   local replicas = call('HGETALL', g.key .. ':replicas')
   for i = 1, #replicas, 2 do
@@ -76,30 +89,32 @@ local function fail_generation(g, reason)
   g.check = true
 end
 
-local function cancel_generation(g, reason)
+function rare.cancel_generation(g, reason)
   call('HSET', g.key, 'retire', 1)
-  changed('stop', g)
-  change_state(g, 'cancelled', reason, true)
+  rare.changed('stop', g)
+  rare.change_state(g, 'cancelled', reason, true)
   cancel_rest(g, reason)
   g.check = true
 end
 
-local function stop_generation(g, reason)
+function rare.stop_generation(g, reason)
   local state = call('HGET', g.key, 'state')
   local over = state == 'failed' or state == 'cancelled'
   if state == 'stopping' or state == 'stopped'
     or (over and call('HLEN', g.key .. ':replicas') == 0) then
     return false
   end
-  change_state(g, 'stopping', reason)
-  changed('stop', g)
-  cancel_rest(g, reason)
+  rare.change_state(g, 'stopping', reason)
+  rare.changed('stop', g)
+  -- One that was ready has nothing of its plan left to run.
+  local cancel = (state == 'ready' or state == 'degraded') and cancel_repairs or cancel_rest
+  cancel(g, reason)
   g.check = true
   return true
 end
 
 local function become_ready(g, makes_current)
-  change_state(g, 'ready', nil, call('HLEN', g.key .. ':services') == 0)
+  rare.change_state(g, 'ready', nil, call('HLEN', g.key .. ':services') == 0)
   for index in string.gmatch(call('HGET', g.key, 'prepares'), '%d+') do
     local job = load_job(g.jobs .. index)
     if job then cancel_task(g, job, 'all is deployed without it') end
@@ -107,61 +122,35 @@ local function become_ready(g, makes_current)
   local current = call('HGET', g.name_key, 'current')
   if makes_current ~= '1' or current == g.n then return end
   call('HSET', g.name_key, 'current', g.n)
-  changed('current', g)
+  rare.changed('current', g)
   local old = current and stored(g.name, current)
-  if old then stop_generation(old, 'replaced by ' .. g.id) end
+  if old then rare.stop_generation(old, 'replaced by ' .. g.id) end
 end
 
-local function settle(g)
+function rare.settle(g)
   local v = call('HMGET', g.key, 'state', 'left', 'failed', 'short', 'first_failed', 'makes_current')
   local state, left, failed, short = v[1], tonumber(v[2]), tonumber(v[3]), tonumber(v[4])
   g.jobs = g.jobs or call('HGET', g.key, 'jobs')
   if (state == 'pending' or state == 'progressing') and left <= 0 then
     if failed > 0 then
       local more = failed > 1 and ' and ' .. (failed - 1) .. ' more' or ''
-      return fail_generation(g, (v[5] or 'a task') .. ' failed' .. more)
+      return rare.fail_generation(g, (v[5] or 'a task') .. ' failed' .. more)
     elseif short <= 0 then
       become_ready(g, v[6])
       state = 'ready'
     end
   elseif state == 'degraded' and short <= 0 then
-    change_state(g, 'ready')
+    rare.change_state(g, 'ready')
   elseif state == 'ready' and short > 0 then
-    change_state(g, 'degraded', short .. ' services have too few ready replicas')
+    rare.change_state(g, 'degraded', short .. ' services have too few ready replicas')
   end
   local bare = call('HLEN', g.key .. ':replicas') == 0
   if state == 'stopping' and bare then
-    change_state(g, 'stopped', nil, true)
+    rare.change_state(g, 'stopped', nil, true)
     if call('HGET', g.name_key, 'current') == g.n then call('HDEL', g.name_key, 'current') end
     state = 'stopped'
   end
   local ended = state == 'failed' or state == 'cancelled' or state == 'stopped'
     or (state == 'ready' and call('HLEN', g.key .. ':services') == 0)
   if ended and bare then end_generation(g) end
-end
-
--- Writes the gathered counts and moves generations on; settling one may touch others (a new
--- generation stops the old), so this goes on until nothing is left.
-local function commit()
-  flush()
-  local again = true
-  while again do
-    again = false
-    local ids = {}
-    for id in pairs(generations) do ids[#ids + 1] = id end
-    table.sort(ids)
-    for _, id in ipairs(ids) do
-      local g = generations[id]
-      if g.failed ~= 0 then call('HINCRBY', g.key, 'failed', g.failed) end
-      local ended = g.left ~= 0 and call('HINCRBY', g.key, 'left', g.left) <= 0
-      local due = ended or g.check
-      g.failed, g.left, g.check = 0, 0, false
-      if due then
-        settle(g)
-        flush()
-        again = true
-      end
-    end
-  end
-  if n_released > 0 then call('XADD', P .. ':bell', 'MAXLEN', '~', '1000', '*', 'n', n_released) end
 end

@@ -4,10 +4,10 @@ local job = load_job(ARGV[3])
 if not job or job.state ~= 'running' or job.token ~= ARGV[4] then return 0 end
 local token, last = string.match(call('HGET', KEYS[1], 'rw_logseq') or '', '^(%S+) (%d+)$')
 if token == job.token and tonumber(last) >= tonumber(ARGV[5]) then return 1 end
-local g = of_job(job)
+local g = job.g
 for i = 6, #ARGV, 2 do
-  call('XADD', g.key .. ':logs', 'MAXLEN', '~', '10000', '*', 'path', job.path, 'task', job.task,
-    'attempt', job.attempt, 'fd', ARGV[i], 'text', ARGV[i + 1])
+  call('XADD', g.key .. ':logs', 'MAXLEN', '~', '10000', '*', 'path', path_of(job), 'task',
+    task_of(job), 'attempt', job.attempt, 'fd', ARGV[i], 'text', ARGV[i + 1])
 end
 call('HSET', KEYS[1], 'rw_logseq', job.token .. ' ' .. ARGV[5])
 return 1

@@ -9,7 +9,7 @@ local function end_owners(owners, reason)
   for _, id in ipairs(call('SMEMBERS', P .. ':active')) do
     local name, n = string.match(id, '^(.+)@(%d+)$')
     local g = stored(name, n)
-    if g and gone[call('HGET', g.key, 'owner')] and stop_generation(g, reason) then
+    if g and gone[call('HGET', g.key, 'owner')] and rare.stop_generation(g, reason) then
       stopped[#stopped + 1] = id
     end
   end

@@ -46,7 +46,7 @@ if not old and ARGV[12] == '1' and call('HGET', g.key, 'restored') then
 end
 if state == 'ready' and not (old and old.state == 'ready') then count_ready(g, path, 1) end
 if state ~= 'ready' and old and old.state == 'ready' then count_ready(g, path, -1) end
-changed('put', g, 'path', path, 'replica', replica, 'record', ARGV[11])
+rare.changed('put', g, 'path', path, 'replica', replica, 'record', ARGV[11])
 if not old or old.state ~= state then
   replica_event(g, 'replica.' .. state, replica, path, state, ARGV[9], ARGV[10])
 end

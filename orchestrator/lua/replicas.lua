@@ -35,7 +35,7 @@ local function drop_replica(g, replica, state, reason)
   call('SET', P .. ':dropped:' .. replica, 1, 'EX', 600)
   call('SREM', agent_key(old.agent) .. ':held', held_replica(g, replica))
   if old.state == 'ready' then count_ready(g, old.path, -1) end
-  changed('drop', g, 'path', old.path, 'replica', replica)
+  rare.changed('drop', g, 'path', old.path, 'replica', replica)
   replica_event(g, 'replica.' .. state, replica, old.path, state,
     call('HGET', agent_key(old.agent), 'worker'), reason)
   g.check = true
@@ -53,13 +53,13 @@ local function end_agent(id, lost, error, exc)
       drop_replica(generation(name, n), replica, lost and 'lost' or 'stopped',
         lost and 'its worker was lost' or 'its worker has left')
     elseif job and job.state == 'running' and job.agent == id then
-      local g = of_job(job)
+      local g = job.g
       local again = true
       if lost then
-        again = lose_task(g, job, error, exc)
+        again = rare.lose_task(g, job, error, exc)
       else
         job.attempt = job.attempt - 1
-        requeue(g, job, true, '')
+        rare.requeue(g, job, true, '')
       end
       local list = again and requeued or failed
       list[#list + 1] = job.id

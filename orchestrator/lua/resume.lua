@@ -1,7 +1,7 @@
 -- KEYS: generation.  ARGV 3..: name, gen.
 -- Gives all that has not succeeded another chance, also what was stopped.
 local g = stored(ARGV[3], ARGV[4])
-if not g or superseded(g) then return 0 end
-local revived = revive(g, nil)
+if not g or rare.superseded(g) then return 0 end
+local revived = rare.revive(g, nil)
 commit()
 return revived and 1 or 0

@@ -1,7 +1,7 @@
 -- What resume.lua and the claims share: how tasks that ended without success get another chance.
 
 -- A generation that a newer one has replaced, or is about to, doesn't come back.
-local function superseded(g)
+function rare.superseded(g)
   local v = call('HMGET', g.name_key, 'current', 'latest')
   if v[1] and tonumber(v[1]) > tonumber(g.n) then return true end
   for n = tonumber(v[2] or 0), tonumber(g.n) + 1, -1 do
@@ -13,7 +13,7 @@ end
 
 local function persist(g)
   for _, part in ipairs(PARTS) do call('PERSIST', g.key .. part) end
-  each_task(g, function(job) call('PERSIST', job.key) end)
+  rare.each_task(g, function(job) call('PERSIST', job.key) end)
   if call('SADD', P .. ':active', g.id) == 1 then call('HINCRBY', g.name_key, 'live', 1) end
   call('PERSIST', g.name_key)
   call('PERSIST', g.name_key .. ':events')
@@ -23,7 +23,7 @@ end
 -- unless something that stays failed is before them. Prepares don't: what they warm is done by now.
 local function comes_back(g, chosen)
   local jobs, later, work, stays = {}, {}, {}, nil
-  each_task(g, function(job, i)
+  rare.each_task(g, function(job, i)
     jobs[i] = job
     local retried = job.state == 'failed' and (not chosen or job.id == chosen)
     if job.kind == 'prepare' then
@@ -32,7 +32,7 @@ local function comes_back(g, chosen)
       later[i] = job
     elseif job.state == 'failed' then
       work[#work + 1] = job.next
-      stays = stays or job.task
+      stays = stays or task_of(job)
     end
   end)
   while #work > 0 do
@@ -51,7 +51,7 @@ local function comes_back(g, chosen)
   return back, stays
 end
 
-local function revive(g, chosen)
+function rare.revive(g, chosen)
   local back, stays = comes_back(g, chosen)
   call('HDEL', g.key, 'first_failed')
   if stays then call('HSET', g.key, 'first_failed', stays) end
@@ -66,6 +66,8 @@ local function revive(g, chosen)
     call('HDEL', job.key, 'rw_reason')
     call('HSET', job.key, 'rw', record(job), 'ended_at', '', 'status',
       is_chosen and 'queued' or 'deferred')
+    -- RQ has written its own clock's time: a claim that is told again reads it from here.
+    if is_chosen then call('HSET', job.key, 'enqueued_at', rq_date()) end
     if wait > 0 and job.kind ~= 'join' then
       call('ZADD', RQ .. ':deferred:' .. job.origin, NOW_S, job.id)
     elseif wait == 0 and not is_chosen then
@@ -77,9 +79,22 @@ local function revive(g, chosen)
     call('HSET', g.key, 'retire', 0)
     call('HSET', g.name_key, 'progressing', g.n)
     persist(g)
-    change_state(g, 'progressing', chosen and 'a task was queued again' or 'resumed')
+    rare.change_state(g, 'progressing', chosen and 'a task was queued again' or 'resumed')
     g.check = true
     return true
   end
   return #back > 0
+end
+
+-- A failed task on a queue was put there by RQ's own requeue: that is a resume of this task.
+function rare.was_requeued(job)
+  if call('HGET', job.key, 'status') ~= 'queued' then return false end
+  flush()
+  local g = job.g
+  local state = call('HGET', g.key, 'state')
+  if state == 'pending' or state == 'progressing' or (state == 'failed' and not rare.superseded(g)) then
+    return rare.revive(g, job.id)
+  end
+  rare.mirror_ended(job)
+  return false
 end

@@ -3,7 +3,7 @@
 local stopped = {}
 local function stop(n)
   local g = stored(ARGV[3], n)
-  if g and stop_generation(g, ARGV[5]) then stopped[#stopped + 1] = n end
+  if g and rare.stop_generation(g, ARGV[5]) then stopped[#stopped + 1] = n end
 end
 if ARGV[4] ~= '' then
   stop(ARGV[4])

@@ -73,7 +73,7 @@ local function release_taken(queue)
     elseif job and job.state == 'running' then
       call('HSET', job.key, 'status', 'started')
     elseif job and MIRROR[job.state] then
-      mirror_ended(job)
+      rare.mirror_ended(job)
     end
   end
   -- A worker that died right after it took a job leaves it here; a minute is RQ's own patience.

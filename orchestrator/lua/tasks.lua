@@ -1,6 +1,16 @@
--- How a task moves: onto its queue, to its end, and what its end does to those that wait for it.
--- Changes of a generation's counters are gathered in it and written by `commit` (generations.lua).
--- Cascades are loops over a list of work, so that depth is no limit.
+-- How a task moves: onto its queue, to its end, and what its success does to those that wait for it.
+-- Changes of a generation's counters are gathered in it and written by `commit`, which ends every
+-- script that changes tasks or replicas. Cascades are loops over a list of work, so that depth is no
+-- limit.
+
+-- What few steps need (failures.lua, generations.lua, ...) is made when the first asks for it: to
+-- make a function costs nearly as much as a command, and most steps need none of these.
+local make_rare
+local rare = setmetatable({}, { __index = function(self, name)
+  setmetatable(self, nil)
+  make_rare()
+  return self[name]
+end })
 
 local released, n_released = {}, 0
 
@@ -74,41 +84,6 @@ local function stop_running(job)
   end
 end
 
-local function forget_prepared(g, job)
-  if job.kind == 'prepare' and call('HGET', g.key, 'prepared:' .. job.path) == job.agent then
-    call('HDEL', g.key, 'prepared:' .. job.path)
-  end
-end
-
--- Takes a running task from its worker; it is on no queue yet.
-local function detach(g, job, token)
-  stop_running(job)
-  forget_prepared(g, job)
-  job.token, job.agent, job.worker = token, '', ''
-  call('HSET', job.key, 'started_at', '', 'worker_name', '')
-end
-
--- A running task goes back on the queue that anyone takes from: an adopter's own may have no taker.
-local function requeue(g, job, front, token)
-  detach(g, job, token)
-  enqueue(job, job.queue, front)
-end
-
--- A failed attempt is tried again after a pause that doubles each time, half of it by chance, so
--- that what failed together doesn't come back together. RQ's registry of scheduled jobs keeps it
--- until the sweep releases it. The token (random, and a number) is the dice: a script has no others.
-local function retry_later(g, job, token)
-  local seed = tonumber(string.sub(job.token, 9, 14), 16) or tonumber(CLOCK[2])
-  seed = seed + 40503 * tonumber(string.match(job.token, '%-(%d+)$') or 0)
-  local chance = seed % 65536 / 65536
-  local pause = math.min(30000, 500 * 2 ^ math.min(job.attempt - 1, 16)) * (1 - chance / 2)
-  detach(g, job, token)
-  job.state, job.origin, job.since, job.retried = 'queued', job.queue, NOW_MS, job.retried + 1
-  call('HSET', job.key, 'rw', record(job), 'status', 'scheduled', 'enqueued_at', rq_date(),
-    'origin', job.queue)
-  call('ZADD', RQ .. ':scheduled:' .. job.queue, string.format('%.3f', (NOW + pause) / 1000), job.id)
-end
-
 -- What was asked for the whole generation, and whether it has begun: read once a script.
 local function options(g)
   if not g.options then
@@ -122,17 +97,11 @@ end
 local MIRROR = { succeeded = 'finished', failed = 'failed', cancelled = 'canceled',
   skipped = 'canceled' }
 
-local function register_ended(g, job)
+local function register_ended(job)
   -- Capped, so that an entry which RQ makes itself (a year ahead) is told from ours.
-  local o = options(g)
+  local o = options(job.g)
   o.ends = o.ends or string.format('%.0f', NOW / 1000 + math.min(o.history, 30 * DAY_S))
   gather('ZADD', RQ .. ':' .. MIRROR[job.state] .. ':' .. job.origin, o.ends, job.id)
-end
-
--- Puts the mirror right again where RQ's own tools have written into it.
-local function mirror_ended(job)
-  call('HSET', job.key, 'status', MIRROR[job.state])
-  register_ended(of_job(job), job)
 end
 
 local function end_task(g, job, state, reason, token)
@@ -147,7 +116,7 @@ local function end_task(g, job, state, reason, token)
     call('HSET', job.key, 'rw', record(job), 'ended_at', rq_date())
   else
     call('HSET', job.key, 'rw', record(job), 'status', MIRROR[state], 'ended_at', rq_date())
-    register_ended(g, job)
+    register_ended(job)
   end
   if reason then call('HSET', job.key, 'rw_reason', reason) end
   if job.counted then g.left = g.left - 1 end
@@ -155,7 +124,7 @@ local function end_task(g, job, state, reason, token)
     call('HDEL', g.key .. ':repairs', job.id)
     call('EXPIRE', job.key, DAY_S)
   end
-  if state ~= 'succeeded' then forget_prepared(g, job) end
+  if state ~= 'succeeded' and job.kind == 'prepare' then rare.forget_prepared(g, job) end
   task_event(g, 'task.' .. state, job, reason)
 end
 
@@ -165,12 +134,13 @@ local function release(g, job)
   local queue = job.queue
   gather('ZREM', RQ .. ':deferred:' .. job.origin, job.id)
   if job.kind == 'deploy' and options(g).has_prepares then
-    local agent = call('HGET', g.key, 'prepared:' .. job.path)
+    local path = path_of(job)
+    local agent = call('HGET', g.key, 'prepared:' .. path)
     if agent and is_agent(agent) then
       queue = agent_queue(agent)
       call('SADD', RQ .. ':queues', RQ .. ':queue:' .. queue)
     else
-      call('HSET', g.key, 'begun:' .. job.path, 1)
+      call('HSET', g.key, 'begun:' .. path, 1)
     end
   end
   enqueue(job, queue, false)
@@ -203,58 +173,28 @@ local function release_after(g, ended)
   end
 end
 
-local function skip_after(g, next, reason)
-  local work = { next }
-  while #work > 0 do
-    for index in string.gmatch(table.remove(work), '%d+') do
-      local job = load_job(g.jobs .. index)
-      if job and job.state == 'waiting' then
-        end_task(g, job, 'skipped', reason)
-        work[#work + 1] = job.next
+-- Writes the gathered counts and moves generations on; settling one may touch others (a new
+-- generation stops the old), so this goes on until nothing is left.
+local function commit()
+  flush()
+  local again = true
+  while again do
+    again = false
+    local ids = {}
+    for id in pairs(generations) do ids[#ids + 1] = id end
+    table.sort(ids)
+    for _, id in ipairs(ids) do
+      local g = generations[id]
+      if g.failed ~= 0 then call('HINCRBY', g.key, 'failed', g.failed) end
+      local ended = g.left ~= 0 and call('HINCRBY', g.key, 'left', g.left) <= 0
+      local due = ended or g.check
+      g.failed, g.left, g.check = 0, 0, false
+      if due then
+        rare.settle(g)
+        flush()
+        again = true
       end
     end
   end
-end
-
--- The time (ms) of a date that `rq_date` or RQ wrote, or ''.
-local function ms_of(date)
-  local year, month, day, hour, minute, second = string.match(date or '',
-    '^(%d+)%-(%d+)%-(%d+)T(%d+):(%d+):([%d.]+)Z$')
-  if not year then return '' end
-  local m = (month + 9) % 12
-  local y = tonumber(year) - (tonumber(month) <= 2 and 1 or 0)
-  local days = 365 * y + math.floor(y / 4) - math.floor(y / 100) + math.floor(y / 400)
-    + math.floor((153 * m + 2) / 5) + day - 719469
-  return string.format('%.0f', days * DAY_MS + hour * 3600000 + minute * 60000 + second * 1000)
-end
-
--- The failure as RQ's tools show it. A stream costs 4 KB, so a success writes none.
-local function record_failure(g, job, error, exc)
-  local started = ms_of(call('HGET', job.key, 'started_at'))
-  call('HSET', job.key, 'rw_error', error)
-  local key = RQ .. ':results:' .. job.id
-  call('XADD', key, 'MAXLEN', '10', '*', 'type', '2', 'worker_name', job.worker, 'exc_string', exc,
-    'execution_id', job.token, 'execution_started_at',
-    started == '' and NOW_S or string.format('%.3f', started / 1000), 'execution_ended_at', NOW_S)
-  call('EXPIRE', key, math.ceil(options(g).history))
-end
-
-local function fail_task(g, job, reason, token)
-  end_task(g, job, 'failed', reason, token)
-  if not job.counted then return end
-  g.failed = g.failed + 1
-  call('HSETNX', g.key, 'first_failed', job.task)
-  skip_after(g, job.next, job.task .. ' failed')
-end
-
-local function lose_task(g, job, error, exc)
-  job.losses = job.losses + 1
-  if job.losses >= 3 then
-    record_failure(g, job, error, exc)
-    fail_task(g, job, 'its worker was lost ' .. job.losses .. ' times')
-    return false
-  end
-  task_event(g, 'task.lost', job, 'worker ' .. job.worker .. ' was lost')
-  requeue(g, job, true, '')
-  return true
+  if n_released > 0 then call('XADD', P .. ':bell', 'MAXLEN', '~', '1000', '*', 'n', n_released) end
 end

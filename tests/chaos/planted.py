@@ -66,7 +66,7 @@ PLANTS: Final = {
         command=(FIGURES, "lost_submits", "2"),
     ),
     "every owner is known": Plant(
-        file="orchestrator/lua/prelude.lua",
+        file="orchestrator/lua/records.lua",
         old="return id ~= '' and call('ZSCORE', P .. ':agents', id) and true end",
         new="return true end",
         command=(FIGURES, "stale_writes", "12"),

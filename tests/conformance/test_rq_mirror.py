@@ -144,6 +144,18 @@ def test_a_requeue_by_rq_resumes_the_task(mirror: Mirror) -> None:
     assert scene.state() == "ready"
 
 
+def test_a_repeated_claim_of_a_requeued_task_tells_the_same_times(mirror: Mirror) -> None:
+    scene = mirror.scene
+    scene.fail(scene.claim())
+    mirror.job().requeue()
+    # As if RQ ran where the clock is far behind.
+    scene.store.clients.scripts.hset(mirror.job().key, "enqueued_at", "2026-01-01T00:00:00.000000Z")
+    args = [scene.store.next_request(), 1, 1, scene.queue, 0, 0]
+    first = scene.store.scripts.exchange(scene.agent, args)
+    assert first[3] == 1
+    assert scene.store.scripts.exchange(scene.agent, args) == first
+
+
 def test_agents_hear_of_a_requeue_by_rq(mirror: Mirror) -> None:
     """RQ rings no bell of ours: the next sweep does."""
     scene = mirror.scene

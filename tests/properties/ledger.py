@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 from modules import ModuleBase, ServerModule
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from orchestrator.plan import Plan
+    from orchestrator.records import Claim
 
 
 class Leaf(ModuleBase):
@@ -69,18 +72,21 @@ class Ledger:
         for job in [job for job in self.accepted if job.startswith(f"sim-{name}-{generation}-")]:
             del self.accepted[job]
 
-    def saw_exchange(self, finishing: list[tuple[str, bool]], answer: Any) -> None:
+    def saw_exchange(
+        self, finishing: list[tuple[str, bool]], results: str, claims: Sequence[Claim]
+    ) -> None:
         """Take note of what an exchange accepted and gave out."""
-        for (job, succeeded), result in zip(finishing, answer[1], strict=True):
-            if result == b"accepted" and succeeded:
+        for (job, succeeded), result in zip(finishing, results, strict=True):
+            if result == "a" and succeeded:
                 self.accepted[job] += 1
                 if self.accepted[job] > 1:
                     raise WrongError(f"{job} was accepted twice")
-        for job, name, generation, task, _ in claims_of(answer):
-            plan = self.plans[name, int(generation)]
-            if job.rpartition("-")[2].isdigit():
+        for claim in claims:
+            name, generation, task = claim.name, claim.generation, claim.task
+            plan = self.plans[name, generation]
+            if claim.job_id.rpartition("-")[2].isdigit():
                 for before in next(each for each in plan.tasks if each.id == task).after:
-                    if not self.is_done(name, int(generation), before, plan):
+                    if not self.is_done(name, generation, before, plan):
                         raise WrongError(f"{task} of {name}@{generation} began before {before}")
 
     def saw_request(self, agent: str, request: str, claims: bool) -> None:
@@ -96,8 +102,3 @@ class Ledger:
             return (name, generation, task) in self.done
         after = next(each for each in plan.tasks if each.id == task).after
         return all(self.is_done(name, generation, each, plan) for each in after)
-
-
-def claims_of(answer: Any) -> list[list[str]]:
-    """Return job, name, generation, task and attempt of each claim in an exchange's answer."""
-    return [text.decode().split("\n")[:5] for text, _ in answer[2][0]]

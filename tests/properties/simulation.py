@@ -23,10 +23,11 @@ from unittest import mock
 
 from orchestrator.connection import Clients
 from orchestrator.keys import Keys
+from orchestrator.record_codec import read_claims
 from orchestrator.scripts import source
 from orchestrator.store import Store
 from orchestrator.transport import Signer
-from tests.properties.ledger import Ledger, WrongError, claims_of
+from tests.properties.ledger import Ledger, WrongError
 from tests.properties.simulated_agent import LEASE_S, SimulatedAgent
 from tests.properties.simulated_client import LIVE, SimulatedClient
 from tests.properties.simulated_network import FlakyScripts, Lost, Network
@@ -125,7 +126,7 @@ class World:
     def saw(self, who: str, name: str, finishing: Any, args: Any, answer: Any) -> None:
         """Judge what a script answered."""
         if name == "exchange":
-            self.ledger.saw_request(who, str(args[1]), bool(answer[2][0]))
+            self.ledger.saw_request(who, str(args[1]), bool(answer[3]))
             self._saw_exchange(who, finishing, answer)
         if name == "sweep":
             for lost in (each.decode() for each in answer[0]):
@@ -135,15 +136,16 @@ class World:
                         raise WrongError(f"seed {self.seed}: {lost} was swept, and had renewed")
 
     def _saw_exchange(self, who: str, finishing: Any, answer: Any) -> None:
-        for (job, succeeded), result in zip(finishing, answer[1], strict=True):
-            if result == b"accepted" and succeeded:
+        claims = read_claims(answer[3:])
+        for (job, succeeded), result in zip(finishing, answer[1].decode(), strict=True):
+            if result == "a" and succeeded:
                 self.ledger.done.add(self.place_of[job])
-            if result == b"accepted" and self.redis.zscore(self.keys.agents, who) is None:
+            if result == "a" and self.redis.zscore(self.keys.agents, who) is None:
                 raise WrongError(f"seed {self.seed}: {job} accepted from {who}, which is gone")
-        for job, place, generation, task, _ in claims_of(answer):
-            self.place_of[job] = (place, int(generation), task)
-        self.ledger.saw_exchange(finishing, answer)
-        told = [(task, int(attempt)) for *_, task, attempt in claims_of(answer)]
+        for claim in claims:
+            self.place_of[claim.job_id] = (claim.name, claim.generation, claim.task)
+        self.ledger.saw_exchange(finishing, answer[1].decode(), claims)
+        told = [(claim.task, claim.attempt) for claim in claims]
         self.note(f"{who.partition('-')[0]} {answer[1]} {told}")
 
     # Time.

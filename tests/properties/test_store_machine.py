@@ -139,15 +139,10 @@ class StoreMachine(RuleBasedStateMachine):
         args = [self.store.next_request(), 2, 1, self.scene.queue, 0, 0]
         first = self.store.scripts.exchange(agent, args)
         again = self.store.scripts.exchange(agent, args)
-        # All but the last two lines, which tell traces when it was queued and claimed.
-        one, other = (
-            [(text.rsplit(b"\n", 2)[0], data) for text, data in answer[2][0]]
-            for answer in (first, again)
-        )
-        assert one == other
+        assert again == first
         self.store._unanswered[agent] = str(args[0])
         answer = self.scene.exchange(agent=agent)
-        assert len(answer.claims) == len(first[2][0])
+        assert len(answer.claims) == first[3]
         self.took(answer.claims, agent)
 
     @precondition(lambda self: self.claims)
@@ -280,7 +275,7 @@ def test_the_scripts_do_as_the_model(server: Clients, request: pytest.FixtureReq
 PLANTED = {
     "a finish counts twice": (
         "exchange",
-        "if job.state ~= 'running' then return 'repeated' end",
+        "if job.state ~= 'running' then return 'r' end",
         "",
     ),
     "tokens aren't compared": ("exchange", "job.token ~= f.token", "false"),
@@ -293,7 +288,7 @@ PLANTED = {
     "what isn't held any more is given back": ("hand_back", "or job.token ~= ARGV[4]", ""),
     "a lost task stays with its worker": (
         "sweep",
-        "requeue(g, job, true, '')\n  return true",
+        "rare.requeue(g, job, true, '')\n  return true",
         "return true",
     ),
     "what is cancelled may be cancelled again": (
