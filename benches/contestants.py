@@ -64,6 +64,8 @@ class Place:
             "PYTHONPATH": path,
             **self.environ,
         }
+        # Compiled code is kept, as where it is installed: whoever imports often would pay for it.
+        self.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 class Crew:
