@@ -8,6 +8,8 @@ registered and nothing stale is kept.  How tasks are run is the executor's, how 
 
 from __future__ import annotations
 
+import itertools
+
 from .errors import TaskGetterError
 
 TYPE_CHECKING = False
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
     from .calling import Routes
     from .tree import Tree
+
+    Child = tuple[str | None, int | None, "ModuleBase"]
 
 KINDS = ("train", "deploy", "eval")
 """The kinds of work in the order in which `update` does them."""
@@ -109,7 +113,7 @@ class ModuleBase:
     def submodules(self) -> Submodules:
         """The modules in this one's attributes, each once, in the order of assignment."""
         seen: dict[int, ModuleBase] = {}
-        for _, child in self._children():
+        for _, _, child in self._children():
             seen.setdefault(id(child), child)
         return Submodules(seen.values())
 
@@ -187,19 +191,24 @@ class ModuleBase:
         """Return what is drawn below this module's own line: modules, flows, functions."""
         return self.submodules
 
-    def _children(self) -> list[tuple[str | None, ModuleBase]]:
-        """Return (hint, module) of what is in the attributes; the hint says where it is."""
-        found: list[tuple[str | None, ModuleBase]] = []
+    def _children(self) -> list[Child]:
+        """Return what is in the attributes: hint, number (or None) and module of each.
+
+        The hint says where the module is, together with the number in a list of modules alone:
+        such lists are long, and most names aren't made of it.
+        """
+        found: list[Child] = []
         for attribute, value in vars(self).copy().items():
             kind = type(value)
             if kind in _LEAVES:
                 continue
-            if isinstance(value, ModuleBase):
-                found.append((attribute, value))
-            elif kind is list or kind is tuple:
-                found.extend(_members(value, attribute))
+            if kind is list or kind is tuple:
+                if value:
+                    found.extend(_members(value, attribute))
+            elif isinstance(value, ModuleBase):
+                found.append((attribute, None, value))
             elif may_hold_modules(kind):
-                found.extend(modules_in(value, attribute))
+                found.extend((hint, None, inside) for hint, inside in modules_in(value, attribute))
         return found
 
     def __getstate__(self) -> dict[str, Any]:
@@ -238,13 +247,12 @@ def modules_in(value: Any, hint: str | None) -> Iterator[tuple[str | None, Modul
             stack.extend(reversed(_parts(value, hint)))
 
 
-def _members(items: Sequence[Any], hint: str) -> Iterable[tuple[str | None, ModuleBase]]:
-    """Return what `modules_in` yields, sooner for a plain list of modules alone."""
-    if not items:
-        return ()
-    if all(issubclass(kind, ModuleBase) for kind in set(map(type, items))):
-        return [(f"{hint}.{number}", item) for number, item in enumerate(items)]
-    return modules_in(items, hint)
+def _members(items: Sequence[Any], hint: str) -> Iterable[Child]:
+    """Return the modules in a list, numbered if it holds nothing else."""
+    for kind in set(map(type, items)):
+        if not issubclass(kind, ModuleBase):
+            return [(inside, None, module) for inside, module in modules_in(items, hint)]
+    return zip(itertools.repeat(hint), itertools.count(), items, strict=False)
 
 
 def may_hold_modules(kind: type) -> bool:
@@ -285,7 +293,7 @@ def tasks_of(module: ModuleBase, kind: str) -> list[Callable[..., Any]] | None:
     getter = _GETTERS[kind]
     callables: list[Callable[..., Any]] = []
     if _overrides(type(module), getter) or getter in vars(module):
-        callables = _callables(module, getter)
+        callables = _callables(module, getter, getattr(module, getter)())
     if kind == "eval" and _EVALSET in vars(module):
         callables = [*callables, module._evalset.run_for(module)]
     return callables or None
@@ -299,8 +307,11 @@ def _overrides(cls: type[ModuleBase], getter: str) -> bool:
     return getattr(cls, getter) is not getattr(ModuleBase, getter)
 
 
-def _callables(module: ModuleBase, getter: str) -> list[Callable[..., Any]]:
-    tasks = getattr(module, getter)()
+# Functions and methods: what getters return most often, and no list has to be made of it.
+_CALLABLE = frozenset({type(tasks_of), type(ModuleBase().forward)})
+
+
+def _callables(module: ModuleBase, getter: str, tasks: Any) -> list[Callable[..., Any]]:
     if tasks is None:
         return []
     if isinstance(tasks, (list, tuple)):
@@ -325,15 +336,20 @@ class WorkFinder:
     It is made for one walk: what it has seen of a class is not looked at again.
     """
 
-    __slots__ = ("_found", "_getters", "_kinds")
+    __slots__ = ("_getters", "_kinds", "_sets")
 
     # What gives a single object work that its class has not.
     _OWN: ClassVar[frozenset[str]] = frozenset({*_GETTERS.values(), _EVALSET})
 
     def __init__(self, kinds: Iterable[str]) -> None:
         self._kinds = tuple(kinds)
-        self._getters: dict[type, tuple[tuple[str, str], ...]] = {}
-        self._found: dict[tuple[str, ...], frozenset[str]] = {}
+        # (bit, getter) of the kinds that a class overrides; None where each module is asked anew.
+        self._getters: dict[type, tuple[tuple[int, str], ...] | None] = {}
+        # By the sum of the bits: a tree of many modules has few different sets, and shares them.
+        self._sets = [
+            frozenset(kind for bit, kind in enumerate(self._kinds) if number >> bit & 1)
+            for number in range(1 << len(self._kinds))
+        ]
 
     def kinds_of(self, module: ModuleBase) -> frozenset[str]:
         """Ask each getter that there is; a served module always has deploy work.
@@ -341,23 +357,27 @@ class WorkFinder:
         Raises TaskGetterError as `tasks_of` does.
         """
         cls = type(module)
-        if cls.serves or not self._OWN.isdisjoint(vars(module)):
-            found = tuple([kind for kind in self._kinds if has_work(module, kind)])
+        if cls not in self._getters:
+            self._getters[cls] = self._of_class(cls)
+        getters = self._getters[cls]
+        found = 0
+        if getters is None or not self._OWN.isdisjoint(vars(module)):
+            for bit, kind in enumerate(self._kinds):
+                found |= has_work(module, kind) << bit
         else:
-            getters = self._getters.get(cls)
-            if getters is None:
-                getters = self._getters[cls] = self._of_class(cls)
-            found = tuple([kind for kind, getter in getters if _callables(module, getter)])
-        # A tree of many modules has few different sets: they are shared.
-        shared = self._found.get(found)
-        if shared is None:
-            shared = self._found[found] = frozenset(found)
-        return shared
+            for value, getter in getters:
+                tasks = getattr(module, getter)()
+                if tasks is not None and (
+                    type(tasks) in _CALLABLE or _callables(module, getter, tasks)
+                ):
+                    found |= value
+        return self._sets[found]
 
-    def _of_class(self, cls: type[ModuleBase]) -> tuple[tuple[str, str], ...]:
-        """Return (kind, getter) of those that the class overrides."""
-        pairs = ((kind, _GETTERS[kind]) for kind in self._kinds)
-        return tuple((kind, getter) for kind, getter in pairs if _overrides(cls, getter))
+    def _of_class(self, cls: type[ModuleBase]) -> tuple[tuple[int, str], ...] | None:
+        if cls.serves:
+            return None
+        getters = [(1 << bit, _GETTERS[kind]) for bit, kind in enumerate(self._kinds)]
+        return tuple([each for each in getters if _overrides(cls, each[1])])
 
 
 def has_work(module: ModuleBase, kind: str) -> bool:

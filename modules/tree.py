@@ -12,7 +12,9 @@ from .garbage import HeldBack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .module import ModuleBase
+    from collections.abc import Iterator
+
+    from .module import Child, ModuleBase
 
 _RESERVED = frozenset({"call", "docs", "healthz", "readyz", "metrics", "openapi.json", ".", ".."})
 # Of the modules of a circle.
@@ -30,14 +32,13 @@ class Node:
     would take memory that grows with the square of its length.
     """
 
-    __slots__ = ("_by_part", "children", "module", "parent", "part")
+    __slots__ = ("children", "module", "parent", "part")
 
     def __init__(self, module: ModuleBase, part: str, parent: Node | None) -> None:
         self.module = module
         self.part = part
         self.parent = parent
         self.children: tuple[int, ...] = ()
-        self._by_part: dict[str, Node] | None = None
 
     @property
     def path(self) -> str:
@@ -59,7 +60,7 @@ class Tree:
     Raises CycleError.  A change of the modules' attributes afterwards does not change the tree.
     """
 
-    __slots__ = ("_by_path", "_index", "name", "nodes", "root")
+    __slots__ = ("_by_path", "_index", "_inside", "name", "nodes", "root")
 
     def __init__(self, root: ModuleBase, name: str) -> None:
         self.root = root
@@ -67,6 +68,7 @@ class Tree:
         with HeldBack():
             self.nodes, self._index = _visit(root, name)
         self._by_path: dict[str, Node] = {}
+        self._inside: dict[Node, dict[str, Node]] = {}
 
     def paths(self) -> list[str]:
         """Return the paths of all nodes in their order, sooner than by asking each."""
@@ -117,12 +119,14 @@ class Tree:
         if first != node.part:
             raise KeyError(path)
         for part in rest:
-            if node._by_part is None:
-                inside = (self.nodes[index] for index in node.children)
-                node._by_part = {child.part: child for child in inside if child.parent is node}
-            if part not in node._by_part:
+            inside = self._inside.get(node)
+            if inside is None:
+                below = (self.nodes[index] for index in node.children)
+                inside = {child.part: child for child in below if child.parent is node}
+                self._inside[node] = inside
+            if part not in inside:
                 raise KeyError(path)
-            node = node._by_part[part]
+            node = inside[part]
         self._by_path[path] = node
         return node
 
@@ -154,7 +158,7 @@ def default_name(root: ModuleBase) -> str:
 
 def root_part(text: str) -> str:
     """Return the part of a root that is to be called `text`: a slug, and no reserved word."""
-    return _unique(slug(text), {})
+    return _unique(slug(text) or "module", {})
 
 
 def slug(text: str) -> str:
@@ -177,49 +181,55 @@ def _own_name(module: ModuleBase) -> str | None:
     return name if isinstance(name, str) and name else None
 
 
-class _Frame:
-    """A module whose children are being visited: their places, and the parts that they have."""
-
-    __slots__ = ("below", "node", "rest", "taken")
-
-    def __init__(self, node: Node, children: list[tuple[str | None, ModuleBase]]) -> None:
-        self.node = node
-        self.rest = iter(children)
-        self.below: list[int] = []
-        self.taken: dict[str, int] = {}
-
-
 def _visit(root: ModuleBase, name: str) -> tuple[list[Node], dict[int, int]]:
     """Return the nodes in post-order, and the place of each by the id of its module."""
     nodes: list[Node] = []
     places = {id(root): _OPEN}
-    stack = [_Frame(Node(root, name, None), root._children())]
+    # What is being visited: the node, its children that are left, the places of those that were
+    # visited, and the parts that they have.
+    stack: list[tuple[Node, Iterator[Child], list[int], dict[str, int]]]
+    stack = [(Node(root, name, None), iter(root._children()), [], {})]
     while stack:
-        frame = stack[-1]
-        for hint, child in frame.rest:
+        above, rest, below, taken = stack[-1]
+        for hint, number, child in rest:
             place = places.get(id(child))
             if place is None:
-                part = _unique(slug(_own_name(child) or hint or type(child).__name__), frame.taken)
-                node = Node(child, part, frame.node)
+                part = _part(child, hint, number)
+                if part in taken or part in _RESERVED:
+                    part = _unique(part, taken)
+                else:
+                    taken[part] = 2
+                node = Node(child, part, above)
                 children = child._children()
                 if children:
                     places[id(child)] = _OPEN
-                    stack.append(_Frame(node, children))
+                    stack.append((node, iter(children), [], {}))
                     break
-                # Most modules are leaves: they need no frame.
+                # Most modules are leaves: they need no place on the stack.
                 place = places[id(child)] = len(nodes)
                 nodes.append(node)
             elif place == _OPEN:
-                raise CycleError(_circle([each.node.module for each in stack], child))
-            frame.below.append(place)
+                raise CycleError(_circle([each[0].module for each in stack], child))
+            below.append(place)
         else:
             stack.pop()
-            place = places[id(frame.node.module)] = len(nodes)
-            nodes.append(frame.node)
-            frame.node.children = tuple(dict.fromkeys(frame.below))
+            place = places[id(above.module)] = len(nodes)
+            nodes.append(above)
+            above.children = tuple(dict.fromkeys(below))
             if stack:
-                stack[-1].below.append(place)
+                stack[-1][2].append(place)
     return nodes, places
+
+
+def _part(module: ModuleBase, hint: str | None, number: int | None) -> str:
+    """Return what the module would be called in its path, if no sibling were called so."""
+    name = _own_name(module)
+    if name is None:
+        if not hint:
+            name = type(module).__name__
+        else:
+            name = hint if number is None else f"{hint}.{number}"
+    return slug(name) or "module"
 
 
 def _unique(part: str, taken: dict[str, int]) -> str:
@@ -227,7 +237,6 @@ def _unique(part: str, taken: dict[str, int]) -> str:
 
     `taken` keeps the next number to try, so that many siblings of one name cost no search.
     """
-    part = part or "module"
     if part not in taken and part not in _RESERVED:
         taken[part] = 2
         return part
