@@ -224,12 +224,9 @@ def _visit(root: ModuleBase, name: str) -> tuple[list[Node], dict[int, int]]:
 def _part(module: ModuleBase, hint: str | None, number: int | None) -> str:
     """Return what the module would be called in its path, if no sibling were called so."""
     name = _own_name(module)
-    if name is None:
-        if not hint:
-            name = type(module).__name__
-        else:
-            name = hint if number is None else f"{hint}.{number}"
-    return slug(name) or "module"
+    if name is None and hint:
+        name = hint if number is None else f"{hint}.{number}"
+    return slug(name or type(module).__name__) or "module"
 
 
 def _unique(part: str, taken: dict[str, int]) -> str:
