@@ -307,3 +307,24 @@ def test_what_is_stopped_long_after_its_end_keeps_its_name_as_long_as_its_histor
     history = client.ttl(keys.generation("demo", 1))
     assert history > 10
     assert client.ttl(keys.name("demo")) == client.ttl(keys.events("demo")) == history
+
+
+def test_a_prepare_goes_with_a_generation_whose_other_tasks_have_ended(store: Store) -> None:
+    scene = Scene(store)
+    edges = {"prepare:a": [], "train:a": [], "deploy:a": ["train:a"], "train:b": []}
+    scene.submit(edges, services={"a": 1})
+    claims = scene.claim_all()
+    scene.put("a", "starting")
+    scene.succeed(claims["train:a"])
+    scene.succeed(scene.claim())
+    cursors = store.wait_bell(scene.agent, {}, 1).cursors
+    scene.fail(claims["train:b"])
+    assert scene.state() == "failed"
+    commands = store.wait_bell(scene.agent, cursors, 100).commands
+    assert {command["op"] for command in commands} == {"stop_replica", "cancel_job"}
+    assert {task.id: str(task.state) for task in store.tasks("demo", 1)} == {
+        "prepare:a": "cancelled",
+        "train:a": "succeeded",
+        "deploy:a": "succeeded",
+        "train:b": "failed",
+    }
