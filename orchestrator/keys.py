@@ -69,7 +69,7 @@ class Keys:
 
     @property
     def sweep(self) -> str:
-        """Hash: when anyone was heard, and the last sweep, check and tidying (ms)."""
+        """Hash: when anyone was heard, the silence to expect, last sweep, check, tidying (ms)."""
         return f"{self.prefix}:sweep"
 
     @property

@@ -59,10 +59,15 @@ class Leases:
         )
         return RenewResult(known=known, store_id=store)
 
-    def renew(self, agent_id: str, lease_ms: int) -> RenewResult:
-        """Renew an agent's lease, on the heartbeat's own connection and without any retry."""
-        known, store, running = self.scripts.renew(agent_id, lease_ms, self.clients.heartbeat)
-        return RenewResult(known=known, store_id=store, running=running)
+    def renew(self, agent_id: str, lease_ms: int, *, idle_ms: int = 0) -> RenewResult:
+        """Renew an agent's lease, on the heartbeat's own connection and without any retry.
+
+        While nothing is active the lease is `idle_ms` long, if that is more, until the first claim.
+        """
+        known, store, running, is_idle = self.scripts.renew(
+            agent_id, lease_ms, idle_ms, self.clients.heartbeat
+        )
+        return RenewResult(known=known, store_id=store, running=running, is_idle=is_idle)
 
     def agree(self, fingerprint: str) -> str:
         """Return the fingerprint of the secret that live workers have; if none lives, this one."""

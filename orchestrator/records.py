@@ -116,11 +116,15 @@ class AgentRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenewResult:
-    """Whether the agent still has its lease, which store it has it in, how many tasks it runs."""
+    """Whether the agent still has its lease, which store it has it in, how many tasks it runs.
+
+    `is_idle` says that nothing is active and the lease a longer one; `store_id` is empty then.
+    """
 
     known: bool
     store_id: str
     running: int = 0
+    is_idle: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +205,7 @@ class Sweep:
 
     `released` are jobs that another program had taken from a queue and failed. The next sweep may
     find something in `due_ms`, when the first of all leases ends; None when there is no lease.
-    `is_idle` says that no generation progresses, serves or stops.
+    `is_idle` says that no generation progressed, served or stopped.
     """
 
     lost_agents: tuple[str, ...] = ()

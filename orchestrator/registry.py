@@ -43,11 +43,15 @@ Place = tuple[str, int | None]
 
 
 class RegistryMirror:
-    """Follows the services of the deployments that somebody asked for."""
+    """Follows the services of the deployments that somebody asked for.
 
-    def __init__(self, store: Store, signer: Signer) -> None:
+    A read waits for `block_ms`, and so does `close`, unless the connections are closed meanwhile.
+    """
+
+    def __init__(self, store: Store, signer: Signer, *, block_ms: int = BLOCK_MS) -> None:
         self._store = store
         self._signer = signer
+        self._block_ms = block_ms
         self._lock = threading.Lock()
         self._reading = threading.Lock()
         self._routes: dict[Place, PushedRoutes] = {}
@@ -102,7 +106,7 @@ class RegistryMirror:
         self._closing.set()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout=2 * BLOCK_MS / 1000)
+            thread.join(timeout=2 * self._block_ms / 1000)
 
     def _start(self) -> None:
         if self._thread is None:
@@ -116,14 +120,17 @@ class RegistryMirror:
         quiet_s, is_away = 0.0, False
         while not self._closing.is_set():
             try:
-                changes = self._store.changes(after, block_ms=BLOCK_MS)
+                changes = self._store.changes(after, block_ms=self._block_ms)
                 touched = {change.name for change in changes}
-                quiet_s = 0.0 if touched else quiet_s + BLOCK_MS / 1000
-                # A stream that was cut short, or a store that came back older, tells nothing.
+                quiet_s = 0.0 if touched else quiet_s + self._block_ms / 1000
+                newest = changes[-1].id if changes else after
                 if quiet_s >= REFRESH_S:
-                    touched, quiet_s = {name for name, _ in self._places()}, 0.0
+                    # A store that came back older, or empty, tells nothing.
+                    quiet_s, newest = 0.0, self._store.changes_end()
+                    if newest != after:
+                        touched = {name for name, _ in self._places()}
                 self._refresh(place for place in self._places() if place[0] in touched)
-                after = changes[-1].id if changes else after
+                after = newest
                 is_away = False
             except (RedisError, OSError) as error:
                 if self._closing.is_set():

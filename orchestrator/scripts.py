@@ -165,11 +165,14 @@ class Scripts:
         known, store = self.run("join", keys, args)
         return bool(known), _text(store)
 
-    def renew(self, agent_id: str, lease_ms: int, client: Redis) -> tuple[bool, str, int]:
-        """Renew an agent's lease; return whether it had one, the store's id, and what it runs."""
+    def renew(
+        self, agent_id: str, lease_ms: int, idle_ms: int, client: Redis
+    ) -> tuple[bool, str, int, bool]:
+        """Renew an agent's lease; return whether it had one, the store's id, what it runs, idle."""
         keys = [self._keys.agents, self._keys.store]
-        known, store, running = self.run("renew", keys, [agent_id, lease_ms], client=client)
-        return bool(known), _text(store), int(running)
+        args: list[Value] = [agent_id, lease_ms, idle_ms]
+        known, store, running, is_idle = self.run("renew", keys, args, client=client)
+        return bool(known), _text(store), int(running), bool(is_idle)
 
     def agree(self, fingerprint: str) -> str:
         """Return the fingerprint of the secret that workers have here: this one, if none live."""

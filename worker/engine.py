@@ -79,9 +79,9 @@ class Engine(BaseWorker):
         """Stay in RQ's lists; return whether all workers are suspended, and whether jobs wait.
 
         What is asked each time is only that, in one command while the answer is no: RQ is told of
-        a living worker when a third of the time has passed after which it would forget it.
+        a living worker when half of the time has passed after which it would forget it.
         """
-        if time.monotonic() >= self._told_at + self.worker_ttl / 3:
+        if time.monotonic() >= self._told_at + self.worker_ttl / 2:
             self._show()
         if not self.connection.exists(WORKERS_SUSPENDED, *(queue.key for queue in self.queues)):
             return False, False
@@ -89,11 +89,11 @@ class Engine(BaseWorker):
 
     def _show(self) -> None:
         with self.connection.pipeline(transaction=False) as pipeline:
-            pipeline.exists(self.key)
             self.heartbeat(self.worker_ttl, pipeline=pipeline)
-            known, *_ = pipeline.execute()
+            is_new, *_ = pipeline.execute()
         self._told_at = time.monotonic()
-        if not known:
+        if is_new:
+            # The beat was the first that RQ heard: it had forgotten this worker.
             self.register_birth()
             self._state = WorkerStatus.STARTED
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+IDLE_LEASES = 3
+"""How many leases long one is while nothing is active: there is nothing to be found out then."""
 _RETRY_S = 0.25
 _SHORTEST_S = 3.0
 EXCLUSIVE_SHARE = 0.7
@@ -38,7 +40,8 @@ class Keeper:
     """Renews every third of the lease, and calls `on_standing(standing, agent id)` from its thread.
 
     `HELD` is told only after something else was. `UNHEARD` comes once, at 0.7 of a lease without a
-    renewal: from then on others may have been given what this agent holds exclusively.
+    renewal: from then on others may have been given what this agent holds exclusively. While
+    nothing is active the leases are longer ones, until `rouse`.
     """
 
     def __init__(
@@ -56,7 +59,8 @@ class Keeper:
         self._lease_s = lease_s
         self._on_standing = on_standing
         self._standing = Standing.HELD
-        self._joins = 0
+        self._joins = self._rouses = 0
+        self._is_idle = False
         self._renewed_at = time.monotonic()
         self._stop = threading.Event()
         self._wake = threading.Event()
@@ -74,7 +78,11 @@ class Keeper:
     @property
     def lease_left_s(self) -> float:
         """Seconds that are left of the lease, as far as is known here."""
-        return max(0.0, self._renewed_at + self._lease_s - time.monotonic())
+        return max(0.0, self._renewed_at + self._length_s - time.monotonic())
+
+    @property
+    def _length_s(self) -> float:
+        return self._lease_s * (IDLE_LEASES if self._is_idle else 1)
 
     def start(self) -> None:
         """Begin to renew; the agent has just joined."""
@@ -85,8 +93,14 @@ class Keeper:
         self._agent_id, self._store_id = agent_id, store_id
         self._joins += 1
         self._standing = Standing.HELD
-        self._renewed_at = time.monotonic()
+        self._renewed_at, self._is_idle = time.monotonic(), False
         self._wake.set()
+
+    def rouse(self) -> None:
+        """Renew at once if nothing was active when it was last asked: something may be now."""
+        self._rouses += 1
+        if self._is_idle:
+            self._wake.set()
 
     def stop(self) -> None:
         """Stop renewing; returns at once. Stopping twice is harmless."""
@@ -100,12 +114,13 @@ class Keeper:
 
     def run_once(self, now: float) -> float:
         """Renew once and tell what changed; return the seconds until the next time."""
-        joins = self._joins
+        joins, rouses = self._joins, self._rouses
+        lease_ms = round(self._lease_s * 1000)
         try:
-            renewed = self._store.renew(self._agent_id, round(self._lease_s * 1000))
+            renewed = self._store.renew(self._agent_id, lease_ms, idle_ms=IDLE_LEASES * lease_ms)
         except Exception as error:
             logger.debug("no renewal: %s", error, extra={"event": "lease.unheard"})
-            if now - self._renewed_at >= EXCLUSIVE_SHARE * self._lease_s:
+            if now - self._renewed_at >= EXCLUSIVE_SHARE * self._length_s:
                 self._tell(Standing.UNHEARD)
             return min(_RETRY_S, self._lease_s / 10)
         if joins != self._joins:
@@ -113,13 +128,16 @@ class Keeper:
             return 0.0
         if renewed.known:
             # The lease counts from when the call was made, not from when its answer came.
-            self._renewed_at = now
+            self._renewed_at, self._is_idle = now, renewed.is_idle
             self._tell(Standing.HELD)
         elif renewed.store_id != self._store_id:
             self._tell(Standing.EMPTIED)
         else:
             self._tell(Standing.FENCED)
-        return self._lease_s / 3
+        if self._is_idle and rouses != self._rouses:
+            # What roused it may have come after the answer was made.
+            return 0.0
+        return self._length_s / 3
 
     def _tell(self, standing: Standing) -> None:
         if standing is not self._standing and not self._stop.is_set():

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 from .frozen import Frozen
 
 if TYPE_CHECKING:
+    from .assignment import Workload
     from .engine import Engine
     from .link import Link
 
@@ -30,10 +31,6 @@ IDLE_S = 5.0
 
 class Client(Protocol):
     """Whose pulse it is."""
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether a task is here."""
 
     @property
     def is_awake(self) -> bool:
@@ -52,9 +49,9 @@ class Client(Protocol):
 class Pulse:
     """Beats for `client` from `run` on."""
 
-    def __init__(self, engine: Engine, link: Link, client: Client) -> None:
-        """Do nothing yet."""
-        self._engine, self._link, self._client = engine, link, client
+    def __init__(self, engine: Engine, link: Link, work: Workload, client: Client) -> None:
+        """Do nothing yet; RQ's tools see an agent with `work` as busy."""
+        self._engine, self._link, self._work, self._client = engine, link, work, client
         self._frozen = Frozen()
         self._roused = asyncio.Event()
         self.is_suspended = False
@@ -102,7 +99,7 @@ class Pulse:
         try:
             self.is_suspended, has_queued = await self._link.once(engine.beat)
             # Requests go one after the other: no claim is left on its way when this is shown.
-            if state := engine.unshown(is_busy=client.is_busy, is_suspended=self.is_suspended):
+            if state := engine.unshown(is_busy=bool(self._work), is_suspended=self.is_suspended):
                 await self._link.once(engine.set_state, state)
         except Exception as error:
             logger.debug("no beat: %s", error, extra={"event": "beat.missed"})

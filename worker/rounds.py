@@ -1,8 +1,9 @@
 """The thread in which an agent sweeps and does the controller's rounds.
 
 Every agent offers itself; the leader lease in the store decides who acts. A round comes each
-second, and sooner when the registry has changed or a lease has ended. One that fails, because Redis
-is away or one generation can't be read, is told once and tried again: the rounds are
+second, and sooner when the registry has changed or a lease has ended. While nothing is active there
+is nobody to lead, and a sweep comes seldom, until the bell has rung. A round that fails, because
+Redis is away or one generation can't be read, is told once and tried again: the rounds are
 level-triggered, so one that is missed is only a delay.
 """
 
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING
 
 from orchestrator.controller import Controller
 
+from .keeper import IDLE_LEASES
+
 if TYPE_CHECKING:
     from orchestrator.store import Store
     from orchestrator.transport import Signer
@@ -22,8 +25,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ROUND_S = 1.0
-IDLE_S = 2.0
-"""Seconds between rounds while nothing is active; well below what an amnesty begins at."""
 REST_S = 0.05
 
 
@@ -33,8 +34,8 @@ class Rounds:
     def __init__(self, store: Store, signer: Signer, agent_id: str, lease_s: float) -> None:
         """Start nothing yet."""
         self._store, self._signer, self._lease_s = store, signer, lease_s
-        self._idle_s = min(IDLE_S, lease_s / 4)
         self._stop = threading.Event()
+        self._roused = threading.Event()
         self._is_failing = False
         self._seen: str | None = None
         self._thread = threading.Thread(target=self._run, name="rootward-rounds", daemon=True)
@@ -51,18 +52,17 @@ class Rounds:
     def stop(self) -> None:
         """Stop; returns at once, a round that is under way ends by itself."""
         self._stop.set()
+        self.rouse()
+
+    def rouse(self) -> None:
+        """Do a round at once if nothing was active in the last one: something may be now."""
+        self._roused.set()
 
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                # Everyone sweeps, as a sweep that is late by a dead leader's lease spares the dead.
-                swept = self._store.sweep(round(self._lease_s * 1000))
-                round_s = max(ROUND_S, self._idle_s) if swept.is_idle else ROUND_S
-                due_s = round_s if swept.due_ms is None else swept.due_ms / 1000
-                next_at = time.monotonic() + min(round_s, due_s)
-                self._controller.run_once(time.time(), is_swept=True)
-                self._is_failing = False
-                self._await_change(next_at)
+                self._roused.clear()
+                self._run_once()
             except Exception as error:
                 if not self._is_failing and not self._stop.is_set():
                     logger.warning(
@@ -70,6 +70,21 @@ class Rounds:
                     )
                 self._is_failing = True
                 self._stop.wait(ROUND_S)
+
+    def _run_once(self) -> None:
+        # Everyone sweeps, as a sweep that is late by a dead leader's lease spares the dead.
+        swept = self._store.sweep(round(self._lease_s * 1000))
+        round_s = IDLE_LEASES * self._lease_s if swept.is_idle else ROUND_S
+        due_s = round_s if swept.due_ms is None else swept.due_ms / 1000
+        next_at = time.monotonic() + min(round_s, due_s)
+        if not swept.is_idle:
+            self._controller.run_once(time.time(), is_swept=True)
+        self._is_failing = False
+        if swept.is_idle:
+            # A hair later than the lease's end.
+            self._roused.wait(max(0.0, next_at - time.monotonic()) + 0.001)
+        else:
+            self._await_change(next_at)
 
     def _await_change(self, until: float) -> None:
         """Wait until replicas have come or gone, which may let others come or go, or that time."""

@@ -20,7 +20,7 @@ from orchestrator.registry import RegistryMirror
 
 from .account import Account
 from .assignment import Assignment, Error, Outcome, Workload
-from .bell import Bell
+from .bell import BLOCK_MS, Bell
 from .engine import Engine
 from .generations import Generations
 from .keeper import Keeper, Standing
@@ -70,7 +70,7 @@ class Shift:
         self._chores: set[asyncio.Task[None]] = set()
         self._is_open, self._is_leaving = True, False
         self._link = Link(loop)
-        self._mirror = RegistryMirror(store, signer)
+        self._mirror = RegistryMirror(store, signer, block_ms=BLOCK_MS)
         self._resources = Resources(settings.prefix, identity.resources)
         self._sources = Sources(identity, store, self._link, self._resources)
         self._generations = Generations(store, signer, self._link, self._mirror)
@@ -94,7 +94,7 @@ class Shift:
             on_stop_job=self._from_thread(self._stop_job),
             on_shutdown=self._from_thread(self.stop_asked.set),
         )
-        self._pulse = Pulse(self._engine, self._link, self)
+        self._pulse = Pulse(self._engine, self._link, self._work, self)
         self._supervisor.on_news = self._pulse.rouse
 
     async def work(self, drain_s: Callable[[], tuple[float, float]]) -> None:
@@ -115,7 +115,7 @@ class Shift:
             self._is_open = False
             self._chore(self._tell_state("quiet"))
 
-    # What the pump asks and tells.
+    # What the pump and the pulse ask and tell.
 
     def wants(self) -> Sequence[Want]:
         """Say what may be claimed now: never more than can start, or soon."""
@@ -135,7 +135,7 @@ class Shift:
         assignment = Assignment(claim=claim, needs_slot=claim.kind != "prepare")
         self._resources.hold(assignment, self._resources.needs(claim.queue) or {})
         self._work.add(assignment)
-        self._pulse.rouse()
+        self._rouse()
         self._runner.begin(assignment, lambda outcome: self._ended(assignment, outcome))
 
     def fenced(self, agent_id: str) -> None:
@@ -145,13 +145,6 @@ class Shift:
     def suspended(self) -> None:
         """Take that nothing may be claimed until RQ's workers are resumed."""
         self._pulse.suspend()
-
-    # What the pulse asks and does.
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether a task is here."""
-        return bool(self._work)
 
     @property
     def is_awake(self) -> bool:
@@ -224,7 +217,15 @@ class Shift:
 
     # What the threads tell.
 
+    def _rouse(self) -> None:
+        """Have everyone look who rests while nothing is active."""
+        self._pulse.rouse()
+        self._rounds.rouse()
+        if self._keeper is not None:
+            self._keeper.rouse()
+
     def _rung(self, released: bool, commands: Sequence[Mapping[str, Any]]) -> None:
+        self._rouse()
         for command in commands:
             self._obey(command)
         if released:

@@ -3,12 +3,15 @@
 -- When neither a sweep nor a renewal was heard for a while, Redis or everyone was away, or its clock
 -- has jumped: every lease gets that time back, but never more than a whole lease from now. A time
 -- in which others renewed gives nothing back, so a death isn't covered by the end of a leader.
+-- While nothing is active agents renew longer leases seldom: `quiet` is what is then to be expected.
+-- What follows the lease is written along, as fields and values.
 
-local function give_time_back(lease)
-  local last = tonumber(call('HGET', P .. ':sweep', 'heard') or NOW)
-  local gap = NOW - last
+local function give_time_back(lease, ...)
+  local known = call('HMGET', P .. ':sweep', 'heard', 'quiet')
+  local gap = NOW - tonumber(known[1] or NOW)
   -- Someone is heard each second, so a shorter lease can do with less.
-  if gap > math.min(3000, 0.6 * lease) or gap < 0 then
+  local patience = math.max(math.min(3000, 0.6 * lease), tonumber(known[2] or 0))
+  if gap > patience or gap < 0 then
     for _, kind in ipairs({ ':agents', ':owners' }) do
       local leases = call('ZRANGE', P .. kind, 0, -1, 'WITHSCORES')
       for i = 1, #leases, 2 do
@@ -18,5 +21,5 @@ local function give_time_back(lease)
       end
     end
   end
-  call('HSET', P .. ':sweep', 'heard', NOW_MS)
+  call('HSET', P .. ':sweep', 'heard', NOW_MS, ...)
 end

@@ -87,7 +87,7 @@ end
 for _, g in ipairs(order) do release_after(g, g.ended) end
 
 -- Who has a worker's name has a lease: the end of that takes both.
-local v = call('HMGET', KEYS[1], 'worker', 'request', 'claimed', 'alone')
+local v = call('HMGET', KEYS[1], 'worker', 'request', 'claimed', 'alone', 'lease')
 local known = v[1] and true
 local claims, is_suspended = {}, false
 if known then
@@ -106,6 +106,11 @@ if known then
     local ids = {}
     for _, queue in ipairs(is_suspended and {} or queues) do
       if #claims < limit then limit = claim_from(queue, me, v[1], request, limit, claims) end
+    end
+    if v[5] and #claims > 0 then
+      -- What it holds from here on isn't to wait for the end of the lease of an idle agent.
+      call('ZADD', P .. ':agents', 'XX', 'LT', string.format('%.0f', NOW + v[5]), me)
+      call('HDEL', KEYS[1], 'lease')
     end
     for i, job in ipairs(claims) do ids[i] = job.id end
     call('HSET', KEYS[1], 'request', request, 'claimed', table.concat(ids, ','))

@@ -9,11 +9,12 @@
 --   P:active             set     NAME@GEN that progress, serve or stop
 --   P:agents             zset    agent id -> end of its lease; P:owners likewise for programs
 --   P:agent:ID           hash    worker, info, state, last request and its claims; `alone` is the
---                                task that it must run alone; `gone` when it is
+--                                task that it must run alone; `lease` the one to go back to from
+--                                that of an idle agent; `gone` when it is
 --   P:agent:ID:held      set     job ids and NAME@GEN/REPLICA under the agent's lease
 --   P:agent:ID:inbox     stream  commands (JSON in `c`)
 --   P:controller         string  who leads, with time to live
---   P:sweep              hash    heard (of anyone), swept, checked, tidied, seen:JOB
+--   P:sweep              hash    heard (of anyone), quiet, swept, checked, tidied, seen:JOB
 --   P:dropped:REPLICA    string  with time to live: it doesn't come back
 --   P:bell               stream  an entry when tasks were released
 --   P:changes            stream  op put, drop, current or stop; name gen path replica record

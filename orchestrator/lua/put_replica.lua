@@ -25,6 +25,7 @@ if not g then
   call('HINCRBY', g.name_key, 'live', 1)
   call('PERSIST', g.name_key)
   call('SADD', P .. ':active', g.id)
+  n_released = n_released + 1
   call('ZADD', P .. ':deployments', NOW_MS, name)
 end
 local value = call('HGET', g.key .. ':replicas', replica)

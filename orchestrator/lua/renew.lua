@@ -1,10 +1,19 @@
--- KEYS: agents, store.  ARGV 3..: agent id, lease (ms).
+-- KEYS: agents, store.  ARGV 3..: agent id, lease (ms), lease while nothing is active (ms).
 -- Renews all that an agent holds, which lives under this one lease, and shows RQ's tools the
--- executions of what it runs: most tasks have ended before anybody could look.
-local me = ARGV[3]
-if not is_agent(me) then return { 0, call('GET', KEYS[2]) or '', 0 } end
-give_time_back(tonumber(ARGV[4]))
-call('ZADD', KEYS[1], string.format('%.0f', NOW + ARGV[4]), me)
+-- executions of what it runs: most tasks have ended before anybody could look. While nothing is
+-- active there is nothing to hold, so the lease may be a longer one; the first claim ends that.
+local me, lease = ARGV[3], tonumber(ARGV[4])
+-- Who has a worker's name has a lease.
+local v = call('HMGET', agent_key(me), 'worker', 'lease')
+if not v[1] then return { 0, call('GET', KEYS[2]) or '', 0, 0 } end
+if tonumber(ARGV[5]) > lease and call('EXISTS', P .. ':active') == 0 then
+  give_time_back(lease, 'quiet', string.format('%.0f', 0.6 * ARGV[5]))
+  call('ZADD', KEYS[1], string.format('%.0f', NOW + ARGV[5]), me)
+  if tonumber(v[2]) ~= lease then call('HSET', agent_key(me), 'lease', lease) end
+  return { 1, '', 0, 1 }
+end
+give_time_back(lease, 'quiet', 0)
+call('ZADD', KEYS[1], string.format('%.0f', NOW + lease), me)
 
 local function show(id, rw, token)
   local worker = call('HGET', job_key(id), 'worker_name') or ''
@@ -25,4 +34,4 @@ for _, member in ipairs(call('SMEMBERS', agent_key(me) .. ':held')) do
     if agent == me then show(member, rw, token) end
   end
 end
-return { 1, call('GET', KEYS[2]) or '', running }
+return { 1, call('GET', KEYS[2]) or '', running, 0 }

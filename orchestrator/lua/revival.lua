@@ -14,7 +14,11 @@ end
 local function persist(g)
   for _, part in ipairs(PARTS) do call('PERSIST', g.key .. part) end
   rare.each_task(g, function(job) call('PERSIST', job.key) end)
-  if call('SADD', P .. ':active', g.id) == 1 then call('HINCRBY', g.name_key, 'live', 1) end
+  if call('SADD', P .. ':active', g.id) == 1 then
+    call('HINCRBY', g.name_key, 'live', 1)
+    -- Agents that idle look at it again, also where no task comes back.
+    n_released = n_released + 1
+  end
   call('PERSIST', g.name_key)
   call('PERSIST', g.name_key .. ':events')
 end

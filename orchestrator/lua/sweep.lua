@@ -2,7 +2,7 @@
 -- too often.
 -- Ends every agent and owner whose lease is over. Safe to call from anywhere at any rate. Tells last
 -- in how many milliseconds the next call can find something, as leases are now, and whether no
--- generation is active.
+-- generation was active.
 local known = call('HMGET', KEYS[1], 'swept', 'checked', 'tidied')
 local swept, checked, tidied = tonumber(known[1] or 0), tonumber(known[2] or 0), tonumber(known[3] or 0)
 
@@ -20,12 +20,16 @@ local function due(ends, since)
   return { string.format('%.0f', math.max(ends, since + 200) - NOW) }
 end
 
-local function is_idle() return call('EXISTS', P .. ':active') == 0 and { '1' } or {} end
-
+local is_idle = call('EXISTS', P .. ':active') == 0
 if math.abs(NOW - swept) < 200 then
-  return { {}, {}, {}, {}, {}, due(first_end(), swept), is_idle() }
+  return { {}, {}, {}, {}, {}, due(first_end(), swept), is_idle and { '1' } or {} }
 end
-give_time_back(tonumber(ARGV[3]))
+local is_checked = math.abs(NOW - checked) >= 1000
+if is_checked then
+  give_time_back(tonumber(ARGV[3]), 'swept', NOW_MS, 'checked', NOW_MS)
+else
+  give_time_back(tonumber(ARGV[3]), 'swept', NOW_MS)
+end
 
 local lost, requeued, failed, stopped, taken = {}, {}, {}, {}, {}
 local ends = first_end()
@@ -109,7 +113,8 @@ end
 local function ring_for_requeued(queue)
   for _, at in ipairs({ 0, -1 }) do
     local id = call('LINDEX', RQ .. ':queue:' .. queue, at)
-    local job = id and load_job(id)
+    if not id then return end
+    local job = load_job(id)
     if job and job.state == 'failed' then n_released = n_released + 1 end
   end
 end
@@ -125,16 +130,16 @@ local function tidy(queue)
 end
 
 local is_due = math.abs(NOW - tidied) > 3600000
-if math.abs(NOW - checked) < 1000 then
-  call('HSET', KEYS[1], 'swept', NOW_MS)
-else
-  call('HSET', KEYS[1], 'swept', NOW_MS, 'checked', NOW_MS)
+if is_checked then
   local ours = RQ .. ':queue:' .. P .. '-'
   for _, key in ipairs(call('SMEMBERS', RQ .. ':queues')) do
     if string.sub(key, 1, #ours) == ours then
       local queue = string.sub(key, #RQ + 8)
-      release_taken(queue)
-      release_due(queue)
+      -- What was taken, or is to be tried again, is active.
+      if not is_idle then
+        release_taken(queue)
+        release_due(queue)
+      end
       ring_for_requeued(queue)
       if is_due then tidy(queue) end
     end
@@ -147,4 +152,4 @@ if is_due then
   end
 end
 commit()
-return { lost, requeued, failed, stopped, taken, due(ends, NOW), is_idle() }
+return { lost, requeued, failed, stopped, taken, due(ends, NOW), is_idle and { '1' } or {} }

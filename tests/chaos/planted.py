@@ -55,7 +55,7 @@ PLANTS: Final = {
     ),
     "no time is given back": Plant(
         file="orchestrator/lua/amnesty.lua",
-        old="if gap > math.min(3000, 0.6 * lease) or gap < 0 then",
+        old="if gap > patience or gap < 0 then",
         new="if false then",
         command=(FIGURES, "redis_restart", "20"),
     ),

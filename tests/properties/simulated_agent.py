@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tests.properties.simulation import World
 
 LEASE_MS = 10_000
+IDLE_LEASES = 3
 LEASE_S = LEASE_MS / 1000
 SLOTS = 2
 LENGTHS_S = (0.0, 1.0, 5.0, 12.0)
@@ -92,7 +93,7 @@ class SimulatedAgent:
         self.outbox: list[Finish] = []
         self.sent: list[Finish] = []
         self.awaits_answer = False
-        self.has_joined, self.renewed_at = False, self.world.now
+        self.has_joined, self.renewed_at, self.rests = False, self.world.now, False
         self.cursor = "0-0"
         self.controller = Controller(self.store, self.world.signer, self.id, LEASE_S)
         self.seen, self.looked_at = -1, float("-inf")
@@ -115,11 +116,20 @@ class SimulatedAgent:
             self.join()
             for loop in (self.pump, self.bell, self.rounds):
                 loop.due(self.world.random.uniform(0.0, 0.05))
-        elif not self.store.renew(self.id, LEASE_MS).known:
-            self.be_born()
-            return 0.0
+        else:
+            renewed = self.store.renew(self.id, LEASE_MS, idle_ms=IDLE_LEASES * LEASE_MS)
+            if not renewed.known:
+                self.be_born()
+                return 0.0
+            self.rests = renewed.is_idle
         self.renewed_at = self.world.now
-        return LEASE_S / 3
+        return (IDLE_LEASES if self.rests else 1) * LEASE_S / 3
+
+    def rouse(self, delay_s: float) -> None:
+        """Look again: something may be active now."""
+        if self.rests:
+            self.keeper.due(delay_s)
+            self.rounds.due(delay_s)
 
     def join(self) -> None:
         """Take a lease, or tell of another state; an id that is gone is given up."""
@@ -184,7 +194,10 @@ class SimulatedAgent:
         if not self.has_joined:
             return None
         world = self.world
-        self.store.sweep(LEASE_MS)
+        swept = self.store.sweep(LEASE_MS)
+        if swept.is_idle and self.rests:
+            due_s = (swept.due_ms or 0) / 1000
+            return world.random.uniform(0.0, 0.1) + min(due_s, IDLE_LEASES * LEASE_S)
         if self.seen != world.written or world.now >= self.looked_at + LOOK_S:
             self.controller.run_once(world.clock())
             self.seen, self.looked_at = world.written, world.now

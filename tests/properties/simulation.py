@@ -117,7 +117,8 @@ class World:
         self.written += 1
         for agent in self.agents:
             if key == self._bell:
-                agent.pump.due(self.random.uniform(0.001, 0.05))
+                agent.pump.due(delay_s := self.random.uniform(0.001, 0.05))
+                agent.rouse(delay_s)
             elif key == self._changes:
                 agent.rounds.due(self.random.uniform(0.05, 0.3))
             elif key.startswith(b"sim:agent:") and key == self.keys.inbox(agent.id).encode():

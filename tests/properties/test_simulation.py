@@ -97,7 +97,7 @@ PLANTED = {
     ),
     "a jump ends leases": (
         "sweep",
-        "if gap > math.min(3000, 0.6 * lease) or gap < 0 then",
+        "if gap > patience or gap < 0 then",
         "if false then",
         "renewed",
     ),

@@ -9,6 +9,8 @@ from orchestrator.connection import Clients
 from orchestrator.keys import Keys
 from orchestrator.records import AgentInfo
 from orchestrator.store import Store
+from tests.support.scenes import Scene
+from tests.support.waiting import wait_until
 from worker.keeper import Keeper, Standing
 
 if TYPE_CHECKING:
@@ -27,10 +29,31 @@ def join(store: Store, agent_id: str) -> str:
 
 
 def test_a_lease_that_holds_is_no_news(store: Store) -> None:
-    told = Told()
-    keeper = Keeper(store, "w-1", join(store, "w-1"), LEASE_S, told)
+    scene, told = Scene(store), Told()
+    scene.submit({"train:a": []})
+    keeper = Keeper(store, scene.agent, store.store_id(), LEASE_S, told)
     assert keeper.run_once(time.monotonic()) == LEASE_S / 3
     assert told == []
+
+
+def test_a_lease_is_longer_while_nothing_is_active_and_ends_that_when_roused(store: Store) -> None:
+    scene = Scene(store)
+
+    def lease_s() -> float:
+        (agent,) = store.agents()
+        return agent.lease_ms / 1000
+
+    keeper = Keeper(store, scene.agent, store.store_id(), LEASE_S, Told())
+    keeper.start()
+    try:
+        wait_until(lambda: lease_s() > 2 * LEASE_S, description="the lease is a longer one")
+        assert keeper.lease_left_s > 2 * LEASE_S
+        scene.submit({"train:a": []})
+        keeper.rouse()
+        wait_until(lambda: lease_s() <= LEASE_S, description="it is one of the usual length")
+        wait_until(lambda: keeper.lease_left_s <= LEASE_S, description="and known to be")
+    finally:
+        keeper.stop()
 
 
 def test_a_lease_that_was_given_up_fences_the_incarnation_that_had_it(store: Store) -> None:

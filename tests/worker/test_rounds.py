@@ -36,3 +36,22 @@ def test_a_lease_that_ends_is_seen_when_it_ends(
         # Wakes it: nothing that waits is left behind.
         scene.submit({"deploy:a": []}, services={"a": 1})
         scene.put("a")
+
+
+def test_a_round_comes_at_once_when_something_has_become_active(store: Store, secret: str) -> None:
+    """While nothing is, nobody leads, and the next sweep is far away."""
+    scene = Scene(store)
+    one = rounds.Rounds(store, Signer(secret), scene.agent, 60.0)
+    one.start()
+    client, keys = store.clients.scripts, store.keys
+    try:
+        wait_until(lambda: client.hexists(keys.sweep, "swept"), description="it has swept")
+        assert not client.exists(keys.controller)
+        scene.submit({"train:a": []})
+        one.rouse()
+        wait_until(lambda: client.exists(keys.controller), description="it leads")
+    finally:
+        one.stop()
+        # Wakes it: nothing that waits is left behind.
+        scene.submit({"deploy:a": []}, services={"a": 1})
+        scene.put("a", generation=2)
