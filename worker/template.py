@@ -251,6 +251,9 @@ def _warm() -> None:
     """Import what every tree, slot and replica needs, so that none has to."""
     import concurrent.futures.thread  # noqa: F401
 
+    # Not for us: hardly a library does without it, and it costs a third of a small tree's load.
+    import random  # noqa: F401
+
     import cloudpickle  # noqa: F401
     import msgpack  # noqa: F401
 
