@@ -22,6 +22,7 @@ from modules.errors import SignatureError
 JOB_FUNCTION: Final = "worker.jobs.run_task"
 _SMALL_STATE: Final = 4096
 _MOST_OWN: Final = 1024
+_MOST_SEALS: Final = 256
 NO_TRACE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -36,6 +37,7 @@ class Signer:
         """Derive nothing yet; keys are derived on first use and kept."""
         self._secrets = (secret, *previous)
         self._derived: dict[str, tuple[bytes, ...]] = {}
+        self._state_seals: dict[tuple[str, int], codec.Seal] = {}
         self._own_states: dict[bytes, tuple[str, int, bytes]] = {}
 
     def sign_job(self, name: str, generation: int, task: str, job_id: str) -> bytes:
@@ -86,7 +88,7 @@ class Signer:
 
     def seal_state(self, entry: bytes, name: str, generation: int) -> bytes:
         """Sign one entry of a generation's state log."""
-        sealed = self._seal("state", entry, name, generation)
+        sealed = self._state_seal(name, generation).close(entry)
         if len(sealed) <= _SMALL_STATE:
             if len(self._own_states) >= _MOST_OWN:
                 self._own_states.clear()
@@ -101,7 +103,7 @@ class Signer:
         own = self._own_states.pop(sealed, None)
         if own is not None and own[0] == name and own[1] == generation:
             return own[2]
-        return self._open("state", sealed, name, generation)
+        return self._state_seal(name, generation).open(sealed)
 
     def call_key(self, name: str) -> bytes:
         """Key that signs the calls between the processes of one deployment (32 bytes)."""
@@ -143,6 +145,15 @@ class Signer:
                 f"{purpose} of {'/'.join(parts[:3])}: not signed with this secret; set the same "
                 "ROOTWARD_SECRET here as where it was made"
             )
+
+    def _state_seal(self, name: str, generation: int) -> codec.Seal:
+        seal = self._state_seals.get((name, generation))
+        if seal is None:
+            if len(self._state_seals) >= _MOST_SEALS:
+                self._state_seals.clear()
+            seal = codec.Seal(self._keys("state"), f"state|{name}@{generation}")
+            self._state_seals[name, generation] = seal
+        return seal
 
     def _seal(self, purpose: str, body: bytes, name: str, generation: int) -> bytes:
         return codec.seal(body, self._keys(purpose)[0], f"{purpose}|{name}@{generation}")

@@ -117,10 +117,15 @@ class HeldSlot:
         self.turns = deque(turn for turn in self.turns if turn.number not in taken)
         return back
 
-    def look(self) -> None:
-        """Read what it prints as it comes, where it can only be of the one task that it has."""
-        if self.child is not None:
-            self.child.watch_output(len(self.turns) <= 1)
+    def look(self, before: float) -> bool:
+        """Read what it prints as it comes, where it has had no or one task since `before`.
+
+        Tasks that come and go in less are not worth that. Returns whether to look again.
+        """
+        if self.child is None or len(self.turns) > 1 or self.since >= before:
+            return True
+        self.child.watch_output(True)
+        return False
 
     def kill(self) -> None:
         """End its process, if it has one."""

@@ -28,7 +28,7 @@ class Resources:
 
     def needs(self, queue: str) -> dict[str, float] | None:
         """Return what the tasks of a queue need; None when it isn't for this worker."""
-        found = self._pattern.fullmatch(queue)
+        found = self._pattern.fullmatch(queue) if self.total else None
         if found is None or not any(found.groups()):
             return None
         amounts = (found[f"n{i}"] for i in range(len(self.total)))

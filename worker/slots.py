@@ -210,20 +210,19 @@ class Slots:
     def _look(self) -> None:
         """Take what waits behind a long task, give back what has waited too long, read outputs."""
         self._watch = None
-        before = time.monotonic() - PATIENCE_S
+        before, is_busy = time.monotonic() - PATIENCE_S, False
         for slot in self._slots:
             if len(slot.turns) > 1 and slot.since < before and slot.child is not None:
                 self._pace_of(slot.turns[0]).slow_down()
                 self._put_back(slot.take_back())
-            slot.look()
+            is_busy |= slot.look(before)
         if self._waiting:
             self._hand_out()
         while self._waiting and self._waiting[0].since < before:
             turn = self._waiting.popleft()
             self._pace_of(turn).slow_down()
             self._tell(turn, NotBegun())
-        busy = self._waiting or any(len(slot.turns) > 1 for slot in self._slots)
-        if busy and self._watch is None:
+        if (is_busy or self._waiting) and self._watch is None:
             self._watch = asyncio.get_running_loop().call_later(PATIENCE_S, self._look)
 
     def _put_back(self, turns: Sequence[Turn]) -> None:

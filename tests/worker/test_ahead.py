@@ -46,6 +46,14 @@ class Teller(Step):
         os.write(2, f"{self.name} wrote\n".encode())
 
 
+class Waiting(Step):
+    """Tells that it waits, far beyond what a pipe holds, and waits for its gate."""
+
+    def train(self) -> None:
+        print("waits", "." * (1 << 18))
+        super().train()
+
+
 class Numbered(Step):
     """Tells the number of its process."""
 
@@ -131,6 +139,21 @@ def test_what_a_task_printed_is_its_own_with_others_right_behind_it(
     assert told == {
         (f"steps/{name}", f"{name} {how}") for name in tellers for how in ("printed", "wrote")
     }
+
+
+def test_what_a_long_task_prints_after_short_ones_is_read_while_it_runs(
+    client: orchestrator.Client, store: Store, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    steps = [*(Step(f"short-{n}") for n in range(24)), Waiting("long", str(gate))]
+    deployment = client.submit(Steps(steps), name="steps", kinds=("train",))
+    wait_until(
+        lambda: "".join(entry.text for entry in store.logs("steps", 1)).endswith(".\n"),
+        description="what it has printed is stored",
+    )
+    gate.write_text("go on")
+    deployment.wait(20)
 
 
 def test_a_process_that_dies_takes_only_the_task_that_it_ran(
