@@ -95,8 +95,11 @@ local function tell(answer, claims, offsets)
     end
   end
   for _, g in ipairs(generations_of) do
-    local from = tonumber(offsets[g.id] or 0)
-    local entries = call('LRANGE', g.key .. ':states', from, -1)
+    local from, entries = tonumber(offsets[g.id] or 0), g.log
+    -- Often those are new that this very script has written.
+    if not g.length or g.length - #entries ~= from then
+      entries = call('LRANGE', g.key .. ':states', from, -1)
+    end
     answer[n + 1], answer[n + 3] = g.id, #entries
     answer[n + 2] = #entries > 0 and from + #entries or call('LLEN', g.key .. ':states')
     n = n + 3

@@ -78,7 +78,7 @@ for i, f in ipairs(finishes) do
 end
 for _, g in ipairs(order) do
   for i = 1, #g.log, 1000 do
-    call('RPUSH', g.key .. ':states', unpack(g.log, i, math.min(i + 999, #g.log)))
+    g.length = call('RPUSH', g.key .. ':states', unpack(g.log, i, math.min(i + 999, #g.log)))
   end
 end
 for _, f in ipairs(finishes) do

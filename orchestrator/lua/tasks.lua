@@ -16,17 +16,18 @@ local released, n_released = {}, 0
 
 -- What many tasks of one script change in the same set is written by `flush`, in one command each:
 -- before anything reads it, and before `commit` begins and ends.
-local gathered, pushes = {}, {}
+local gathered, gathered_as, pushes = {}, {}, {}
 
 local function gather(command, key, first, second)
   local name = command .. key
-  local list = gathered[name]
-  if not list then
-    list = { command, key }
-    gathered[name], gathered[#gathered + 1] = list, list
+  local list = gathered_as[name]
+  if list then
+    list[#list + 1] = first
+    list[#list + 1] = second
+  else
+    list = { command, key, first, second }
+    gathered_as[name], gathered[#gathered + 1] = list, list
   end
-  list[#list + 1] = first
-  list[#list + 1] = second
 end
 
 local function write_queued(job)
@@ -45,12 +46,16 @@ local function flush()
     if job.is_pending then write_queued(job) end
   end
   for _, list in ipairs(gathered) do
-    for i = 3, #list, 1000 do
-      call(list[1], list[2], unpack(list, i, math.min(i + 999, #list)))
+    if #list <= 1000 then
+      call(unpack(list))
+    else
+      for i = 3, #list, 1000 do
+        call(list[1], list[2], unpack(list, i, math.min(i + 999, #list)))
+      end
     end
   end
   if #pushes > 0 then pushes = {} end
-  if #gathered > 0 then gathered = {} end
+  if #gathered > 0 then gathered, gathered_as = {}, {} end
 end
 
 -- At the end of a queue a job may be claimed by this very script before anything of it is written.

@@ -124,6 +124,17 @@ def test_a_claim_brings_the_states_that_the_agent_has_not_seen(store: Store) -> 
     assert (list(claim.states), claim.offset) == ([b"3"], 3)
 
 
+def test_a_finish_and_a_claim_at_once_tell_the_states_of_others_first(store: Store) -> None:
+    scene = Scene(store)
+    scene.submit({f"train:{name}": [] for name in "abcd"})
+    first, second = scene.claim(), scene.claim()
+    scene.succeed(first, states=[b"1"])
+    (claim,) = scene.exchange(done(second, states=[b"2"]), limit=1, demo_1=0).claims
+    assert (list(claim.states), claim.offset) == ([b"1", b"2"], 2)
+    (claim,) = scene.exchange(done(claim, states=[b"3"]), limit=1, demo_1=2).claims
+    assert (list(claim.states), claim.offset) == ([b"3"], 3)
+
+
 def test_a_failure_skips_what_waits_for_it_and_nothing_else(store: Store) -> None:
     scene = Scene(store)
     edges = {"train:a": [], "train:b": [], "train:c": ["train:a"], "train:d": ["train:c"]}
