@@ -7,6 +7,7 @@ may be repeated; what has been done is not done twice.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -21,8 +22,12 @@ if TYPE_CHECKING:
     from .scripts import Scripts, Value
 
 TASKS_PER_PIECE: Final = 2000
+"""Tasks, some hundred bytes each, that are sent at once."""
 SHORTEST_HISTORY_S: Final = 60.0
 """Seconds that an ended generation is kept at least, so that who waits for it can see its end."""
+LONGEST_SEAL_S: Final = 60.0
+"""Seconds after which a server that still runs one script is told as an error."""
+_BUSY_PAUSE_S = 0.1
 
 
 class Submissions:
@@ -56,7 +61,7 @@ class Submissions:
         *earlier, last = _pieces(submission.tasks, number_of)
         for number, piece in enumerate(earlier):
             self.scripts.stage(part, number, piece, STAGED_S)
-        self.scripts.create(
+        self._seal(
             part,
             len(earlier),
             [
@@ -76,6 +81,24 @@ class Submissions:
                 *services,
             ],
         )
+
+    def _seal(self, part: tuple[str, int], staged: int, args: Sequence[Value]) -> None:
+        """Run the script that seals; of very many tasks it can take longer than an answer may.
+
+        The call that is then sent again finds the script still running, and waits for its end.
+        """
+        from redis.exceptions import ResponseError
+
+        deadline = time.monotonic() + LONGEST_SEAL_S
+        while True:
+            try:
+                self.scripts.create(part, staged, args)
+            except ResponseError as error:
+                if not str(error).startswith("BUSY ") or time.monotonic() > deadline:
+                    raise
+                time.sleep(_BUSY_PAUSE_S)
+            else:
+                return
 
     def cancel(self, name: str, generation: int, reason: str = "cancelled") -> bool:
         """Cancel a generation that progresses; False when it doesn't."""

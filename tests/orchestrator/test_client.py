@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from redis.exceptions import ResponseError
 
 import orchestrator
 from modules.errors import NotPortable, TaskGetterError
@@ -20,6 +21,7 @@ from orchestrator.errors import (
     PlanError,
     UnknownDeployment,
 )
+from orchestrator.records import Submission
 from tests.orchestrator.scripted import ScriptedWorker
 from tests.support.waiting import wait_until
 
@@ -282,6 +284,35 @@ def test_unknown_names_tell_the_near_ones(client: Client) -> None:
     with pytest.raises(UnknownDeployment, match="generation 7"):
         client.deployment("search@7")
     assert client.deployment("search@1").id == "search@1"
+
+
+def test_a_submission_waits_for_a_script_that_runs_long(client: Client) -> None:
+    """Its own, sent again: a server that runs one for long answers BUSY to everybody."""
+    server = client.store.clients.scripts
+    slow = "local t = redis.call('TIME')[1] + 2 while redis.call('TIME')[1] + 0 < t do end"
+    # Under its old name, which newer servers know too.
+    [(setting, usual)] = server.config_get("lua-time-limit").items()
+    server.config_set(setting, 1)
+    thread = threading.Thread(target=server.eval, args=(slow, 0))
+    thread.start()
+    try:
+        wait_until(lambda: is_busy(client), description="the server runs a script")
+        submission = Submission(
+            id="s", name="demo", generation=1, kinds=(), tasks=(), plan=b"p", tree=b"t"
+        )
+        client.store.create(submission)
+        assert client.store.generation("demo", 1) is not None
+    finally:
+        thread.join()
+        server.config_set(setting, usual)
+
+
+def is_busy(client: Client) -> bool:
+    try:
+        client.store.clients.blocking.ping()
+    except ResponseError as error:
+        return str(error).startswith("BUSY")
+    return False
 
 
 def test_no_redis_and_no_secret_are_said(redis_url: str, prefix: str) -> None:
