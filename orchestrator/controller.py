@@ -113,6 +113,10 @@ class Controller:
             return
         place = (record.name, record.generation)
         memory = self._memories.setdefault(place, _Memory())
+        if record.is_settled and not self._leaving and not _has_sibling(record, active):
+            # Nothing can be told to come or go: its replicas needn't be read.
+            memory.trials.clear()
+            return
         if memory.plan is None:
             memory.plan = read_plan(self._store, self._signer, *place)
         observed = self._observe(record, memory, now)
@@ -286,3 +290,7 @@ class Controller:
 
 def _is_scarce(service: Service) -> bool:
     return service.port is not None or bool(service.resources)
+
+
+def _has_sibling(record: GenerationRecord, active: list[GenerationRecord]) -> bool:
+    return any(other.name == record.name and other is not record for other in active)

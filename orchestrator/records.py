@@ -303,6 +303,16 @@ class GenerationRecord:
         ended = self.state.is_final or (self.state is DeploymentState.READY and not self.services)
         return ended and not self.replicas
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is ready, and exactly the replicas are there that are wanted, all ready."""
+        wanted = self.services
+        return (
+            self.state is DeploymentState.READY
+            and self.replicas == sum(wanted.values())
+            and all(self.ready.get(path, 0) == count for path, count in wanted.items())
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentRecord:

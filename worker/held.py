@@ -47,8 +47,9 @@ class HeldReplica:
         self.address: tuple[str, int] = ("", 0)
         self.child: Child | None = None
         self.seen = 0
-        # Of the watch: when the next ping is due, and since when one has had no answer.
-        self.ping_at = 0.0
+        # Of the watch: when the next ping is due, how long after the last one, and since when one
+        # has had no answer.
+        self.ping_at = self.ping_pause_s = 0.0
         self.asked_at: float | None = None
         self.calls = 0
         self.calls_changed = asyncio.Event()

@@ -1,8 +1,9 @@
 """The watch over the replicas that run: each hears that its agent lives, and is asked the same.
 
 One round looks after all of them, once a second and only while there are any; a ping wakes a
-replica, so it comes seldom. One that doesn't answer is first withdrawn and then killed, at once
-when the kernel says that somebody has stopped it, and published again when it answers in between.
+replica, so it comes seldom, and to all that are due in one round at once. One that doesn't answer
+is first withdrawn and then killed, at once when the kernel says that somebody has stopped it, and
+published again when it answers in between.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ROUND_S = 1.0
-PING_S = 2.0
+PING_S = 3.0
 UNREADY_AFTER_S = 2.5
 KILL_AFTER_S = 10.0
 _SHORTEST_S = 0.05
@@ -57,6 +58,11 @@ def judge(silent_s: float, state: ReplicaState, is_stopped: Callable[[], bool]) 
 def ping_pause_s(ttl: float | None) -> float:
     """Return the seconds until the next ping of a replica that ends itself in `ttl` seconds."""
     return PING_S if ttl is None else min(PING_S, max(ttl / 3, _SHORTEST_S))
+
+
+def is_due(now: float, ping_at: float, pause_s: float) -> bool:
+    """Say whether a ping goes out in the round at `now`: one nearer to it than to the next does."""
+    return now >= ping_at - min(ROUND_S, pause_s) / 2
 
 
 class Watch:
@@ -105,7 +111,7 @@ class Watch:
         return min([ROUND_S, *(self._look_after(held, now) for held in self._running)])
 
     def _look_after(self, held: HeldReplica, now: float) -> float:
-        if now >= held.ping_at:
+        if is_due(now, held.ping_at, held.ping_pause_s):
             self._ping(held, now)
         silent_s = 0.0 if held.asked_at is None else now - held.asked_at
         match judge(silent_s, held.state, lambda: held.is_stopped):
@@ -124,7 +130,8 @@ class Watch:
         held.child.send({"op": "ping", "n": self._number, "ttl": ttl})
         if held.asked_at is None:
             held.asked_at = now
-        held.ping_at = now + ping_pause_s(ttl)
+        held.ping_pause_s = ping_pause_s(ttl)
+        held.ping_at = now + held.ping_pause_s
 
     def _tell(self, held: HeldReplica, work: Coroutine[None, None, None]) -> None:
         """Do it beside the rounds: telling the store may take long."""

@@ -144,3 +144,30 @@ def test_a_replica_that_was_dropped_is_not_brought_back_by_a_late_call(store: St
     assert store.drop_replica("demo", 1, "r-a")
     assert not scene.put("a")
     assert scene.put("a", replica="another")
+
+
+def test_a_generation_is_settled_with_exactly_what_is_wanted_and_all_of_it_ready(
+    store: Store,
+) -> None:
+    scene = Scene(store)
+
+    def is_settled() -> bool:
+        record = store.generation("demo", 1)
+        assert record is not None
+        return record.is_settled
+
+    scene.submit({"deploy:a": []}, services={"a": 1, "none": 0})
+    claim = scene.claim()
+    scene.put("a")
+    assert not is_settled(), "it progresses"
+    scene.succeed(claim)
+    assert is_settled()
+    scene.put("a", "unready")
+    assert not is_settled()
+    scene.put("a")
+    scene.put("a", "starting", replica="another")
+    assert not is_settled(), "one too many"
+    store.drop_replica("demo", 1, "another")
+    assert is_settled()
+    store.scale("demo", 1, "a", 2)
+    assert not is_settled()

@@ -271,3 +271,23 @@ def _carried_out(observed: Observed, actions: list[Action]) -> Observed:
     first = len(observed.replicas) + 100
     started = [replica(str(first + index), path) for index, path in enumerate(begun)]
     return Observed(replicas=(*kept_on, *started), deployed=observed.deployed)
+
+
+@given(
+    wanted=st.dictionaries(st.sampled_from(["r", "r/a", "r/b"]), st.integers(0, 3)),
+    exclusive=st.booleans(),
+    now=st.floats(0, 1000),
+)
+def test_where_all_that_is_wanted_is_ready_there_is_nothing_to_do(
+    wanted: dict[str, int], exclusive: bool, now: float
+) -> None:
+    """Which is why the controller reads no replicas then."""
+    services = tuple(
+        ServiceWish(path=path, wanted=count, is_exclusive=exclusive, parents=("r",))
+        for path, count in wanted.items()
+    )
+    replicas = tuple(
+        replica(f"{path}-{n}", path) for path, count in wanted.items() for n in range(count)
+    )
+    observed = Observed(replicas=replicas, deployed=frozenset(wanted))
+    assert reconcile(Desired(wish=Wish.KEEP, services=services), observed, now) == []

@@ -8,8 +8,10 @@ from orchestrator.states import ReplicaState
 from worker.watch import (
     KILL_AFTER_S,
     PING_S,
+    ROUND_S,
     UNREADY_AFTER_S,
     Verdict,
+    is_due,
     judge,
     ping_pause_s,
 )
@@ -51,3 +53,11 @@ def test_lease_is_renewed_well_before_it_ends_and_seldom_otherwise() -> None:
     assert ping_pause_s(None) == ping_pause_s(10.0) == PING_S
     assert ping_pause_s(0.6) == pytest.approx(0.2)
     assert 0 < ping_pause_s(-1.0) < 0.1
+
+
+def test_pings_that_are_due_around_one_round_go_out_together() -> None:
+    """Else each replica would wake the agent on its own; a short lease is kept to more exactly."""
+    assert is_due(10.0, 10.0 - 0.4 * ROUND_S, PING_S)
+    assert is_due(10.0, 10.0 + 0.4 * ROUND_S, PING_S)
+    assert not is_due(10.0, 10.0 + 0.6 * ROUND_S, PING_S)
+    assert not is_due(10.0, 10.0 + 0.4 * ROUND_S, 0.2)
