@@ -79,10 +79,11 @@ def test_what_rqs_requeue_has_put_on_a_queue_is_found(store: Store, engine: Engi
 def test_tasks_are_looked_for_once_workers_are_resumed(engine: Engine) -> None:
     async def act(beats: pulse.Pulse, desk: Desk) -> None:
         beats.suspend()
-        assert beats.is_suspended
         await beats.beat()
-        assert not beats.is_suspended
         assert desk.looks == [True]
+        await beats.beat()
+        assert desk.looks == [True, False]
+        assert not beats.is_suspended
 
     beating(engine, act)
 
