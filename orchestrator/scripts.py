@@ -59,13 +59,17 @@ _RARE_OF = {
 @cache
 def source(name: str) -> str:
     """Return the whole text of a script."""
-    texts = [_text_of("prelude"), "return (function()"]
-    for part in ("records", *SHARED.get(name, ()), name):
+    parts = ("prelude", "records", *SHARED.get(name, ()), name)
+    texts = []
+    for part in parts:
         texts.append(_text_of(part))
         if part == "tasks":
             rare = map(_text_of, _RARE_OF.get(name, _RARE))
             texts += ["make_rare = function()", *rare, "end"]
-    return "\n".join([*texts, "end)()"])
+        if part != name:
+            # What a function finds in one around it costs nothing; beside it, it is searched for.
+            texts.append("return (function()")
+    return "\n".join([*texts, "end)() " * (len(parts) - 1)])
 
 
 def _text_of(part: str) -> str:

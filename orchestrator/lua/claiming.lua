@@ -2,7 +2,7 @@
 -- task. A job that isn't to run any more is dropped here, which is what makes a doubled or outdated
 -- entry of a queue harmless.
 
-local TOMORROW_S = string.format('%.0f', NOW / 1000 + DAY_S)
+local TOMORROW_S = string.format('%d', NOW / 1000 + DAY_S)
 
 local function start(job, agent, worker, token)
   local g = job.g

@@ -16,8 +16,11 @@ end
 
 local me, request, limit = ARGV[3], ARGV[4], tonumber(ARGV[5])
 local queues, offsets, finishes, results = take_list(), {}, {}, {}
-local pairs_of_offsets = take_list(2)
-for i = 1, #pairs_of_offsets, 2 do offsets[pairs_of_offsets[i]] = pairs_of_offsets[i + 1] end
+at = at + 1
+for _ = 1, tonumber(ARGV[at]) do
+  offsets[ARGV[at + 1]] = ARGV[at + 2]
+  at = at + 2
+end
 at = at + 1
 for i = 1, tonumber(ARGV[at]) do
   local f = { id = ARGV[at + 1], token = ARGV[at + 2], state = 'succeeded' }

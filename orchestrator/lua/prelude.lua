@@ -1,6 +1,5 @@
 -- What all scripts share: the keys and the clock. It is put in front of each of them, so one step of
--- Redis runs both. What follows is the body of a function: a function that is made in one gets what
--- is named here at no cost, while it would be searched for otherwise.
+-- Redis runs both.
 --
 -- Keys (P is our prefix, RQ is RQ's; NAME and GEN in braces and after as written):
 --   P:store              string  random id of this store

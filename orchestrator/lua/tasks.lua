@@ -16,17 +16,17 @@ local released, n_released = {}, 0
 
 -- What many tasks of one script change in the same set is written by `flush`, in one command each:
 -- before anything reads it, and before `commit` begins and ends.
-local gathered, gathered_as, pushes = {}, {}, {}
+local gathered, added, removed, pushes = {}, {}, {}, {}
 
 local function gather(command, key, first, second)
-  local name = command .. key
-  local list = gathered_as[name]
+  local by_key = (command == 'ZREM' or command == 'SREM') and removed or added
+  local list = by_key[key]
   if list then
     list[#list + 1] = first
     list[#list + 1] = second
   else
     list = { command, key, first, second }
-    gathered_as[name], gathered[#gathered + 1] = list, list
+    by_key[key], gathered[#gathered + 1] = list, list
   end
 end
 
@@ -55,7 +55,7 @@ local function flush()
     end
   end
   if #pushes > 0 then pushes = {} end
-  if #gathered > 0 then gathered, gathered_as = {}, {} end
+  if #gathered > 0 then gathered, added, removed = {}, {}, {} end
 end
 
 -- At the end of a queue a job may be claimed by this very script before anything of it is written.
@@ -105,7 +105,7 @@ local MIRROR = { succeeded = 'finished', failed = 'failed', cancelled = 'cancele
 local function register_ended(job)
   -- Capped, so that an entry which RQ makes itself (a year ahead) is told from ours.
   local o = options(job.g)
-  o.ends = o.ends or string.format('%.0f', NOW / 1000 + math.min(o.history, 30 * DAY_S))
+  o.ends = o.ends or string.format('%d', NOW / 1000 + math.min(o.history, 30 * DAY_S))
   gather('ZADD', RQ .. ':' .. MIRROR[job.state] .. ':' .. job.origin, o.ends, job.id)
 end
 
