@@ -74,6 +74,26 @@ def test_work_that_one_object_alone_has_is_planned() -> None:
     assert [task.id for task in plan.tasks] == ["train:r/b", "train:r", "join:train", "eval:r/c"]
 
 
+class Chooser(ModuleBase):
+    """A module whose getter returns what it was given."""
+
+    def __init__(self, tasks: object) -> None:
+        super().__init__()
+        self.tasks = tasks
+
+    def _get_train_tasks(self) -> object:
+        return self.tasks
+
+
+@pytest.mark.parametrize(
+    ("tasks", "has_work"),
+    [(None, False), ([], False), ((), False), (print, True), ([print], True), (Part().stop, True)],
+)
+def test_work_is_what_a_getter_returns(tasks: object, has_work: bool) -> None:
+    """Nothing, an empty list, a callable of any kind, a list of some."""
+    assert bool(plan_tree(Tree(Chooser(tasks), "r")).tasks) is has_work
+
+
 def test_a_getter_that_returns_something_else_is_an_error() -> None:
     """Before anything is stored."""
     with pytest.raises(TaskGetterError, match="Broken"):
