@@ -1,8 +1,9 @@
 """A process's children and what becomes of them: the kernel's part of how all end together.
 
 It owns the calls of Linux that tie processes together (death signals, adoption of orphans), the
-search for descendants and their killing. Where the kernel offers none of this the functions do
-nothing, and what is left is the end of the control channel, which every process watches itself.
+search for descendants and their killing, and the room for descriptors that an owner needs. Where
+the kernel offers none of this the functions do nothing, and what is left is the end of the control
+channel, which every process watches itself.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ IS_LINUX: Final = sys.platform.startswith("linux")
 _PDEATHSIG: Final = 1
 _CHILD_SUBREAPER: Final = 36
 _SWEEP_S: Final = 5.0
+_DESCRIPTORS: Final = 1024
 
 
 def wake_with_parent_death() -> None:
@@ -53,6 +55,30 @@ def kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
     except OSError:
         return
+
+
+def reserve_descriptors() -> None:
+    """Make room for many open descriptors now, and not when they are needed.
+
+    Where a process has threads, the kernel stops whoever opens the first above 64, 256 and so on
+    for 10 ms or more: it waits until no processor looks at the smaller table any more.
+    """
+    if not IS_LINUX:
+        return
+    # Here, as the processes that fork have no use for them.
+    import fcntl
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _DESCRIPTORS if soft == resource.RLIM_INFINITY else min(soft, _DESCRIPTORS)
+    fd = os.open(os.devnull, os.O_RDONLY)
+    try:
+        os.close(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, most - 1))
+    except OSError:
+        # None is free there: then there is room.
+        return
+    finally:
+        os.close(fd)
 
 
 def children() -> list[int]:

@@ -17,6 +17,8 @@ from modules.hosting import Template
 from modules.routes import WHOLE
 from orchestrator.plan import Plan
 
+from . import family
+
 if TYPE_CHECKING:
     from modules.hosting import Child
     from orchestrator.plan import Service
@@ -239,6 +241,7 @@ class Generations:
     def warm(self) -> None:
         """Start the bare template, so that the first task finds it ready."""
         if self._bare is None:
+            family.reserve_descriptors()
             self._bare = Template.launch(asyncio.get_running_loop())
             self._bare.on_exit = self._bare_ended
             self._spare = self._bare.fork()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -17,6 +19,7 @@ from orchestrator.registry import RegistryMirror
 from orchestrator.transport import Signer
 from tests.orchestrator.scripted import ScriptedWorker
 from tests.support.waiting import wait_until
+from worker import family
 from worker.generations import Generations
 from worker.link import Link
 
@@ -135,3 +138,20 @@ def test_what_is_served_is_followed_until_its_generation_is_dropped(
 
     asyncio.run(scenario())
     assert changed[2:] == [("second", 1)]
+
+
+@pytest.mark.skipif(not family.IS_LINUX, reason="tells of the kernel's own table")
+def test_room_for_many_descriptors_is_there_before_it_is_needed(store: Store) -> None:
+    """Who has threads is stopped while it grows: at the first tasks, otherwise."""
+
+    async def scenario() -> None:
+        async with warmed(store):
+            limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+            assert room_for_descriptors() >= min(limit, 1024)
+
+    asyncio.run(scenario())
+
+
+def room_for_descriptors() -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("FDSize"))
