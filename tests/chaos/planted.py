@@ -37,8 +37,8 @@ PLANTS: Final = {
     "a dead replica isn't withdrawn": Plant(
         file="worker/supervisor.py",
         old="            await self._registrar.put(held, ReplicaState.UNREADY, reason)\n"
-        "            pause =",
-        new="            pause =",
+        "            self.on_news()\n",
+        new="            self.on_news()\n",
         command=(FIGURES, "dead_replica", "5"),
     ),
     "a dead worker is swept late": Plant(
