@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-IDLE_LEASES = 3
+IDLE_LEASES = 2
 """How many leases long one is while nothing is active: there is nothing to be found out then."""
 _RETRY_S = 0.25
 _SHORTEST_S = 3.0

@@ -10,7 +10,7 @@ from tests.support.scenes import LEASE_MS, Scene
 if TYPE_CHECKING:
     from orchestrator.store import Store
 
-IDLE_MS = 3 * LEASE_MS
+IDLE_MS = 2 * LEASE_MS
 
 
 def test_a_lease_is_longer_only_while_nothing_is_active(store: Store) -> None:

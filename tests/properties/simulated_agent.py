@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.properties.simulation import World
 
 LEASE_MS = 10_000
-IDLE_LEASES = 3
+IDLE_LEASES = 2
 LEASE_S = LEASE_MS / 1000
 SLOTS = 2
 LENGTHS_S = (0.0, 1.0, 5.0, 12.0)
