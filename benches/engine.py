@@ -1,6 +1,6 @@
-"""Runs trees of tasks on rootward, its peers and the raw loop in turn, and prints the ratios.
+"""Runs trees of tasks on rootward, its peers and the raw loops in turn, and prints the ratios.
 
-    python benches/engine.py                                rootward and the raw loop
+    python benches/engine.py                                rootward and the raw loops
     python benches/engine.py --full --out results.json      what docs/performance.md tells
     python benches/engine.py --render results.json          its tables again
     python benches/engine.py --shapes S,S --contestants C,C --repeats N
@@ -29,6 +29,7 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
+import apart
 import ours
 import ratios
 import raw
@@ -46,7 +47,7 @@ SHAPES = (
     "stages-1000,sleeping-63"
 )
 SMOKE = "flat-50,binary-31,chain-10,ten-31,random-50,stages-40,sleeping-7"
-US = ("raw", "rootward")
+US = ("raw", "apart", "rootward")
 QUEUES = ("dask", "taskiq", "dramatiq", "celery")
 RQ = ("rq-2.12-simple", "rq-2.12-fork")
 
@@ -119,7 +120,7 @@ class Runner:
             self.__exit__()
             return run(makespan_s=self._limit_s, is_over=True)
         except Exception as error:
-            # A peer that fails a shape is told of; rootward and the raw loop must not.
+            # A peer that fails a shape is told of; rootward and the raw loops must not.
             if self.name in US:
                 raise
             self.__exit__()
@@ -177,7 +178,11 @@ Opening = Callable[[Place], AbstractContextManager[Contestant]]
 
 def openings(cache: Path) -> dict[str, Opening]:
     """Return how to start each contestant."""
-    known: dict[str, Opening] = {"raw": raw.running, "rootward": ours.running}
+    known: dict[str, Opening] = {
+        "raw": raw.running,
+        "apart": apart.running,
+        "rootward": ours.running,
+    }
     known |= {name: partial(peer.running, cache=cache) for name, peer in catalogue.PEERS.items()}
     return known
 

@@ -162,7 +162,7 @@ def _ahead(results: Results, each: str) -> list[Sequence[str]]:
     found = {
         name: makespan(results, name, each)
         for shape_, name in cells(results)
-        if shape_ == each and name not in {"raw", "rootward"}
+        if shape_ == each and name not in {"raw", "apart", "rootward"}
     }
     peers = {name: value for name, value in found.items() if value is not None}
     ours = makespan(results, "rootward", each)

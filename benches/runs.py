@@ -23,7 +23,7 @@ from typing import Any
 import server
 
 PROJECT = Path(__file__).parents[1]
-RUNNING = ("contestants", "engine", "nodes", "ours", "raw", "server", "shapes", "traces")
+RUNNING = ("apart", "contestants", "engine", "nodes", "ours", "raw", "server", "shapes", "traces")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
