@@ -1,9 +1,9 @@
 """The raw loop with its tasks in processes of their own: what that alone costs.
 
 An owner claims with the raw loop's script and gives each task to one of its slots, over a pair of
-sockets. A slot is forked when a run needs it and ends with the run, as processes do that have loaded
-the code of one tree. Nothing else is added: no records, leases, signatures or logs. What this costs
-more than the raw loop is the price of isolation.
+sockets. A slot is forked when a run needs it and ends with the run, as processes do that have
+loaded the code of one tree. Nothing else is added: no records, leases, signatures or logs. What
+this costs more than the raw loop is the price of isolation.
 
     python apart.py PREFIX      (a worker; ends by a signal)
 """
