@@ -10,17 +10,15 @@ this costs more than the raw loop is the price of isolation.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from functools import partial
 
+import raw
 import redis
-from contestants import Place, crew, python
-from raw import STEP, Raw
 from shapes import shape
 from traces import work
 
@@ -36,7 +34,7 @@ class Owner:
         self._client = redis.Redis.from_url(
             os.environ["BENCH_URL"], protocol=2, socket_timeout=None
         )
-        self._step = self._client.register_script(STEP)
+        self._step = self._client.register_script(raw.STEP)
         self._prefix, self._queue = prefix, prefix + "queue"
         self._bell = self._client.connection_pool.get_connection()
         self._is_listening = False
@@ -103,12 +101,7 @@ def fork() -> socket.socket:
     os._exit(0)
 
 
-@contextlib.contextmanager
-def running(place: Place, processes: int = 2) -> Iterator[Raw]:
-    """Run the owners."""
-    commands = [python(__file__, "raw:")] * processes
-    with crew(commands, place.environ, place.folder / "apart.log") as workers:
-        yield Raw(place, workers)
+running = partial(raw.running, program=__file__)
 
 
 if __name__ == "__main__":

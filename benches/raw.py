@@ -106,9 +106,9 @@ class Raw:
 
 
 @contextlib.contextmanager
-def running(place: Place, processes: int = 2) -> Iterator[Raw]:
-    """Run the loop's workers."""
-    commands = [python(__file__, "raw:")] * processes
+def running(place: Place, processes: int = 2, program: str = __file__) -> Iterator[Raw]:
+    """Run the loop's workers, or those of another program that does the same."""
+    commands = [python(program, "raw:")] * processes
     with crew(commands, place.environ, place.folder / "raw.log") as workers:
         yield Raw(place, workers)
 

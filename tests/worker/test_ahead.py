@@ -112,16 +112,25 @@ def test_tasks_behind_one_that_turns_out_long_go_back_uncounted(
     assert {task.attempt for task in store.tasks("steps", 1)} == {1}
 
 
-@pytest.fixture
-def client(redis_url: str, prefix: str, secret: str) -> Iterator[orchestrator.Client]:
-    settings = Settings(redis_url=redis_url, prefix=prefix, secret=Secret(secret))
-    agent = Agent(settings=settings, name="one", slots=1)
+@contextlib.contextmanager
+def beside_an_agent(settings: Settings, slots: int) -> Iterator[orchestrator.Client]:
+    assert settings.secret is not None
+    agent = Agent(settings=settings, name="one", slots=slots)
     agent.start()
     try:
-        with orchestrator.connect(redis_url, secret=secret, prefix=prefix) as client:
+        with orchestrator.connect(
+            settings.redis_url, secret=settings.secret.reveal(), prefix=settings.prefix
+        ) as client:
             yield client
     finally:
         agent.stop(5)
+
+
+@pytest.fixture
+def client(redis_url: str, prefix: str, secret: str) -> Iterator[orchestrator.Client]:
+    settings = Settings(redis_url=redis_url, prefix=prefix, secret=Secret(secret))
+    with beside_an_agent(settings, slots=1) as client:
+        yield client
 
 
 def test_what_a_task_printed_is_its_own_with_others_right_behind_it(
@@ -181,13 +190,8 @@ def test_a_process_that_has_run_many_tasks_is_replaced_with_more_waiting(
 @pytest.fixture
 def wide(redis_url: str, prefix: str, secret: str) -> Iterator[orchestrator.Client]:
     settings = Settings(redis_url=redis_url, prefix=prefix, secret=Secret(secret))
-    agent = Agent(settings=settings, name="one", slots=4)
-    agent.start()
-    try:
-        with orchestrator.connect(redis_url, secret=secret, prefix=prefix) as client:
-            yield client
-    finally:
-        agent.stop(5)
+    with beside_an_agent(settings, slots=4) as client:
+        yield client
 
 
 def processes(store: Store, generation: int) -> int:
