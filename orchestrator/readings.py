@@ -20,6 +20,7 @@ from .record_codec import (
     read_change,
     read_generation,
     read_log,
+    read_serving,
     read_task,
     task_id,
     unpack_agent,
@@ -33,6 +34,7 @@ from .records import (
     LogEntry,
     Opening,
     ReplicaRecord,
+    Serving,
     TaskRecord,
 )
 
@@ -172,6 +174,19 @@ class Readings:
         return place_of(
             self.keys.prefix, job_id, self._client.hget(self.keys.job(job_id), "rw_more")
         )
+
+    def serving(self, name: str, generation: int) -> Serving:
+        """Return what a generation serves, and which generation is the current one.
+
+        One round trip of four commands, as callers wait for it. Not a transaction: what changes
+        between them is told by the stream of changes, and then read again.
+        """
+        pipe = self._client.pipeline(transaction=False)
+        pipe.hmget(self.keys.name(name), "current", "latest")
+        pipe.hmget(self.keys.generation(name, generation), "state", "makes_current")
+        pipe.hgetall(self.keys.part(name, generation, "services"))
+        pipe.hvals(self.keys.part(name, generation, "replicas"))
+        return read_serving(*pipe.execute())
 
     def replicas(self, name: str, generation: int) -> list[tuple[ReplicaRecord, int]]:
         """Return the replicas of a generation, each with the milliseconds left of its lease."""

@@ -26,6 +26,7 @@ from .records import (
     LogEntry,
     Output,
     ReplicaRecord,
+    Serving,
     TaskRecord,
 )
 from .states import DeploymentState, ReplicaState, TaskState
@@ -177,6 +178,25 @@ def read_generation(
             for key, agent in text.items()
             if key.startswith("prepared:")
         },
+    )
+
+
+def read_serving(
+    numbers: Sequence[bytes | None],
+    found: Sequence[bytes | None],
+    services: Hash,
+    replicas: Sequence[bytes],
+) -> Serving:
+    """Read current and latest, state and whether it makes current, services, packed replicas."""
+    current, latest = (None if number is None else int(number) for number in numbers)
+    state, makes_current = found
+    return Serving(
+        current=current,
+        latest=latest,
+        state=None if state is None else DeploymentState(state.decode()),
+        makes_current=makes_current == b"1",
+        services={path.decode(): int(wanted) for path, wanted in services.items()},
+        replicas=tuple(map(unpack_replica, replicas)),
     )
 
 

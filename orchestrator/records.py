@@ -267,6 +267,23 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """What a caller reads of one generation: what it serves, and which others there are.
+
+    `current` and `latest` are the numbers of the deployment's generations, None where there is
+    none. `state` is None when this generation isn't stored; `services` are the wanted replicas by
+    path.
+    """
+
+    current: int | None
+    latest: int | None
+    state: DeploymentState | None
+    makes_current: bool
+    services: Mapping[str, int]
+    replicas: Sequence[ReplicaRecord]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRecord:
     """One generation as it stands.
 

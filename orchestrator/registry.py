@@ -23,7 +23,7 @@ from .states import DeploymentState, ReplicaState
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from .records import GenerationRecord, ReplicaRecord
+    from .records import ReplicaRecord, Serving
     from .store import Store
     from .transport import Signer
 
@@ -169,22 +169,31 @@ class RegistryMirror:
         return True
 
     def _read(self, name: str, generation: int | None) -> Table:
-        whole: Table = {}
         if generation is None:
-            record = self._store.deployment(name)
-            generation = record.current if record is not None else None
-            with self._lock:
-                self._current[name] = generation
-            if record is not None and generation is None:
-                newest = record.newest
-                is_first = newest is not None and newest.makes_current
-                whole = _coming(newest if is_first else None)
-        if generation is None:
-            return whole
-        if (serving := self._store.generation(name, generation)) is not None:
-            whole = _coming(serving)
-        table: Table = defaultdict(list, whole)
-        for replica, _ in self._store.replicas(name, generation):
+            return self._read_current(name)
+        return self._table_of(self._store.serving(name, generation))
+
+    def _read_current(self, name: str) -> Table:
+        # The one that was current last time nearly always still is: one round trip.
+        number = self._current.get(name) or 1
+        while True:
+            serving = self._store.serving(name, number)
+            wanted = serving.current or serving.latest
+            if wanted is None or wanted == number:
+                break
+            number = wanted
+        with self._lock:
+            self._current[name] = serving.current
+        if serving.latest is None:
+            return {}
+        if serving.current is not None:
+            return self._table_of(serving)
+        return _coming(serving) if serving.makes_current else {WHOLE: []}
+
+    def _table_of(self, serving: Serving) -> Table:
+        coming = {} if serving.state is None else _coming(serving)
+        table: Table = defaultdict(list, coming)
+        for replica in sorted(serving.replicas, key=lambda r: (r.path, r.since, r.replica)):
             if replica.state is ReplicaState.READY and self._is_signed(replica):
                 table[replica.path].append([replica.url, replica.token, replica.replica])
         return dict(table)
@@ -203,9 +212,10 @@ class RegistryMirror:
         return True
 
 
-def _coming(record: GenerationRecord | None) -> Table:
+def _coming(serving: Serving) -> Table:
     """Return a table of what the generation is to serve, still without an endpoint."""
     table: Table = {WHOLE: []}
-    if record is None or record.state.is_final or record.state is DeploymentState.STOPPING:
+    state = serving.state
+    if state is None or state.is_final or state is DeploymentState.STOPPING:
         return table
-    return table | {path: [] for path, wanted in record.services.items() if wanted}
+    return table | {path: [] for path, wanted in serving.services.items() if wanted}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.states import ReplicaState
+from orchestrator.states import DeploymentState, ReplicaState
 from tests.support.scenes import LEASE_MS, Scene
 
 if TYPE_CHECKING:
@@ -171,3 +171,20 @@ def test_a_generation_is_settled_with_exactly_what_is_wanted_and_all_of_it_ready
     assert is_settled()
     store.scale("demo", 1, "a", 2)
     assert not is_settled()
+
+
+def test_what_a_generation_serves_is_read_at_once(store: Store) -> None:
+    """With it: what is current, so that a reader who guessed wrong knows which to read."""
+    scene = Scene(store)
+    scene.submit({"deploy:a": []}, services={"a": 1}, makes_current=True)
+    scene.put("a")
+    serving = store.serving("demo", 1)
+    assert (serving.current, serving.latest, serving.makes_current) == (None, 1, True)
+    assert serving.state is DeploymentState.PENDING
+    assert serving.services == {"a": 1}
+    assert [replica.replica for replica in serving.replicas] == ["r-a"]
+    scene.run_all()
+    assert store.serving("demo", 1).current == 1
+    other = store.serving("demo", 2)
+    assert (other.current, other.latest, other.state) == (1, 1, None)
+    assert (store.serving("nobody", 1).latest, other.replicas) == (None, ())

@@ -257,6 +257,24 @@ def test_the_mirror_follows_what_is_current(
     mirror.close()
 
 
+def test_the_mirror_goes_over_to_the_next_generation(
+    client: Client, worker: ScriptedWorker, controller: Controller
+) -> None:
+    """It reads first what was current last, and sees that it no longer is."""
+    mirror = RegistryMirror(client.store, client.signer)
+    client.submit(Served("s"))
+    worker.work()
+    (old,) = mirror.routes("s").endpoints("s")
+    client.submit(Served("s"))
+    worker.work()
+    mirror.refresh("s")
+    (new,) = mirror.routes("s").endpoints("s")
+    assert mirror.current("s") == 2
+    assert new.replica != old.replica
+    assert mirror.table("s", 1) != mirror.table("s"), "who asks for the old one gets that"
+    mirror.close()
+
+
 def test_an_endpoint_that_nobody_signed_is_left_out(
     client: Client, worker: ScriptedWorker, controller: Controller
 ) -> None:
