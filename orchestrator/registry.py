@@ -8,9 +8,11 @@ nobody. Who calls, and which replica gets the call, is left to `modules.calling`
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 from collections import defaultdict
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
@@ -18,12 +20,13 @@ from redis.exceptions import RedisError
 from modules.errors import SignatureError
 from modules.routes import WHOLE, PushedRoutes
 
+from .records import Serving
 from .states import DeploymentState, ReplicaState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
-    from .records import ReplicaRecord, Serving
+    from .records import ReplicaRecord
     from .store import Store
     from .transport import Signer
 
@@ -40,6 +43,8 @@ What is on its way has none yet; what is missing isn't, where the table is `WHOL
 """
 Place = tuple[str, int | None]
 """A deployment's name and a generation, None for the one that is current."""
+Reader = Callable[[int], Serving]
+"""Reads what a generation of one deployment serves."""
 
 
 class RegistryMirror:
@@ -152,12 +157,19 @@ class RegistryMirror:
             return list(self._routes)
 
     def _refresh(self, places: Iterable[Place]) -> None:
-        for name, generation in list(places):
+        generations: dict[str, list[int | None]] = {}
+        for name, generation in places:
+            generations.setdefault(name, []).append(generation)
+        for name, followed in generations.items():
             # One reader at a time: an older answer must not replace a newer one.
             with self._reading:
-                changed = self._take_in(name, generation, self._read(name, generation))
-            for callback in self._callbacks if changed else ():
-                callback(name, generation)
+                # Who follows the current generation and this very one has both in one round trip.
+                read = functools.cache(functools.partial(self._store.serving, name))
+                tables = [(each, self._read(name, each, read)) for each in followed]
+                changed = [each for each, table in tables if self._take_in(name, each, table)]
+            for each in changed:
+                for callback in self._callbacks:
+                    callback(name, each)
 
     def _take_in(self, name: str, generation: int | None, table: Table) -> bool:
         with self._lock:
@@ -168,22 +180,21 @@ class RegistryMirror:
         routes.update(table)
         return True
 
-    def _read(self, name: str, generation: int | None) -> Table:
+    def _read(self, name: str, generation: int | None, read: Reader) -> Table:
         if generation is None:
-            return self._read_current(name)
-        return self._table_of(self._store.serving(name, generation))
+            return self._read_current(name, read)
+        return self._table_of(read(generation))
 
-    def _read_current(self, name: str) -> Table:
-        # The one that was current last time nearly always still is: one round trip.
+    def _read_current(self, name: str, read: Reader) -> Table:
+        # The one that was current last time nearly always still is: one round trip. When another
+        # becomes it between two of them, the stream of changes tells so.
         number = self._current.get(name) or 1
-        while True:
-            serving = self._store.serving(name, number)
-            wanted = serving.current or serving.latest
-            if wanted is None or wanted == number:
-                break
-            number = wanted
+        serving = read(number)
+        wanted = serving.current or serving.latest
+        if wanted is not None and wanted != number:
+            number, serving = wanted, read(wanted)
         with self._lock:
-            self._current[name] = serving.current
+            self._current[name] = None if serving.current is None else number
         if serving.latest is None:
             return {}
         if serving.current is not None:
