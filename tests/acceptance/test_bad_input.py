@@ -27,6 +27,8 @@ class Part(ModuleBase):
         return x
 """
 
+FOREIGN = "another secret, which the worker does not have at all"
+
 BAD = {
     "an import that fails": ("import nowhere_at_all", "nowhere_at_all"),
     "no such attribute": ("three = Part()", "did you mean three?"),
@@ -104,12 +106,27 @@ def test_an_import_that_prints_and_warns_leaves_standard_output_to_the_data(
     assert "loud" in program.stderr
 
 
-def test_another_secret_fails_the_task_and_names_the_setting(network: Network) -> None:
+def test_a_task_signed_with_another_secret_fails_and_names_the_setting(network: Network) -> None:
+    """Submitted before any worker lives, so that nobody can tell yet."""
+    workers, network.secret = network.secret, FOREIGN
+    program = deploy(network, "tree = ServerModule(Part(), name='foreign')", "--detach")
+    assert program.process.returncode == 0, program.report()
+    network.secret = workers
     network.worker()
-    network.secret = "another secret, which the worker does not have at all"
+    with orchestrator.connect(network.url, secret=FOREIGN, prefix=network.prefix) as client:
+        deployment = client.deployment("foreign")
+        with pytest.raises(orchestrator.DeploymentFailed, match="set the same ROOTWARD_SECRET"):
+            deployment.wait(30)
+
+
+def test_another_secret_than_that_of_live_workers_is_refused(network: Network) -> None:
+    worker = network.worker()
+    wait_until(lambda: "takes tasks" in worker.stderr, description="the worker has joined")
+    network.secret = FOREIGN
     program = deploy(network, "tree = ServerModule(Part(), name='foreign')")
-    assert program.process.returncode == 1, program.report()
+    assert program.process.returncode == 2, program.report()
     assert "set the same ROOTWARD_SECRET" in program.stderr
+    assert not [key for key in keys_of(network) if "foreign" in key]
 
 
 def test_a_worker_with_other_code_refuses_to_deploy_something_else(network: Network) -> None:
