@@ -202,8 +202,7 @@ class RegistryMirror:
         return _coming(serving) if serving.makes_current else {WHOLE: []}
 
     def _table_of(self, serving: Serving) -> Table:
-        coming = {} if serving.state is None else _coming(serving)
-        table: Table = defaultdict(list, coming)
+        table: Table = defaultdict(list, _coming(serving))
         for replica in sorted(serving.replicas, key=lambda r: (r.path, r.since, r.replica)):
             if replica.state is ReplicaState.READY and self._is_signed(replica):
                 table[replica.path].append([replica.url, replica.token, replica.replica])
@@ -225,8 +224,10 @@ class RegistryMirror:
 
 def _coming(serving: Serving) -> Table:
     """Return a table of what the generation is to serve, still without an endpoint."""
-    table: Table = {WHOLE: []}
     state = serving.state
-    if state is None or state.is_final or state is DeploymentState.STOPPING:
+    if state is None:
+        return {}
+    table: Table = {WHOLE: []}
+    if state.is_final or state is DeploymentState.STOPPING:
         return table
     return table | {path: [] for path, wanted in serving.services.items() if wanted}
