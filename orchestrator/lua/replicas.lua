@@ -46,7 +46,14 @@ end
 -- death, which counts against its tasks, from a leave, which doesn't.
 local function end_agent(id, lost, error, exc)
   local requeued, failed = {}, {}
-  for _, member in ipairs(call('SMEMBERS', agent_key(id) .. ':held')) do
+  -- A set has no order of its own. Ids of a plan are as long as their numbers are, and who is put in
+  -- front of a queue last stands first: so its tasks come back in the order of the plan.
+  local held = call('SMEMBERS', agent_key(id) .. ':held')
+  table.sort(held, function(a, b)
+    if #a ~= #b then return #a > #b end
+    return a > b
+  end)
+  for _, member in ipairs(held) do
     local name, n, replica = string.match(member, '^(.+)@(%d+)/(.*)$')
     local job = not name and load_job(member)
     if name then
@@ -68,7 +75,7 @@ local function end_agent(id, lost, error, exc)
   flush()
   local own = agent_queue(id)
   while true do
-    local waiting = call('LPOP', RQ .. ':queue:' .. own)
+    local waiting = call('RPOP', RQ .. ':queue:' .. own)
     if not waiting then break end
     local job = load_job(waiting)
     if job and job.state == 'queued' then enqueue(job, job.queue, true) end

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.support.scenes import LEASE_MS, Scene
 from tests.support.waiting import wait_until
 
@@ -38,6 +40,39 @@ def test_a_lost_agents_task_is_queued_again_and_its_late_finish_refused(store: S
     assert scene.succeed(lost) == "stale"
     assert scene.succeed(again) == "accepted"
     assert "task.lost" in scene.events()
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_what_an_agent_held_comes_back_in_front_and_in_the_order_of_the_plan(
+    store: Store, is_lost: bool
+) -> None:
+    scene = Scene(store)
+    first = [f"train:a{number}" for number in range(12)]
+    scene.submit({id_: [] for id_ in [*first, "train:b"]})
+    scene.join("w-2")
+    claims = scene.exchange(limit=12, agent="w-2").claims
+    assert [claim.task for claim in claims] == first
+    if is_lost:
+        swept(store, "w-2")
+    else:
+        store.leave("w-2")
+    assert scene.run_all() == [*first, "train:b"]
+
+
+def test_deploys_that_wait_for_the_agent_that_prepared_them_come_back_in_order(
+    store: Store,
+) -> None:
+    scene = Scene(store)
+    paths = ["a", "b", "c"]
+    prepares = {f"prepare:{path}": [] for path in paths}
+    deploys = {f"deploy:{path}": ["train:x"] for path in paths}
+    scene.submit({**prepares, "train:x": [], **deploys}, services=dict.fromkeys(paths, 1))
+    scene.join("warm-1")
+    scene.exchange(limit=3, agent="warm-1")
+    scene.succeed(scene.claim())
+    assert scene.exchange(limit=1).claims == (), "what is prepared waits for the agent that did it"
+    store.leave("warm-1")
+    assert scene.run_all()[:3] == list(deploys)
 
 
 def test_a_server_that_forgets_its_scripts_again_and_again_is_told_them_with_the_call(

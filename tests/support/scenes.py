@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from orchestrator.store import Store
 
 LEASE_MS = 60_000
+FAR_S = 4_000_000_000
 Edges = dict[str, list[str]]
 
 
@@ -146,12 +147,24 @@ class Scene:
 
 def hasten_retries(store: Store) -> bool:
     """Let the pauses of all tasks that are to be tried again be over; return whether any were."""
-    keys, client = store.keys, store.clients.scripts
-    scheduled = f"{keys.rq}:scheduled:{plain_queue(keys.prefix)}"
-    if waiting := client.zrange(scheduled, 0, -1):
-        client.zadd(scheduled, dict.fromkeys(waiting, 1))
-        client.hdel(keys.sweep, "swept", "checked")
+    waiting = _retry_at(store, 1)
+    if waiting:
+        store.clients.scripts.hdel(store.keys.sweep, "swept", "checked")
         store.sweep(LEASE_MS)
+    return waiting
+
+
+def put_off_retries(store: Store) -> None:
+    """Let no pause of a task that is to be tried again end by itself."""
+    _retry_at(store, FAR_S)
+
+
+def _retry_at(store: Store, at: float) -> bool:
+    client = store.clients.scripts
+    scheduled = f"{store.keys.rq}:scheduled:{plain_queue(store.keys.prefix)}"
+    waiting = client.zrange(scheduled, 0, -1)
+    if waiting:
+        client.zadd(scheduled, dict.fromkeys(waiting, at))
     return bool(waiting)
 
 
