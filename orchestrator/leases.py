@@ -197,15 +197,17 @@ class Leases:
         """Take or keep the controller's lead; False when another agent has it."""
         return self.scripts.lead(agent_id, lease_ms)
 
-    def sweep(self, lease_ms: int) -> Sweep:
+    def sweep(self, lease_ms: int, agent_id: str = "") -> Sweep:
         """End every agent and owner whose lease is over.
+
+        When the next sweep is due is told without the lease of the agent `agent_id`, which calls.
 
         Any agent may call this, each second; calls within 0.2 s of another do nothing. Had nobody
         swept or renewed for 3 s, all leases are given that time back, up to a whole lease from now.
         """
         error, _, exc = pack_error(LOST_TOO_OFTEN)
         lost, requeued, failed, stopped, released, due, idle = self.scripts.sweep(
-            lease_ms, error, exc
+            lease_ms, error, exc, agent_id
         )
         return Sweep(
             lost_agents=tuple(lost),

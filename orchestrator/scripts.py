@@ -194,10 +194,10 @@ class Scripts:
         """Take or keep the lead."""
         return bool(self.run("lead", [self._keys.controller], [agent_id, lease_ms]))
 
-    def sweep(self, lease_ms: int, error: str, exc: bytes) -> list[list[str]]:
+    def sweep(self, lease_ms: int, error: str, exc: bytes, agent: str) -> list[list[str]]:
         """Return agents lost, jobs requeued, failed, stopped generations, released, due, idle."""
         keys = [self._keys.sweep, self._keys.agents, self._keys.owners]
-        answer = self.run("sweep", keys, [lease_ms, error, exc])
+        answer = self.run("sweep", keys, [lease_ms, error, exc, agent])
         return [[_text(each) for each in part] for part in answer]
 
     def put_replica(self, part: Part, args: Sequence[Value]) -> bool:

@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 IDLE_LEASES = 2
 """How many leases long one is while nothing is active: there is nothing to be found out then."""
+IDLE_SHARE = 0.4
+"""The share of such a lease after which it is renewed; what is left is longer than a usual lease."""
 _RETRY_S = 0.25
 _SHORTEST_S = 3.0
 EXCLUSIVE_SHARE = 0.7
@@ -37,7 +39,7 @@ class Standing(Enum):
 
 
 class Keeper:
-    """Renews every third of the lease, and calls `on_standing(standing, agent id)` from its thread.
+    """Renews after a third of the lease, and calls `on_standing(standing, agent id)` from its thread.
 
     `HELD` is told only after something else was. `UNHEARD` comes once, at 0.7 of a lease without a
     renewal: from then on others may have been given what this agent holds exclusively. While
@@ -137,7 +139,7 @@ class Keeper:
         if self._is_idle and rouses != self._rouses:
             # What roused it may have come after the answer was made.
             return 0.0
-        return self._length_s / 3
+        return self._length_s * IDLE_SHARE if self._is_idle else self._length_s / 3
 
     def _tell(self, standing: Standing) -> None:
         if standing is not self._standing and not self._stop.is_set():

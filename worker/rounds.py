@@ -47,6 +47,7 @@ class Rounds:
 
     def rename(self, agent_id: str) -> None:
         """Go on as another incarnation, which leads nothing yet."""
+        self._agent_id = agent_id
         self._controller = Controller(self._store, self._signer, agent_id, self._lease_s)
 
     def stop(self) -> None:
@@ -73,7 +74,7 @@ class Rounds:
 
     def _run_once(self) -> None:
         # Everyone sweeps, as a sweep that is late by a dead leader's lease spares the dead.
-        swept = self._store.sweep(round(self._lease_s * 1000))
+        swept = self._store.sweep(round(self._lease_s * 1000), self._agent_id)
         round_s = IDLE_LEASES * self._lease_s if swept.is_idle else ROUND_S
         due_s = round_s if swept.due_ms is None else swept.due_ms / 1000
         next_at = time.monotonic() + min(round_s, due_s)

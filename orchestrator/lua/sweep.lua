@@ -1,28 +1,35 @@
 -- KEYS: sweep, agents, owners.  ARGV 3..: lease (ms), error and its RQ form for a task that was lost
--- too often.
+-- too often, agent that calls or ''.
 -- Ends every agent and owner whose lease is over. Safe to call from anywhere at any rate. Tells last
--- in how many milliseconds the next call can find something, as leases are now, and whether no
--- generation was active.
+-- in how many milliseconds the next call can find something, as leases are now (that of who calls is
+-- for others to find), and whether no generation was active.
 local known = call('HMGET', KEYS[1], 'swept', 'checked', 'tidied')
 local swept, checked, tidied = tonumber(known[1] or 0), tonumber(known[2] or 0), tonumber(known[3] or 0)
 
-local function first_end()
-  local ends = math.huge
+-- When the first lease ends, and the first that isn't the caller's own.
+local first, others
+
+local function read_leases()
+  first, others = math.huge, math.huge
   for i = 2, 3 do
-    local first = call('ZRANGE', KEYS[i], 0, 0, 'WITHSCORES')[2]
-    ends = math.min(ends, tonumber(first or ends))
+    local leases = call('ZRANGE', KEYS[i], 0, 1, 'WITHSCORES')
+    for j = 1, #leases, 2 do
+      local ends = tonumber(leases[j + 1])
+      first = math.min(first, ends)
+      if leases[j] ~= ARGV[6] then others = math.min(others, ends) end
+    end
   end
-  return ends
 end
 
-local function due(ends, since)
-  if ends == math.huge then return {} end
-  return { string.format('%.0f', math.max(ends, since + 200) - NOW) }
+local function due(since)
+  if others == math.huge then return {} end
+  return { string.format('%.0f', math.max(others, since + 200) - NOW) }
 end
 
 local is_idle = call('EXISTS', P .. ':active') == 0
 if math.abs(NOW - swept) < 200 then
-  return { {}, {}, {}, {}, {}, due(first_end(), swept), is_idle and { '1' } or {} }
+  read_leases()
+  return { {}, {}, {}, {}, {}, due(swept), is_idle and { '1' } or {} }
 end
 local is_checked = math.abs(NOW - checked) >= 1000
 if is_checked then
@@ -32,8 +39,8 @@ else
 end
 
 local lost, requeued, failed, stopped, taken = {}, {}, {}, {}, {}
-local ends = first_end()
-if ends <= NOW then
+read_leases()
+if first <= NOW then
   for _, id in ipairs(call('ZRANGEBYSCORE', KEYS[2], '-inf', NOW_MS, 'LIMIT', 0, 10)) do
     lost[#lost + 1] = id
     local again, gone = end_agent(id, true, ARGV[4], ARGV[5])
@@ -42,7 +49,7 @@ if ends <= NOW then
   end
   local owners = call('ZRANGEBYSCORE', KEYS[3], '-inf', NOW_MS, 'LIMIT', 0, 100)
   if #owners > 0 then stopped = end_owners(owners, 'the program that owns it has ended') end
-  ends = first_end()
+  read_leases()
 end
 
 -- The queue of the agent with the least to do among those that take from `queue`; nil for none.
@@ -152,4 +159,4 @@ if is_due then
   end
 end
 commit()
-return { lost, requeued, failed, stopped, taken, due(ends, NOW), is_idle and { '1' } or {} }
+return { lost, requeued, failed, stopped, taken, due(NOW), is_idle and { '1' } or {} }

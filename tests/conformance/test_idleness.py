@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tests.support.scenes import LEASE_MS, Scene
+from worker.keeper import IDLE_LEASES, IDLE_SHARE
 
 if TYPE_CHECKING:
     from orchestrator.store import Store
 
-IDLE_MS = 2 * LEASE_MS
+IDLE_MS = IDLE_LEASES * LEASE_MS
 
 
 def test_a_lease_is_longer_only_while_nothing_is_active(store: Store) -> None:
@@ -59,6 +60,14 @@ def test_the_silence_of_agents_that_idle_gives_nobody_time_back(store: Store) ->
     heard = int(client.hget(sweep, "heard") or 0)
     client.hset(sweep, mapping={"heard": heard - IDLE_MS // 2, "swept": 0})
     assert store.sweep(LEASE_MS).lost_agents == (), "what is active is renewed often"
+
+
+def test_no_pause_that_gives_nothing_back_outlasts_what_is_left_of_a_lease(store: Store) -> None:
+    """Else agents that idle would be swept after it; and their own silence is no pause."""
+    scene = Scene(store)
+    assert store.renew(scene.agent, LEASE_MS, idle_ms=IDLE_MS).is_idle
+    quiet_ms = int(store.clients.scripts.hget(store.keys.sweep, "quiet") or 0)
+    assert IDLE_SHARE * IDLE_MS < quiet_ms < (1 - IDLE_SHARE) * IDLE_MS
 
 
 def test_what_makes_a_generation_active_rings(store: Store) -> None:

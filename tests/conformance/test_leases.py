@@ -110,6 +110,23 @@ def test_a_sweep_tells_when_the_next_can_find_something(store: Store) -> None:
     assert 0 <= again.due_ms <= 200
 
 
+def test_who_sweeps_isnt_due_for_its_own_lease(store: Store) -> None:
+    """While it sweeps it lives, and renews."""
+    scene = Scene(store)
+    assert store.sweep(LEASE_MS, scene.agent).due_ms is None
+    scene.join("other-1", LEASE_MS // 2)
+    early = store.sweep(LEASE_MS, scene.agent).due_ms
+    assert early is not None
+    assert LEASE_MS / 4 < early <= LEASE_MS / 2
+    late = store.sweep(LEASE_MS, "other-1").due_ms
+    assert late is not None
+    assert LEASE_MS / 2 < late <= LEASE_MS
+    store.renew(scene.agent, 1)
+    assert wait_until(
+        lambda: store.sweep(LEASE_MS, scene.agent).lost_agents, description="its lease ends"
+    ) == (scene.agent,), "it may be too late all the same"
+
+
 def test_a_task_that_lost_its_process_is_told_and_counted_like_one_that_lost_its_worker(
     store: Store,
 ) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.properties.simulation import World
 
 LEASE_MS = 10_000
-IDLE_LEASES = 2
+IDLE_LEASES, IDLE_SHARE = 2, 0.4
 LEASE_S = LEASE_MS / 1000
 SLOTS = 2
 LENGTHS_S = (0.0, 1.0, 5.0, 12.0)
@@ -123,7 +123,7 @@ class SimulatedAgent:
                 return 0.0
             self.rests = renewed.is_idle
         self.renewed_at = self.world.now
-        return (IDLE_LEASES if self.rests else 1) * LEASE_S / 3
+        return IDLE_SHARE * IDLE_LEASES * LEASE_S if self.rests else LEASE_S / 3
 
     def rouse(self, delay_s: float) -> None:
         """Look again: something may be active now."""
@@ -194,10 +194,11 @@ class SimulatedAgent:
         if not self.has_joined:
             return None
         world = self.world
-        swept = self.store.sweep(LEASE_MS)
+        swept = self.store.sweep(LEASE_MS, self.id)
         if swept.is_idle and self.rests:
-            due_s = (swept.due_ms or 0) / 1000
-            return world.random.uniform(0.0, 0.1) + min(due_s, IDLE_LEASES * LEASE_S)
+            round_s = IDLE_LEASES * LEASE_S
+            due_s = round_s if swept.due_ms is None else swept.due_ms / 1000
+            return world.random.uniform(0.0, 0.1) + min(due_s, round_s)
         if self.seen != world.written or world.now >= self.looked_at + LOOK_S:
             self.controller.run_once(world.clock())
             self.seen, self.looked_at = world.written, world.now

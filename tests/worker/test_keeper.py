@@ -36,6 +36,15 @@ def test_a_lease_that_holds_is_no_news(store: Store) -> None:
     assert told == []
 
 
+def test_while_nothing_is_active_more_than_a_usual_lease_is_left_at_each_renewal(
+    store: Store,
+) -> None:
+    scene = Scene(store)
+    keeper = Keeper(store, scene.agent, store.store_id(), LEASE_S, Told())
+    pause_s = keeper.run_once(time.monotonic())
+    assert LEASE_S / 3 < pause_s < keeper.lease_left_s - LEASE_S
+
+
 def test_a_lease_is_longer_while_nothing_is_active_and_ends_that_when_roused(store: Store) -> None:
     scene = Scene(store)
 
