@@ -7,6 +7,7 @@ value stands in front of it as text. A value that can't be read is an error that
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import re
 import zlib
@@ -72,7 +73,9 @@ def unpack_agent(data: bytes) -> AgentInfo:
 def pack_replica(record: ReplicaRecord) -> bytes:
     """Pack a replica: state, agent and path as text for the scripts, then the record."""
     head = f"{record.state} {record.agent_id} {record.path}\n"
-    return head.encode() + _pack({**asdict(record), "state": str(record.state)})
+    # Not `asdict`, which copies each value deeply: callers wait for this.
+    known = {name: getattr(record, name) for name in _names_of(ReplicaRecord)}
+    return head.encode() + _pack({**known, "state": str(record.state)})
 
 
 def unpack_replica(data: bytes) -> ReplicaRecord:
@@ -275,9 +278,14 @@ def _unpack(what: str, data: bytes, record: type) -> dict[str, Any]:
     """Read the fields that this version knows; a newer one may have written more."""
     try:
         found = msgpack.unpackb(data)
-        return {field.name: found[field.name] for field in fields(record) if field.name in found}
+        return {name: found[name] for name in _names_of(record) if name in found}
     except (ValueError, TypeError) as cause:
         raise BadRecord(f"a stored {what} can't be read ({cause})") from cause
+
+
+@functools.cache
+def _names_of(record: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(record))
 
 
 def _moment(date: bytes | None) -> float | None:
