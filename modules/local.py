@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import portable, state
 from .hosting import Template
-from .module import KINDS, ModuleBase, Runtime, has_work
+from .module import KINDS, ModuleBase, attach, has_work
 from .routes import PushedRoutes
 from .service import Generation, Home, Service, Table
 from .tasks import run_tasks
@@ -148,8 +148,7 @@ class _ServiceHost:
     def deployment(self, tree: Tree) -> _Deployment:
         """Make the routes of a tree and bind its modules to them."""
         deployment = _Deployment(tree, self._key)
-        for node in tree.nodes:
-            node.module._runtime = Runtime(node.path, deployment.routes, tree)
+        attach(tree, deployment.routes)
         self._do(self._adopt(deployment))
         return deployment
 

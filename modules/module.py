@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar, Self
 
     from .calling import Routes
-    from .tree import Tree
+    from .tree import Node, Tree
 
     Child = tuple[str | None, int | None, "ModuleBase"]
 
@@ -30,14 +30,26 @@ _recorder: Callable[[ModuleBase, str], None] | None = None
 
 
 class Runtime:
-    """Where a module of a deployed or loaded tree stands: path, tree, the way to endpoints."""
+    """Where a module of a deployed or loaded tree stands: path, tree, the way to endpoints.
 
-    __slots__ = ("path", "routes", "tree")
+    Few modules are asked for their path, and all paths of a deep tree together are long: it is put
+    together for the first who asks.
+    """
 
-    def __init__(self, path: str, routes: Routes | None, tree: Tree | None = None) -> None:
-        self.path = path
+    __slots__ = ("_node", "_path", "routes", "tree")
+
+    def __init__(self, node: Node, routes: Routes | None, tree: Tree | None = None) -> None:
+        self._node = node
+        self._path: str | None = None
         self.routes = routes
         self.tree = tree
+
+    @property
+    def path(self) -> str:
+        """The path of the module in its tree."""
+        if self._path is None:
+            self._path = self._node.path
+        return self._path
 
 
 class Submodules(list["ModuleBase"]):
@@ -232,6 +244,16 @@ class ModuleBase:
         super().__delattr__(name)
         if _recorder is not None:
             _recorder(self, name)
+
+
+# The slot itself: this is no change of the user's module, so nothing of its own is to hear of it.
+_set_runtime = ModuleBase._runtime.__set__  # type: ignore[union-attr]
+
+
+def attach(tree: Tree, routes: Routes | None) -> None:
+    """Let each module of a tree know where it stands, and whom it can call."""
+    for node in tree.nodes:
+        _set_runtime(node.module, Runtime(node, routes, tree))
 
 
 def modules_in(value: Any, hint: str | None) -> Iterator[tuple[str | None, ModuleBase]]:

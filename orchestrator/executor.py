@@ -14,7 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from modules import state
-from modules.module import ModuleBase, Runtime
+from modules.module import ModuleBase, attach
 from modules.tree import Tree, default_name
 
 from .collect import is_whole, plan_tree
@@ -174,8 +174,7 @@ class DistributedExecutor:
         if serving is None or not serving.services:
             return
         routes = self._client.registry.routes(name, None if current else generation)
-        for node in tree.nodes:
-            node.module._runtime = Runtime(path=node.path, routes=routes, tree=tree)
+        attach(tree, routes)
 
     def _find(self, module: ModuleBase) -> Submitted | None:
         own = self._submitted.get(id(module))

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 IDLE_LEASES = 2
 """How many leases long one is while nothing is active: there is nothing to be found out then."""
 IDLE_SHARE = 0.4
-"""The share of such a lease after which it is renewed; what is left is longer than a usual lease."""
+"""After which share of such a lease it is renewed: more than a usual one is left then."""
 _RETRY_S = 0.25
 _SHORTEST_S = 3.0
 EXCLUSIVE_SHARE = 0.7
@@ -39,7 +39,7 @@ class Standing(Enum):
 
 
 class Keeper:
-    """Renews after a third of the lease, and calls `on_standing(standing, agent id)` from its thread.
+    """Renews after a third of the lease; calls `on_standing(standing, agent id)` from its thread.
 
     `HELD` is told only after something else was. `UNHEARD` comes once, at 0.7 of a lease without a
     renewal: from then on others may have been given what this agent holds exclusively. While

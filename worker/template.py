@@ -125,15 +125,14 @@ class TemplateProcess:
 
     def _load(self, definition: bytes) -> None:
         from modules.envelope import describe
-        from modules.module import Runtime
+        from modules.module import attach
         from modules.portable import unpack
         from modules.routes import PushedRoutes
 
         try:
             tree = unpack(definition)
             routes = PushedRoutes(b"")
-            for node in tree.nodes:
-                node.module._runtime = Runtime(node.path, routes, tree)
+            attach(tree, routes)
         except BaseException as error:
             self._report({"event": "load_failed", "error": describe(error)})
             return

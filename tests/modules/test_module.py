@@ -5,13 +5,15 @@ from __future__ import annotations
 import copy
 import pickle
 import threading
+import tracemalloc
 from typing import Any
 
 import pytest
 
 from modules import ActionModule, ModuleBase, bind, parallel, pipeline
 from modules.errors import TaskGetterError
-from modules.module import Runtime, has_work, tasks_of
+from modules.module import attach, has_work, tasks_of
+from modules.tree import Tree
 
 
 class Part(ModuleBase):
@@ -131,10 +133,32 @@ def test_an_evalset_makes_eval_work_after_the_getters() -> None:
 
 def test_copies_and_pickles_leave_runtime_and_local_attributes_behind() -> None:
     module = LocalLock()
-    module._runtime = Runtime("somewhere", None)
+    attach(Tree(module, "somewhere"), None)
+    assert module._runtime is not None
+    assert module._runtime.path == "somewhere"
     for twin in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
         assert twin._runtime is None
         assert vars(twin) == {"value": [1]}
+
+
+def test_a_deep_tree_is_attached_without_its_paths() -> None:
+    """All of them together grow with the square of its depth."""
+    module = ModuleBase()
+    for _ in range(2000):
+        above = ModuleBase()
+        above.below = module  # type: ignore[attr-defined]
+        module = above
+    tree = Tree(module, "root")
+    tracemalloc.start()
+    try:
+        attach(tree, None)
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert size < 1_000_000
+    runtime = tree.nodes[0].module._runtime
+    assert runtime is not None
+    assert runtime.path == tree.nodes[0].path
 
 
 class LocalLock(ModuleBase):
