@@ -67,7 +67,8 @@ class Section:
 
 
 FULL = (
-    Section(name="us", contestants=US, shapes=SHAPES.split(","), repeats=5),
+    # Often, as each is short: what is near a goal is to be told from noise.
+    Section(name="us", contestants=US, shapes=SHAPES.split(","), repeats=12),
     Section(
         name="queues",
         contestants=(*US, *QUEUES),
