@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import portable, state
 from .hosting import Template
-from .module import KINDS, ModuleBase, attach, has_work
+from .module import KINDS, ModuleBase, has_work
 from .routes import PushedRoutes
+from .runtime import attach
 from .service import Generation, Home, Service, Table
 from .tasks import run_tasks
 from .tree import Tree, default_name, walk

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any, ClassVar, Self
 
-    from .calling import Routes
-    from .tree import Node, Tree
+    from .runtime import Runtime
 
     Child = tuple[str | None, int | None, "ModuleBase"]
 
@@ -27,29 +26,6 @@ KINDS = ("train", "deploy", "eval")
 
 # Set by the Recorder of a running task: called with (module, attribute name) at every change.
 _recorder: Callable[[ModuleBase, str], None] | None = None
-
-
-class Runtime:
-    """Where a module of a deployed or loaded tree stands: path, tree, the way to endpoints.
-
-    Few modules are asked for their path, and all paths of a deep tree together are long: it is put
-    together for the first who asks.
-    """
-
-    __slots__ = ("_node", "_path", "routes", "tree")
-
-    def __init__(self, node: Node, routes: Routes | None, tree: Tree | None = None) -> None:
-        self._node = node
-        self._path: str | None = None
-        self.routes = routes
-        self.tree = tree
-
-    @property
-    def path(self) -> str:
-        """The path of the module in its tree."""
-        if self._path is None:
-            self._path = self._node.path
-        return self._path
 
 
 class Submodules(list["ModuleBase"]):
@@ -244,16 +220,6 @@ class ModuleBase:
         super().__delattr__(name)
         if _recorder is not None:
             _recorder(self, name)
-
-
-# The slot itself: this is no change of the user's module, so nothing of its own is to hear of it.
-_set_runtime = ModuleBase._runtime.__set__  # type: ignore[union-attr]
-
-
-def attach(tree: Tree, routes: Routes | None) -> None:
-    """Let each module of a tree know where it stands, and whom it can call."""
-    for node in tree.nodes:
-        _set_runtime(node.module, Runtime(node, routes, tree))
 
 
 def modules_in(value: Any, hint: str | None) -> Iterator[tuple[str | None, ModuleBase]]:

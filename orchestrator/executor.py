@@ -14,7 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from modules import state
-from modules.module import ModuleBase, attach
+from modules.runtime import attach
 from modules.tree import Tree, default_name
 
 from .collect import is_whole, plan_tree
@@ -26,6 +26,8 @@ from .submission import Order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from modules.module import ModuleBase
 
     from .client import Client
     from .deployment import Deployment

@@ -125,9 +125,9 @@ class TemplateProcess:
 
     def _load(self, definition: bytes) -> None:
         from modules.envelope import describe
-        from modules.module import attach
         from modules.portable import unpack
         from modules.routes import PushedRoutes
+        from modules.runtime import attach
 
         try:
             tree = unpack(definition)
@@ -257,7 +257,7 @@ def _warm() -> None:
     import msgpack  # noqa: F401
 
     import modules
-    from modules import envelope, portable, routes, target  # noqa: F401
+    from modules import envelope, portable, routes, runtime, target  # noqa: F401
 
     from . import slot  # noqa: F401
     from .replica import quick_loop

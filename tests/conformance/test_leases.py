@@ -1,78 +1,15 @@
-"""How agents live and die: leases, the sweep and its amnesty, losses, owners, the lead."""
+"""How agents live and die: leases, the sweep and its amnesty, owners, the lead."""
 
 from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING
 
-import pytest
-
-from tests.support.scenes import LEASE_MS, Scene
+from tests.support.scenes import LEASE_MS, Scene, swept
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from orchestrator.records import Sweep
     from orchestrator.store import Store
-
-
-def swept(store: Store, agent: str) -> Sweep:
-    """Let the agent's lease end and sweep until it is found."""
-    store.renew(agent, 1)
-
-    def found() -> Sweep | None:
-        sweep = store.sweep(LEASE_MS)
-        return sweep if agent in sweep.lost_agents else None
-
-    sweep = wait_until(found, description=f"{agent} is swept")
-    assert sweep is not None
-    return sweep
-
-
-def test_a_lost_agents_task_is_queued_again_and_its_late_finish_refused(store: Store) -> None:
-    """Invariants 2 and 3."""
-    scene = Scene(store)
-    scene.submit({"train:a": []})
-    scene.join("dead-1")
-    lost = scene.claim(agent="dead-1")
-    assert swept(store, "dead-1").requeued == (lost.job_id,)
-    again = scene.claim()
-    assert (again.job_id, again.attempt) == (lost.job_id, 2)
-    assert scene.succeed(lost) == "stale"
-    assert scene.succeed(again) == "accepted"
-    assert "task.lost" in scene.events()
-
-
-@pytest.mark.parametrize("is_lost", [True, False])
-def test_what_an_agent_held_comes_back_in_front_and_in_the_order_of_the_plan(
-    store: Store, is_lost: bool
-) -> None:
-    scene = Scene(store)
-    first = [f"train:a{number}" for number in range(12)]
-    scene.submit({id_: [] for id_ in [*first, "train:b"]})
-    scene.join("w-2")
-    claims = scene.exchange(limit=12, agent="w-2").claims
-    assert [claim.task for claim in claims] == first
-    if is_lost:
-        swept(store, "w-2")
-    else:
-        store.leave("w-2")
-    assert scene.run_all() == [*first, "train:b"]
-
-
-def test_deploys_that_wait_for_the_agent_that_prepared_them_come_back_in_order(
-    store: Store,
-) -> None:
-    scene = Scene(store)
-    paths = ["a", "b", "c"]
-    prepares = {f"prepare:{path}": [] for path in paths}
-    deploys = {f"deploy:{path}": ["train:x"] for path in paths}
-    scene.submit({**prepares, "train:x": [], **deploys}, services=dict.fromkeys(paths, 1))
-    scene.join("warm-1")
-    scene.exchange(limit=3, agent="warm-1")
-    scene.succeed(scene.claim())
-    assert scene.exchange(limit=1).claims == (), "what is prepared waits for the agent that did it"
-    store.leave("warm-1")
-    assert scene.run_all()[:3] == list(deploys)
 
 
 def test_a_server_that_forgets_its_scripts_again_and_again_is_told_them_with_the_call(
@@ -127,88 +64,6 @@ def test_who_sweeps_isnt_due_for_its_own_lease(store: Store) -> None:
     ) == (scene.agent,), "it may be too late all the same"
 
 
-def test_a_task_that_lost_its_process_is_told_and_counted_like_one_that_lost_its_worker(
-    store: Store,
-) -> None:
-    scene = Scene(store)
-    scene.submit({"train:a": []})
-    first = scene.claim()
-    assert store.hand_back(first.job_id, first.token, lost="killed by SIGKILL")
-    assert not store.hand_back(first.job_id, first.token, lost="killed by SIGKILL")
-    [lost] = [event for event in store.events("demo") if event.event == "task.lost"]
-    assert (lost.worker, lost.attempt, lost.reason) == ("w", 1, "killed by SIGKILL")
-    second = scene.claim()
-    assert second.attempt == 2
-    assert store.hand_back(second.job_id, second.token, lost="killed by SIGKILL")
-    dead = scene.join("dead-1")
-    third = scene.claim(agent=dead)
-    assert swept(store, dead).failed == (third.job_id,)
-
-
-def test_a_task_that_loses_three_workers_fails(store: Store) -> None:
-    scene = Scene(store)
-    scene.submit({"train:a": [], "train:b": ["train:a"]}, retries=5)
-    for number in range(3):
-        agent = scene.join(f"dead-{number}")
-        claim = scene.claim(agent=agent)
-        sweep = swept(store, agent)
-    assert sweep.failed == (claim.job_id,)
-    assert scene.states() == {"train:a": "failed", "train:b": "skipped"}
-    (task, _) = store.tasks("demo", 1)
-    assert task.error is not None
-    assert task.error["type"] == "WorkerLost"
-    assert scene.state() == "failed"
-
-
-def test_a_task_that_ends_its_workers_takes_no_sibling_with_it(store: Store) -> None:
-    """What was lost twice runs alone, so the third loss is the poison's only."""
-    scene = Scene(store)
-    scene.submit({f"train:{name}": [] for name in ("poison", "b", "c")})
-    for number in range(2):
-        agent = scene.join(f"dead-{number}")
-        assert len(scene.claim_all(agent=agent)) == 3
-        swept(store, agent)
-    ran = []
-    for number in range(2, 9):
-        agent = scene.join(f"dead-{number}")
-        claims = scene.claim_all(agent=agent)
-        if not claims:
-            break
-        [(task, claim)] = claims.items()
-        assert scene.exchange(agent=agent, limit=4).claims == ()
-        ran.append(task)
-        if task == "train:poison":
-            swept(store, agent)
-        else:
-            assert scene.succeed(claim) == "accepted"
-    assert sorted(ran) == ["train:b", "train:c", "train:poison"]
-    assert scene.states() == {
-        "train:poison": "failed",
-        "train:b": "succeeded",
-        "train:c": "succeeded",
-    }
-
-
-def test_a_busy_worker_leaves_a_suspect_to_others(store: Store) -> None:
-    scene = Scene(store)
-    scene.submit({"train:a": []})
-    for number in range(2):
-        agent = scene.join(f"dead-{number}")
-        scene.claim(agent=agent)
-        swept(store, agent)
-    scene.submit({"train:long": [], "train:other": []}, name="busy")
-    (first,) = scene.exchange(limit=1).claims
-    assert first.task == "train:a"
-    assert store.hand_back(first.job_id, first.token)
-    client, queue = store.clients.scripts, store.keys.queue(scene.queue)
-    client.lmove(queue, queue, "LEFT", "RIGHT")
-    assert scene.claim().task == "train:long"
-    client.lmove(queue, queue, "RIGHT", "LEFT")
-    assert scene.claim().task == "train:other"
-    assert scene.exchange(limit=1).claims == ()
-    assert scene.claim(agent=scene.join("idle-1")).task == "train:a"
-
-
 def test_a_lease_taken_right_after_the_clock_jumped_back_holds(store: Store) -> None:
     """The amnesty moves what was written before the jump, and nothing else."""
     scene = Scene(store)
@@ -233,22 +88,6 @@ def test_a_swept_agents_id_is_gone_for_ever(store: Store) -> None:
     assert not scene.exchange(limit=1, agent=agent).known
     assert not scene.put("a", agent=agent)
     assert not store.join(store.agents()[0].info.__class__(id=agent, worker="dead"), 1000).known
-
-
-def test_replicas_of_a_lost_agent_leave_the_registry(store: Store) -> None:
-    """Invariant 4."""
-    scene = Scene(store)
-    scene.submit({"deploy:a": []}, services={"a": 1})
-    scene.join("dead-1")
-    claim = scene.claim()
-    scene.put("a", agent="dead-1")
-    scene.succeed(claim)
-    after = store.changes_end()
-    swept(store, "dead-1")
-    assert store.replicas("demo", 1) == []
-    assert scene.state() == "degraded"
-    assert [change.op for change in store.changes(after)][-1] == "drop"
-    assert "replica.lost" in scene.events()
 
 
 def test_a_renewed_lease_is_never_swept(store: Store) -> None:
@@ -311,17 +150,6 @@ def test_after_a_long_pause_a_lease_is_at_most_a_whole_one(store: Store) -> None
     assert record.lease_ms <= LEASE_MS
 
 
-def test_an_agent_that_leaves_counts_no_loss(store: Store) -> None:
-    scene = Scene(store)
-    scene.submit({"train:a": []})
-    scene.join("gone-1")
-    scene.claim(agent="gone-1")
-    assert store.leave("gone-1")
-    assert not store.leave("gone-1")
-    assert scene.claim().attempt == 1
-    assert [record.info.id for record in store.agents()] == [scene.agent]
-
-
 def test_a_deploy_goes_to_the_agent_that_prepared_it(store: Store) -> None:
     scene = Scene(store)
     scene.submit({"prepare:a": [], "train:b": [], "deploy:a": ["train:b"]}, services={"a": 1})
@@ -335,17 +163,6 @@ def test_a_deploy_goes_to_the_agent_that_prepared_it(store: Store) -> None:
     scene.succeed(train)
     assert scene.exchange(limit=1).claims == ()
     assert scene.claim(agent="warm-1").task == "deploy:a"
-
-
-def test_a_deploy_comes_back_when_the_agent_that_prepared_it_is_lost(store: Store) -> None:
-    scene = Scene(store)
-    scene.submit({"prepare:a": [], "train:b": [], "deploy:a": ["train:b"]}, services={"a": 1})
-    scene.join("warm-1")
-    scene.claim(agent="warm-1")
-    scene.succeed(scene.claim())
-    swept(store, "warm-1")
-    claims = scene.claim_all()
-    assert "deploy:a" in claims
 
 
 def test_a_prepare_that_comes_too_late_is_skipped(store: Store) -> None:

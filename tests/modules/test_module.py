@@ -12,7 +12,8 @@ import pytest
 
 from modules import ActionModule, ModuleBase, bind, parallel, pipeline
 from modules.errors import TaskGetterError
-from modules.module import attach, has_work, tasks_of
+from modules.module import has_work, tasks_of
+from modules.runtime import attach
 from modules.tree import Tree
 
 

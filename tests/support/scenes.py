@@ -19,10 +19,12 @@ from orchestrator.records import (
     TaskSpec,
 )
 from orchestrator.states import ReplicaState, TaskState
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from orchestrator.records import Sweep
     from orchestrator.store import Store
 
 LEASE_MS = 60_000
@@ -143,6 +145,19 @@ class Scene:
             }
         )
         return self.store.put_replica(who, record)
+
+
+def swept(store: Store, agent: str) -> Sweep:
+    """Let the agent's lease end and sweep until it is found."""
+    store.renew(agent, 1)
+
+    def found() -> Sweep | None:
+        sweep = store.sweep(LEASE_MS)
+        return sweep if agent in sweep.lost_agents else None
+
+    sweep = wait_until(found, description=f"{agent} is swept")
+    assert sweep is not None
+    return sweep
 
 
 def hasten_retries(store: Store) -> bool:
