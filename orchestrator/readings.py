@@ -199,7 +199,7 @@ class Readings:
         ends = {agent.decode(): int(end) for agent, end in agents}
         records = [unpack_replica(value) for value in values]
         told = [(record, max(0, ends.get(record.agent_id, 0) - now)) for record in records]
-        return sorted(told, key=lambda pair: (pair[0].path, pair[0].since, pair[0].replica))
+        return sorted(told, key=lambda pair: pair[0].rank)
 
     def agents(self) -> list[AgentRecord]:
         """Return every agent that has a lease, newest first."""

@@ -172,8 +172,8 @@ def read_generation(
         retries=int(text.get("retries") or 0),
         deadline_at=_seconds(text.get("deadline")),
         owner=text.get("owner") or None,
-        services={path.decode(): int(wanted) for path, wanted in services.items()},
-        ready={path.decode(): int(count) for path, count in ready.items()},
+        services=_counts(services),
+        ready=_counts(ready),
         replicas=int(replicas),
         repairs={job.decode(): path.decode() for job, path in repairs.items()},
         prepared={
@@ -198,7 +198,7 @@ def read_serving(
         latest=latest,
         state=None if state is None else DeploymentState(state.decode()),
         makes_current=makes_current == b"1",
-        services={path.decode(): int(wanted) for path, wanted in services.items()},
+        services=_counts(services),
         replicas=tuple(map(unpack_replica, replicas)),
     )
 
@@ -286,6 +286,10 @@ def _unpack(what: str, data: bytes, record: type) -> dict[str, Any]:
 @functools.cache
 def _names_of(record: type) -> tuple[str, ...]:
     return tuple(field.name for field in fields(record))
+
+
+def _counts(found: Hash) -> dict[str, int]:
+    return {path.decode(): int(count) for path, count in found.items()}
 
 
 def _moment(date: bytes | None) -> float | None:

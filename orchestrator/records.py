@@ -235,6 +235,11 @@ class ReplicaRecord:
     pid: int = 0
     reason: str = ""
 
+    @property
+    def rank(self) -> tuple[str, float, str]:
+        """What replicas are listed by: their service, and the oldest first."""
+        return self.path, self.since, self.replica
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRecord:

@@ -203,7 +203,7 @@ class RegistryMirror:
 
     def _table_of(self, serving: Serving) -> Table:
         table: Table = defaultdict(list, _coming(serving))
-        for replica in sorted(serving.replicas, key=lambda r: (r.path, r.since, r.replica)):
+        for replica in sorted(serving.replicas, key=lambda each: each.rank):
             if replica.state is ReplicaState.READY and self._is_signed(replica):
                 table[replica.path].append([replica.url, replica.token, replica.replica])
         return dict(table)

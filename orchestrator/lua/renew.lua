@@ -7,6 +7,7 @@ local me, lease = ARGV[3], tonumber(ARGV[4])
 local v = call('HMGET', agent_key(me), 'worker', 'lease')
 if not v[1] then return { 0, call('GET', KEYS[2]) or '', 0, 0 } end
 if tonumber(ARGV[5]) > lease and call('EXISTS', P .. ':active') == 0 then
+  -- Longer than such a lease is left alone, shorter than what is left of it then (keeper.py).
   give_time_back(lease, 'quiet', string.format('%.0f', 0.55 * ARGV[5]))
   call('ZADD', KEYS[1], string.format('%.0f', NOW + ARGV[5]), me)
   if tonumber(v[2]) ~= lease then call('HSET', agent_key(me), 'lease', lease) end

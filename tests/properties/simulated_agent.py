@@ -15,6 +15,7 @@ from orchestrator.queue import agent_queue, plain_queue
 from orchestrator.records import AgentInfo, Claim, Finish, ReplicaRecord
 from orchestrator.states import ReplicaState, TaskState
 from tests.properties.simulated_network import Lost
+from worker.keeper import IDLE_LEASES, IDLE_SHARE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from tests.properties.simulation import World
 
 LEASE_MS = 10_000
-IDLE_LEASES, IDLE_SHARE = 2, 0.4
 LEASE_S = LEASE_MS / 1000
 SLOTS = 2
 LENGTHS_S = (0.0, 1.0, 5.0, 12.0)
