@@ -9,6 +9,7 @@ COPY requirements/ requirements/
 RUN python -m venv /opt/rootward \
     && /opt/rootward/bin/pip install --no-cache-dir --require-hashes -r requirements/$LIST.txt
 COPY pyproject.toml README.md LICENSE ./
+COPY rootward/ rootward/
 COPY modules/ modules/
 COPY orchestrator/ orchestrator/
 COPY worker/ worker/

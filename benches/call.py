@@ -30,8 +30,8 @@ import server
 import table
 from contestants import Place, end_cleanly
 
-from modules import ServerModule
-from orchestrator.states import ReplicaState
+from rootward.modules import ServerModule
+from rootward.orchestrator.states import ReplicaState
 
 CHANGES = 50
 

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 
 import doors
 
-import orchestrator
-from orchestrator.queue import plain_queue
-from orchestrator.records import AgentInfo, Finish
-from orchestrator.states import TaskState
+from rootward import orchestrator
+from rootward.orchestrator.states import TaskState
+from rootward.orchestrator.store.records import AgentInfo, Finish
+from rootward.orchestrator.store.rq_compat import plain_queue
 
 if TYPE_CHECKING:
     from doors import Street
 
-    from orchestrator.client import Client
-    from orchestrator.records import ReplicaRecord
+    from rootward.orchestrator.client.client import Client
+    from rootward.orchestrator.store.records import ReplicaRecord
 
 PREFIX = "bench-changes"
 AGENT = "bench-agent"

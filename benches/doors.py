@@ -32,7 +32,7 @@ HERE = Path(__file__).parent
 PATH = "/services/echo/call"
 BODY = b'{"args": [7]}'
 APP = """
-from modules import ModuleBase, ServerModule
+from rootward import ModuleBase, ServerModule
 class Echo(ModuleBase):
     async def forward(self, x):
         return x

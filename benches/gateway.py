@@ -94,8 +94,8 @@ def _microseconds(text: str) -> float:
 
 def choosing_us(endpoints: int) -> float:
     """Return what finding the replica of a call costs in a table of so many endpoints."""
-    from orchestrator.gateway.table import Table
-    from orchestrator.gateway.views import EndpointView, ServiceView
+    from rootward.orchestrator.gateway.proxy.table import Table
+    from rootward.orchestrator.gateway.proxy.views import EndpointView, ServiceView
 
     known, each = Table(), 10
     for number in range(endpoints // each):

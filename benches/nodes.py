@@ -11,7 +11,7 @@ from collections.abc import Callable
 from shapes import shape
 from traces import work
 
-from modules import ModuleBase
+from rootward.modules import ModuleBase
 
 
 class Node(ModuleBase):

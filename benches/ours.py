@@ -11,7 +11,7 @@ import redis
 import server
 from contestants import Crew, Place, TooLong, crew, python
 
-import orchestrator
+from rootward import orchestrator
 
 
 class Ours:
@@ -54,7 +54,7 @@ def running(place: Place, workers: int = 2, slots: int = 4) -> Iterator[Ours]:
     """Run workers and a client."""
     secret = secrets.token_hex(32)
     environ = {**place.environ, "REDIS_URL": place.url, "ROOTWARD_SECRET": secret}
-    command = python("-P", "-m", "worker", "--slots", str(slots))
+    command = python("-P", "-m", "rootward.worker", "--slots", str(slots))
     log = place.folder / "rootward.log"
     commands = [[*command, "--name", f"bench-{number}"] for number in range(workers)]
     with (

@@ -33,9 +33,9 @@ import traces
 from contestants import Place, end_cleanly
 from shapes import shape
 
-import orchestrator
-from modules import ServerModule
-from orchestrator.client import plan
+from rootward import orchestrator
+from rootward.modules import ServerModule
+from rootward.orchestrator.client.client import plan
 
 Row = tuple[str, str, str]
 

@@ -18,7 +18,7 @@ from functools import partial
 
 import bare
 
-from modules import ModuleBase, ServerModule, parallel
+from rootward.modules import ModuleBase, ServerModule, parallel
 
 
 class Echo(ModuleBase):

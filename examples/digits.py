@@ -19,7 +19,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
-from modules import ModuleBase, ServerModule
+from rootward import ModuleBase, ServerModule
 
 Image = list[float]
 """The 64 pixels of an image, row by row, each from 0 (paper) to 16 (ink)."""

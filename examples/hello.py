@@ -1,6 +1,6 @@
 """A first tree: a module that learns something, served; and one above it, served too."""
 
-from modules import ModuleBase, ServerModule
+from rootward import ModuleBase, ServerModule
 
 
 class Greeter(ModuleBase):

@@ -1,10 +1,10 @@
 """The tree a user writes: modules, flows, and what they are made of.
 
-    class Hello(modules.ModuleBase):
+    class Hello(rootward.ModuleBase):
         def forward(self, name):
             return f"hello {name}"
 
-    modules.ServerModule(Hello()).start()("you")
+    rootward.ServerModule(Hello()).start()("you")
 
 Everything runs in this program unless a Redis URL is set. Public names are loaded at their first
 use, so that importing this package costs next to nothing.
@@ -17,8 +17,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .action import ActionModule
-    from .binding import (
+    from .display import make_repr
+    from .errors import RootwardError
+    from .flows.action import ActionModule
+    from .flows.binding import (
         Bind,
         Kwargs,
         Package,
@@ -36,12 +38,10 @@ if TYPE_CHECKING:
         kwargs,
         package,
     )
-    from .branching import IFS, Switch, ifs, switch
-    from .display import make_repr
-    from .edges import Graph, graph
-    from .errors import RootwardError
-    from .fanout import Diverter, Parallel, Warp, diverter, parallel, warp
-    from .flow import Flow, Loop, Pipeline, loop, pipeline
+    from .flows.branching import IFS, Switch, ifs, switch
+    from .flows.flow import Flow, Loop, Pipeline, loop, pipeline
+    from .flows.graph import Graph, graph
+    from .flows.parallel import Diverter, Parallel, Warp, diverter, parallel, warp
     from .module import ModuleBase
     from .register import module_register
     from .server import ServerModule
@@ -75,17 +75,17 @@ __all__ = [  # noqa: RUF022 - grouped, like a table of contents
 ]  # fmt: skip
 
 _HOMES = {
-    "action": ["ActionModule"],
-    "binding": [
+    "flows.action": ["ActionModule"],
+    "flows.binding": [
         "Bind", "Kwargs", "Package", "bind", "kwargs", "package",
         *(f"_{index}" for index in range(10)),
     ],
-    "branching": ["IFS", "Switch", "ifs", "switch"],
+    "flows.branching": ["IFS", "Switch", "ifs", "switch"],
     "display": ["make_repr"],
-    "edges": ["Graph", "graph"],
+    "flows.graph": ["Graph", "graph"],
     "errors": ["RootwardError"],
-    "fanout": ["Diverter", "Parallel", "Warp", "diverter", "parallel", "warp"],
-    "flow": ["Flow", "Loop", "Pipeline", "loop", "pipeline"],
+    "flows.parallel": ["Diverter", "Parallel", "Warp", "diverter", "parallel", "warp"],
+    "flows.flow": ["Flow", "Loop", "Pipeline", "loop", "pipeline"],
     "module": ["ModuleBase"],
     "register": ["module_register"],
     "server": ["ServerModule"],

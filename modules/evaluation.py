@@ -12,8 +12,8 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from .binding import resolved
-from .threads import run_all
+from .flows.binding import resolved
+from .processes.threads import run_all
 
 if TYPE_CHECKING:
     from .module import ModuleBase

@@ -54,9 +54,9 @@ def resolve() -> Executor:
     if os.environ.get("REDIS_URL"):
         import importlib
 
-        orchestrator = importlib.import_module("orchestrator.executor")
+        orchestrator = importlib.import_module("rootward.orchestrator.client.executor")
         return cast("Executor", orchestrator.executor_from_environment())
-    from .local import local_executor
+    from .local.executor import local_executor
 
     return local_executor()
 
@@ -66,7 +66,7 @@ def resolve_for(module: ModuleBase) -> Executor:
     import sys
 
     # If that file was never imported, nothing was started here.
-    local = sys.modules.get(f"{__package__}.local")
+    local = sys.modules.get(f"{__package__}.local.executor")
     if local is not None and local.local_executor().holds(module):
         return cast("Executor", local.local_executor())
     return resolve()

@@ -154,13 +154,13 @@ class ModuleBase:
 
     def state_dict(self) -> dict[str, Any]:
         """Return what tasks have changed here and below: `{"path.attribute": value}`."""
-        from .state import state_dict
+        from .state.state_log import state_dict
 
         return state_dict(self)
 
     def load_state_dict(self, states: Mapping[str, Any]) -> None:
         """Set what `state_dict` of a tree of the same shape returned."""
-        from .state import load_state_dict
+        from .state.state_log import load_state_dict
 
         load_state_dict(self, states)
 

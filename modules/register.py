@@ -1,6 +1,6 @@
 """The register: functions as classes of modules, by group and name.
 
-`module_register.new_group("g")` makes `modules.g`; `@module_register("g")` adds a class whose
+`module_register.new_group("g")` makes `rootward.g`; `@module_register("g")` adds a class whose
 `forward` is the function and leaves the function as it is.  Names are found in upper or lower case.
 A name that is registered again stands for the new function.
 """

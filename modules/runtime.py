@@ -9,7 +9,7 @@ from .module import ModuleBase
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .calling import Routes
+    from .rpc.client import Routes
     from .tree import Node, Tree
 
 # The slot itself: `__setattr__`, which the user's class may have too, hears of changes only.

@@ -71,9 +71,9 @@ class ServerModule(ModuleBase):
                 f"{self.name or type(self.m).__name__} is not served: call start() or update() on "
                 "it, or on the tree that it is in, before you call it"
             )
-        from . import calling
+        from .rpc import client
 
-        ask = calling.stream if self.stream else calling.call
+        ask = client.stream if self.stream else client.call
         return ask(runtime.routes, runtime.path, args, kwargs, repeatable=self.repeatable)
 
     def answer(self, *args: Any, **kwargs: Any) -> Any:
@@ -84,7 +84,7 @@ class ServerModule(ModuleBase):
         if self.pre is None:
             result = self.m(*args, **kwargs)
         else:
-            from .binding import call_with
+            from .flows.binding import call_with
 
             result = call_with(self.m, self.pre(*args, **kwargs), {})
         if self.post is None:
@@ -123,7 +123,7 @@ def _served(m: Any) -> Any:
         raise TypeError(f"ServerModule serves a module, a flow or a function, not {m!r:.100}")
     if not hasattr(type(m), "_modules_inside"):
         return m
-    from .action import ActionModule
+    from .flows.action import ActionModule
 
     return ActionModule(m)
 

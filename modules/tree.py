@@ -8,7 +8,7 @@ walk reached it first.  The same tree gets the same paths in every process.
 from __future__ import annotations
 
 from .errors import CycleError
-from .garbage import HeldBack
+from .gc_pause import HeldBack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import Client, connect
-    from .deployment import Deployment
+    from .client.client import Client, connect
+    from .client.deployment import Deployment
     from .errors import (
         DeploymentCancelled,
         DeploymentFailed,
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
         UnknownDeployment,
         UnknownService,
     )
-    from .plan import Plan
+    from .planning.plan import Plan
 
 _HOMES = {
-    "Client": "client",
-    "connect": "client",
-    "Deployment": "deployment",
+    "Client": "client.client",
+    "connect": "client.client",
+    "Deployment": "client.deployment",
     "DeploymentCancelled": "errors",
     "DeploymentFailed": "errors",
     "OrchestratorError": "errors",
     "UnknownDeployment": "errors",
     "UnknownService": "errors",
-    "Plan": "plan",
+    "Plan": "planning.plan",
 }
 
 __all__ = [

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from .client import Client
-    from .records import AgentRecord
+    from .client.client import Client
     from .settings import Settings
+    from .store.records import AgentRecord
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 MIN_REDIS = (6, 2)
@@ -66,10 +66,10 @@ def examine(settings: Settings) -> list[Finding]:
     findings = [*check_system(), *check_secret(settings)]
     if settings.redis_url is None:
         return [*findings, *check_private_server()]
-    from .connection import check
+    from .store.connection import check
 
     check(settings.redis_url)
-    from .client import Client
+    from .client.client import Client
 
     client = Client(settings)
     try:
@@ -252,9 +252,9 @@ def check_workers(agents: Sequence[AgentRecord]) -> Iterator[Finding]:
 
 def check_signature(client: Client) -> Iterator[Finding]:
     """Judge whether the newest deployment was signed with the secret that is given here."""
-    from modules.errors import SignatureError
+    from rootward.modules.errors import SignatureError
 
-    from .snapshot import read_plan
+    from .status.read_status import read_plan
 
     newest = client.deployments()[:1]
     if client.settings.secret is None:
@@ -304,7 +304,7 @@ def check_secret(settings: Settings) -> Iterator[Finding]:
 
 def check_private_server() -> Iterator[Finding]:
     """Without a Redis: judge whether `rootward up` could start one of its own."""
-    from .embedded import NoServer, find_binary
+    from .embedded.server import NoServer, find_binary
 
     try:
         binary = find_binary()

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from modules.errors import RootwardError
+from rootward.modules.errors import RootwardError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .failure import Failure
+    from .status.failure import Failure
 
 OrchestratorError = RootwardError
 """The root of every error that rootward raises."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from modules.errors import RootwardError
+from rootward.modules.errors import RootwardError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -29,7 +29,7 @@ def own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
     """URL of a private server that lives as long as the test run."""
-    from orchestrator.embedded import EmbeddedServer
+    from rootward.orchestrator.embedded.server import EmbeddedServer
 
     with EmbeddedServer() as server:
         yield server.url

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from orchestrator.cli.root import ALIASES, COMMANDS
-from orchestrator.settings import _VARIABLES
+from rootward.orchestrator.cli.root import ALIASES, COMMANDS
+from rootward.orchestrator.settings import _VARIABLES
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "AGENTS.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .agent import Agent
+    from .agent.agent import Agent
 
 __all__ = ["Agent"]
 
@@ -18,7 +18,7 @@ __all__ = ["Agent"]
 def __getattr__(name: str) -> Any:
     if name != "Agent":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from .agent import Agent
+    from .agent.agent import Agent
 
     globals()[name] = Agent
     return Agent

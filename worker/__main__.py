@@ -1,4 +1,4 @@
-"""The worker process: `python -P -m worker --slots 4`.
+"""The worker process: `python -P -m rootward.worker --slots 4`.
 
 `rootward worker` and `rootward up` become or start exactly this. The first SIGTERM or SIGINT
 drains, the second ends at once. It exits with 0 when it has drained, 1 when it was ended at once,
@@ -15,9 +15,9 @@ import sys
 import time
 from collections.abc import Sequence
 
-from modules.errors import RootwardError
-from orchestrator.errors import NoRedis
-from orchestrator.settings import Settings
+from rootward.modules.errors import RootwardError
+from rootward.orchestrator.errors import NoRedis
+from rootward.orchestrator.settings import Settings
 
 _PLAIN = frozenset(vars(logging.makeLogRecord({})))
 
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             host=given.host, metrics_port=given.metrics_port, metrics_host=given.metrics_host
         )
         _log_to_stderr(settings.log_format)
-        from .agent import Agent
+        from .agent.agent import Agent
 
         agent = Agent(
             slots=given.slots,
@@ -64,7 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -P -m worker", description="Run a worker.")
+    parser = argparse.ArgumentParser(
+        prog="python -P -m rootward.worker", description="Run a worker."
+    )
     parser.add_argument("--slots", type=_count, default=4, help="tasks at once (4)")
     parser.add_argument("--name", help="the worker's name (host and process)")
     parser.add_argument("--host", help="where replicas listen (ROOTWARD_HOST, 127.0.0.1)")

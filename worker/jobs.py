@@ -1,10 +1,10 @@
 """The only function that a job may name, for when a stock RQ worker takes one of ours.
 
 An agent never calls it: it reads the job's arguments and does the work by its own means. In a stock
-`rq worker -S orchestrator.queue.Serializer` it claims the job by the same script as an agent does,
-under a lease of its own, and runs a plain task in a child process. What needs a supervisor to stay
-with it, a served module, goes back to its queue: only an agent can keep it. Nothing is run before
-its signature holds.
+`rq worker -S rootward.orchestrator.store.rq_compat.Serializer` it claims the job by the same script
+as an agent does, under a lease of its own, and runs a plain task in a child process. What needs a
+supervisor to stay with it, a served module, goes back to its queue: only an agent can keep it.
+Nothing is run before its signature holds.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from modules.errors import TaskFailed
-from orchestrator.connection import Clients
-from orchestrator.errors import MissingSecret, NoRedis
-from orchestrator.keys import Keys
-from orchestrator.registry import RegistryMirror
-from orchestrator.settings import Settings
-from orchestrator.states import TaskState
-from orchestrator.store import Store
-from orchestrator.transport import NO_TRACE, Signer
+from rootward.modules.errors import TaskFailed
+from rootward.orchestrator.errors import MissingSecret, NoRedis
+from rootward.orchestrator.security.signing import NO_TRACE, Signer
+from rootward.orchestrator.settings import Settings
+from rootward.orchestrator.states import TaskState
+from rootward.orchestrator.store.connection import Clients
+from rootward.orchestrator.store.keys import Keys
+from rootward.orchestrator.store.store import Store
+from rootward.orchestrator.store.watch import RegistryMirror
 
-from .assignment import Assignment
-from .generations import Generations
-from .identity import Identity, checked_name
-from .keeper import Keeper, Standing
-from .link import Link
-from .runner import Runner
-from .slots import Slots
+from .agent.heartbeat import Keeper, Standing
+from .agent.store_client import Link
+from .slots.pool import Slots
+from .work.assignment import Assignment
+from .work.generations import Generations
+from .work.identity import Identity, checked_name
+from .work.task_runner import Runner
 
 if TYPE_CHECKING:
     from rq.job import Job
 
-    from orchestrator.records import Claim
+    from rootward.orchestrator.store.records import Claim
 
-    from .assignment import Outcome
+    from .work.assignment import Outcome
 
 __all__ = ["run_task"]
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from orchestrator.events import Event
-    from orchestrator.status import Status
+    from ..status.status import Status
+    from ..store.events import Event
 
 KIND_ORDER = ("train", "prepare", "deploy", "eval")
 # What a row shows of several tasks: the first of these that one of them is in.

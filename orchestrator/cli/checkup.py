@@ -12,7 +12,7 @@ from .output import emit_json, json_option, paint, tell, write
 from .session import connection_options, settings_of
 
 if TYPE_CHECKING:
-    from orchestrator.doctor import Finding
+    from ..doctor import Finding
 
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
@@ -22,8 +22,8 @@ _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 @connection_options
 def doctor(as_json: bool, redis_url: str | None, prefix: str | None) -> int:
     """Check Redis, the secret, the clock and the workers, and say what to do."""
-    from orchestrator.doctor import PROBLEM, Finding, examine
-    from orchestrator.errors import NoRedis
+    from ..doctor import PROBLEM, Finding, examine
+    from ..errors import NoRedis
 
     settings = settings_of(redis_url, prefix)
     code = 0

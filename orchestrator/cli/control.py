@@ -12,8 +12,8 @@ from .output import emit_json, json_option, tell, verbose_option, write
 from .session import connected, connection_options
 
 if TYPE_CHECKING:
-    from orchestrator.client import Client
-    from orchestrator.deployment import Deployment
+    from ..client.client import Client
+    from ..client.deployment import Deployment
 
 
 @click.command()

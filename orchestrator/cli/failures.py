@@ -19,18 +19,15 @@ from .output import paint, tell
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from orchestrator.failure import Failure
-    from orchestrator.status import Status
+    from ..status.failure import Failure
+    from ..status.status import Status
 
 FAILED, USAGE, NO_REDIS, INTERRUPTED = 1, 2, 3, 130
 SHOWN_FAILURES = 5
 MESSAGE_LINES = 4
 OUTPUT_LINES = 5
 _FRAME = re.compile(r'^\s*File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<where>.+)$')
-_OURS = tuple(
-    str(Path(__file__).resolve().parents[2] / package) + os.sep
-    for package in ("modules", "orchestrator", "worker")
-)
+_OURS = str(Path(__file__).absolute().parents[2]) + os.sep
 
 
 def present(error: BaseException) -> int:
@@ -51,9 +48,10 @@ def present(error: BaseException) -> int:
 
 def exit_code(error: BaseException) -> int | None:
     """Return 1, 2 or 3, or None for an error that no user can have caused."""
-    from modules import errors as tree_errors
-    from orchestrator import errors
-    from orchestrator.settings import SettingsError
+    from rootward.modules import errors as tree_errors
+
+    from .. import errors
+    from ..settings import SettingsError
 
     if isinstance(error, errors.NoRedis) or _is_lost_connection(error):
         return NO_REDIS

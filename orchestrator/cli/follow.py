@@ -16,11 +16,11 @@ from .view import view_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from orchestrator.client import Client
-    from orchestrator.deployment import Deployment
-    from orchestrator.errors import DeploymentFailed
-    from orchestrator.failure import Failure
-    from orchestrator.status import ServiceStatus, Status
+    from ..client.client import Client
+    from ..client.deployment import Deployment
+    from ..errors import DeploymentFailed
+    from ..status.failure import Failure
+    from ..status.status import ServiceStatus, Status
 
 
 def follow(
@@ -54,7 +54,7 @@ def watch(
     is_kept: bool = True,
 ) -> int:
     """Feed the view until the deployment is settled, and explain a failure; return 0 or 1."""
-    from orchestrator.errors import DeploymentCancelled, DeploymentFailed
+    from ..errors import DeploymentCancelled, DeploymentFailed
 
     try:
         with view_of(deployment, verbose=verbose) as view:

@@ -24,7 +24,7 @@ from .output import (
 from .session import connected, connection_options
 
 if TYPE_CHECKING:
-    from orchestrator.records import Change
+    from ..store.records import Change
 
 COMMANDS = {
     "list": Entry("gateway:list_services", "List the services of the current generations."),
@@ -106,8 +106,9 @@ def call(
 
     Without JSON its `forward` is called without arguments.
     """
-    from modules.errors import RemoteError
-    from orchestrator.errors import OrchestratorError
+    from rootward.modules.errors import RemoteError
+
+    from ..errors import OrchestratorError
 
     del as_json
     given = _value_of(value)
@@ -188,7 +189,7 @@ def _short(text: str) -> str:
 
 def _tell_raised(service: str, error: Exception, *, verbose: bool) -> None:
     """Tell what the module raised, with the line of the user's where it did."""
-    from modules.errors import RemoteError
+    from rootward.modules.errors import RemoteError
 
     name, said = type(error).__name__, str(error)
     if isinstance(error, RemoteError):

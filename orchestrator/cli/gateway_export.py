@@ -19,7 +19,7 @@ from .session import connected, connection_options
 @connection_options
 def export(proxy: str, follow: bool, root: str, redis_url: str | None, prefix: str | None) -> None:
     """Write the services of the current generations where PROXY finds them, into the same Redis."""
-    from orchestrator.gateway import traefik
+    from ..gateway import traefik
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)-7s %(message)s")
 

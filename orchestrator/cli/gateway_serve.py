@@ -64,8 +64,8 @@ def serve(
 
     On loopback calls and reading need no token; elsewhere everything does. Changes always do.
     """
-    from orchestrator.gateway import Limits, tokens
-    from orchestrator.gateway.serve import Plan, run
+    from ..gateway import Limits, tokens
+    from ..gateway.serve import Plan, run
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(message)s")
     path = token_file or tokens.default_path()

@@ -58,7 +58,7 @@ class LazyGroup(click.Group):
         name = args[0]
         if name.startswith("-") or self.get_command(ctx, name) is not None:
             return super().resolve_command(ctx, args)
-        from orchestrator.settings import near
+        from ..settings import near
 
         nearest = near(name, [*self._entries, *self._aliases])
         hint = f"Did you mean {nearest!r}?" if nearest else f"See `{ctx.command_path} --help`."

@@ -13,9 +13,9 @@ from .session import connected, connection_options
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchestrator.deployment import Deployment
-    from orchestrator.records import LogEntry
-    from orchestrator.status import Status
+    from ..client.deployment import Deployment
+    from ..status.status import Status
+    from ..store.records import LogEntry
 
 
 @click.command()
@@ -95,7 +95,7 @@ def _known(deployment: Deployment, status: Status, module: str) -> str:
     for name in meant:
         if name in known:
             return name
-    from orchestrator.settings import near
+    from ..settings import near
 
     nearest = near(module, known) or near(f"{deployment.name}/{module}", known)
     hint = f"did you mean {nearest!r}?" if nearest else f"see `rootward status {deployment.name}`"

@@ -16,19 +16,18 @@ from pathlib import Path
 from threading import Lock, Thread, main_thread
 from typing import TYPE_CHECKING, Self
 
-from orchestrator.embedded import EmbeddedServer
-from orchestrator.owned import OwnedProcess
-from orchestrator.runfolder import RunFolder, UpState
-from orchestrator.settings import Secret, Settings
-
+from ..embedded.process import OwnedProcess
+from ..embedded.runfolder import RunFolder, UpState
+from ..embedded.server import EmbeddedServer
+from ..settings import Secret, Settings
 from .control import stop_all
 from .output import tell
 from .worker import worker_command
 
 if TYPE_CHECKING:
-    from orchestrator.client import Client
-    from orchestrator.deployment import Deployment
-    from orchestrator.events import Event
+    from ..client.client import Client
+    from ..client.deployment import Deployment
+    from ..store.events import Event
 
 STOP_TIMEOUT_S = 15.0
 # A worker that dies as often as this within its window won't be helped by another start.
@@ -67,7 +66,7 @@ class Machine:
         """Find or start a Redis. Raises NoRedis, NoServer and SettingsError."""
         settings = Settings.from_environment(redis_url=redis_url, prefix=prefix)
         if settings.redis_url is not None:
-            from orchestrator.connection import check
+            from ..store.connection import check
 
             check(settings.redis_url)
         folder = RunFolder.create()
@@ -107,7 +106,7 @@ class Machine:
 
     def connect(self) -> Client:
         """Return the client of this machine; the same one each time."""
-        from orchestrator.client import Client
+        from ..client.client import Client
 
         if self._client is None:
             self._client = Client(self.settings)

@@ -27,8 +27,8 @@ def plan(
     as_json: bool,
 ) -> None:
     """Show the tasks that a deployment of TARGET would run, and what waits for what."""
-    from orchestrator.collect import plan_tree
-    from orchestrator.definition import Definition
+    from ..planning.collect import plan_tree
+    from ..planning.definition import Definition
 
     tree = Definition.of(load(target), name=name).tree
     made = plan_tree(tree, kinds, recursive=not no_recursive)

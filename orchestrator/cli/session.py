@@ -15,8 +15,8 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from orchestrator.client import Client
-    from orchestrator.settings import Settings
+    from ..client.client import Client
+    from ..settings import Settings
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
 
@@ -34,12 +34,12 @@ def connection_options(command: Command) -> Command:
 
 def settings_of(redis_url: str | None, prefix: str | None, **more: Any) -> Settings:
     """Return the settings; without a URL those of this user's newest running `up` stand in."""
-    from orchestrator.settings import Secret, Settings
+    from ..settings import Secret, Settings
 
     settings = Settings.from_environment(redis_url=redis_url, prefix=prefix, **more)
     if settings.redis_url is not None and settings.secret is not None:
         return settings
-    from orchestrator.runfolder import running
+    from ..embedded.runfolder import running
 
     for state in running():
         # With a Redis of the user's own, `up` has only the secret to lend.
@@ -58,13 +58,13 @@ def connected(redis_url: str | None, prefix: str | None) -> Iterator[Client]:
     """Open a client for one command. Raises NoRedis within a second when there is none."""
     settings = settings_of(redis_url, prefix)
     if settings.redis_url is None:
-        from orchestrator.errors import NoRedis
+        from ..errors import NoRedis
 
         raise NoRedis(
             "no Redis is given: set REDIS_URL or pass --redis-url; or run everything on this"
             " machine with `rootward up TARGET`"
         )
-    from orchestrator.client import Client
+    from ..client.client import Client
 
     client = Client(settings)
     try:

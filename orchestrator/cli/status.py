@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.documents import deployment_json, worker_json
-
+from ..status.documents import deployment_json, worker_json
 from .follow import tell_current
 from .output import duration, emit_json, emit_line, json_option, table, tell, write
 from .session import connected, connection_options
 
 if TYPE_CHECKING:
-    from orchestrator.client import Client
-    from orchestrator.deployment import Deployment
-    from orchestrator.records import AgentRecord, DeploymentRecord
-    from orchestrator.status import Status
+    from ..client.client import Client
+    from ..client.deployment import Deployment
+    from ..status.status import Status
+    from ..store.records import AgentRecord, DeploymentRecord
 
 
 @click.command()

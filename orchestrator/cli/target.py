@@ -17,7 +17,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from modules.target import LoadedTarget
+    from rootward.modules.state.target import LoadedTarget
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
 KINDS = ("train", "deploy", "eval")
@@ -35,7 +35,7 @@ class Kinds(click.ParamType[tuple[str, ...]]):
         words = [word.strip().lower() for word in str(value).split(",") if word.strip()]
         for word in words:
             if word not in KINDS:
-                from orchestrator.settings import near
+                from ..settings import near
 
                 nearest = near(word, KINDS)
                 hint = f"did you mean {nearest!r}?" if nearest else f"known: {', '.join(KINDS)}"
@@ -92,7 +92,7 @@ def submit_options(command: Command) -> Command:
 
 def load(text: str) -> LoadedTarget:
     """Import TARGET and return its tree. Raises TargetError."""
-    from modules.target import load_target
+    from rootward.modules.state.target import load_target
 
     with _stdout_to_stderr():
         return load_target(text)

@@ -20,11 +20,11 @@ from .target import load, plan_options, submit_options
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from modules.module import ModuleBase
-    from orchestrator.client import Client
-    from orchestrator.deployment import Deployment
-    from orchestrator.status import Status
+    from rootward.modules.module import ModuleBase
 
+    from ..client.client import Client
+    from ..client.deployment import Deployment
+    from ..status.status import Status
     from .machine import Machine
 
 
@@ -75,8 +75,7 @@ def _run(
     as_json: bool,
     verbose: bool,
 ) -> int:
-    from orchestrator.snapshot import read_plan
-
+    from ..status.read_status import read_plan
     from .follow import watch
 
     # The worker starts while the target is imported here.
@@ -103,13 +102,13 @@ def _run(
 
 def eval_results(client: Client, deployment: Deployment, root: ModuleBase) -> dict[str, Any]:
     """Return the result of each evaluated module by its path, in the order of the walk."""
-    from modules import state
-    from modules.tree import Tree
+    from rootward.modules.state import state_log
+    from rootward.modules.tree import Tree
 
     tree = Tree(root, deployment.name)
     name, generation = deployment.name, deployment.generation
     for sealed in client.store.states(name, generation):
-        state.apply(tree, client.signer.open_state(sealed, name, generation))
+        state_log.apply(tree, client.signer.open_state(sealed, name, generation))
     results = ((node.path, node.module.eval_result) for node in tree.nodes)
     return {path: result for path, result in results if result is not None}
 

@@ -17,8 +17,8 @@ from .board import Board, Row
 from .output import STATE_COLOURS, duration, tell
 
 if TYPE_CHECKING:
-    from orchestrator.deployment import Deployment
-    from orchestrator.events import Event
+    from ..client.deployment import Deployment
+    from ..store.events import Event
 
 REFRESHES_PER_SECOND = 8
 _BUSY = frozenset({"running", "failed", "unready"})

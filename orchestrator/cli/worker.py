@@ -68,7 +68,7 @@ def worker(
     prefix: str | None,
 ) -> None:
     """Run tasks and keep replicas alive until SIGTERM, which drains first."""
-    from orchestrator.errors import MissingSecret, NoRedis
+    from ..errors import MissingSecret, NoRedis
 
     settings = settings_of(
         redis_url, prefix, host=host, metrics_port=metrics_port, metrics_host=metrics_host
@@ -104,7 +104,7 @@ def worker_command(
     burst: bool = False,
 ) -> list[str]:
     """Return the command line of a worker; address, secret and host are in its environment."""
-    command = [sys.executable, "-P", "-m", "worker"]
+    command = [sys.executable, "-P", "-m", "rootward.worker"]
     if slots is not None:
         command += ["--slots", str(slots)]
     if name is not None:

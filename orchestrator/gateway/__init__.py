@@ -9,6 +9,6 @@ keeps the table as the registry is, and `traefik` writes the registry out for an
 from __future__ import annotations
 
 from .limits import Limits
-from .views import EndpointView, ServiceView
+from .proxy.views import EndpointView, ServiceView
 
 __all__ = ["EndpointView", "Limits", "ServiceView"]

@@ -12,12 +12,12 @@ import hmac
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from .answers import Refusal
+from .frontend.responses import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .framing import Request
+    from ..http.framing import Request
 
 LOOPBACK: Final = frozenset({b"localhost", b"127.0.0.1", b"[::1]"})
 _OWN_SITE: Final = frozenset({b"same-origin", b"none"})

@@ -15,21 +15,20 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from modules import tracing
+from rootward.modules import tracing
 
 from .access import Access
-from .app import make_app
-from .door import Door
-from .follower import Follower
+from .admin.app import make_app
+from .frontend.server import Door
 from .limits import Limits
-from .table import Table
+from .proxy.follower import Follower
+from .proxy.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from orchestrator.client import Client
-
-    from .views import ServiceView
+    from ..client.client import Client
+    from .proxy.views import ServiceView
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +67,7 @@ async def _serve(
     door = Door(table, Access(plan.host, plan.token, plan.hosts), plan.limits)
     door.application = make_app(client, door)
     if (tracer := tracing.tracer("gateway")) is not None:
-        from .traced import TracedCall
+        from .proxy.tracing import TracedCall
 
         door.make_call = partial(TracedCall, tracer=tracer)
     read = asyncio.Event()

@@ -11,7 +11,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from orchestrator.settings import SettingsError
+from ..settings import SettingsError
 
 FILE_NAME: Final = "gateway-token"
 _LEAST_LENGTH: Final = 16

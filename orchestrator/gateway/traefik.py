@@ -18,16 +18,15 @@ from typing import TYPE_CHECKING, Final
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
 from .access import is_loopback
-from .follower import Follower
+from .proxy.follower import Follower
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from redis import Redis
 
-    from orchestrator.client import Client
-
-    from .views import ServiceView
+    from ..client.client import Client
+    from .proxy.views import ServiceView
 
 log = logging.getLogger(__name__)
 

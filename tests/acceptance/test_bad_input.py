@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from redis import Redis
 
-import orchestrator
-from orchestrator.records import AgentInfo
+from rootward import orchestrator
+from rootward.orchestrator.store.records import AgentInfo
 from tests.support.programs import Program, rootward, run
 from tests.support.waiting import wait_until
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 HEAD = """
 import sys, threading, warnings
-from modules import ModuleBase, ServerModule
+from rootward import ModuleBase, ServerModule
 class Part(ModuleBase):
     def forward(self, x):
         return x

@@ -16,7 +16,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
-from orchestrator.embedded import find_binary
+from rootward.orchestrator.embedded.server import find_binary
 from tests.support.gateways import Gateway, gateway, opened
 from tests.support.programs import Program, rootward, run
 from tests.support.waiting import wait_until
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 APP = """
 import os
-from modules import ModuleBase, ServerModule
+from rootward import ModuleBase, ServerModule
 
 class Who(ModuleBase):
     def _get_train_tasks(self):

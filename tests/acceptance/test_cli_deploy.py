@@ -23,7 +23,7 @@ TREE = """
 import os
 import time
 
-from modules import ModuleBase, ServerModule
+from rootward import ModuleBase, ServerModule
 
 
 class Leaf(ModuleBase):

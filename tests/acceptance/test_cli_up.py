@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TREE = """
-from modules import ModuleBase, ServerModule
+from rootward import ModuleBase, ServerModule
 
 
 class Adder(ModuleBase):
@@ -55,7 +55,7 @@ tree.evalset([1], collect_f=lambda results: results[0] / 60)
 """
 
 BROKEN = """
-from modules import ModuleBase, ServerModule
+from rootward import ModuleBase, ServerModule
 
 
 class Broken(ModuleBase):

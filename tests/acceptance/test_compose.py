@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from orchestrator.embedded import find_binary
+from rootward.orchestrator.embedded.server import find_binary
 from tests.support.programs import Program, run
 from tests.support.waiting import wait_until
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 import psutil
 import pytest
 
-import orchestrator
+from rootward import orchestrator
 from tests.support.programs import Program, rootward
 from tests.support.sites import Site
 from tests.support.waiting import wait_until
@@ -238,7 +238,7 @@ import os, signal, psutil
 class Deadly(Scripted):
     def act(self):
         for process in psutil.Process().parents():
-            if process.cmdline()[1:4] == ['-P', '-m', 'worker']:
+            if process.cmdline()[1:4] == ['-P', '-m', 'rootward.worker']:
                 process.kill()
         while True:
             time.sleep(1)

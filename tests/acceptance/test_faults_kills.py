@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import orchestrator
+from rootward import orchestrator
 from tests.support.gateways import Gateway, gateway, opened, serving
 from tests.support.sites import Site
 from tests.support.waiting import wait_until

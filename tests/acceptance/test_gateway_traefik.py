@@ -31,7 +31,7 @@ needs_traefik = pytest.mark.skipif(
 )
 
 APP = """
-from modules import ModuleBase, ServerModule
+from rootward import ModuleBase, ServerModule
 class Part(ModuleBase):
     def forward(self, x):
         return x + {number}

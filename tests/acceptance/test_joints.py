@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orchestrator
+from rootward import orchestrator
 from tests.support.programs import Program, rootward, run
 from tests.support.waiting import wait_until
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.acceptance.conftest import Network
 
 ENSEMBLE = """
-from modules import ModuleBase, ServerModule
+from rootward import ModuleBase, ServerModule
 
 class Member(ModuleBase):
     def __init__(self, name, score):
@@ -100,7 +100,7 @@ print(tree(8))
 
 
 APP = """
-from modules import ModuleBase, ServerModule
+from rootward import ModuleBase, ServerModule
 class Part(ModuleBase):
     def forward(self, x):
         return {answer!r}
@@ -121,7 +121,7 @@ def test_edited_code_is_deployed_without_restarting_the_workers(network: Network
 
 SLOW_CHILD = """
 import os, time
-from modules import ModuleBase, ServerModule
+from rootward import ModuleBase, ServerModule
 
 class Child(ModuleBase):
     def _get_deploy_tasks(self):
@@ -175,7 +175,7 @@ def test_a_worker_killed_between_prepare_and_deploy_costs_time_only(network: Net
 
 
 COUNTER = """
-from modules import ModuleBase, ServerModule
+from rootward import ModuleBase, ServerModule
 
 class Counter(ModuleBase):
     def __init__(self):
@@ -229,7 +229,7 @@ def test_two_programs_with_trees_of_the_same_name_do_not_meet(network: Network) 
     network.worker()
     network.worker()
     body = """
-from modules import ModuleBase, ServerModule
+from rootward import ModuleBase, ServerModule
 class Named(ModuleBase):
     def __init__(self, answer):
         super().__init__(name='same')
@@ -261,7 +261,7 @@ def test_numpy_values_pass_through_served_calls_and_states(network: Network) -> 
         network,
         """
 import numpy as np
-from modules import ModuleBase, ServerModule
+from rootward import ModuleBase, ServerModule
 
 class Scale(ModuleBase):
     def _get_train_tasks(self):
@@ -286,7 +286,7 @@ def test_an_exception_of_a_served_module_arrives_as_it_was_raised(network: Netwo
     program = script(
         network,
         """
-from modules import ServerModule
+from rootward import ServerModule
 
 def forward(x):
     return {'known': 1}[x]
@@ -309,7 +309,7 @@ def test_what_a_program_deployed_ends_with_it_even_when_it_is_killed(network: Ne
     network.workers.append(worker)
     body = """
 import time
-from modules import ServerModule
+from rootward import ServerModule
 served = ServerModule(lambda x: x, name='owned')
 served.start()
 print('ready', flush=True)

@@ -24,9 +24,9 @@ from rq.job import Job, JobStatus
 from rq.registry import FailedJobRegistry
 from rq.results import Result
 
-import orchestrator
-from orchestrator.errors import DeploymentFailed
-from orchestrator.queue import Serializer, plain_queue
+from rootward import orchestrator
+from rootward.orchestrator.errors import DeploymentFailed
+from rootward.orchestrator.store.rq_compat import Serializer, plain_queue
 from tests.support.programs import Program, run
 from tests.support.sites import Site
 from tests.support.waiting import wait_until
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from tests.acceptance.conftest import Network
 
-OURS = ("-S", "orchestrator.queue.Serializer")
+OURS = ("-S", "rootward.orchestrator.store.rq_compat.Serializer")
 
 
 class Rq:
@@ -66,7 +66,7 @@ class Rq:
             folder=self._network.folder,
             environ={
                 **self._network.environ,
-                "PYTHONPATH": str(Path(orchestrator.__file__).parents[1]),
+                "PYTHONPATH": str(Path(orchestrator.__file__).parents[2]),
             },
             name="rq",
         )

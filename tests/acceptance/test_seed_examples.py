@@ -29,7 +29,7 @@ def test_example_without_redis_prints_what_is_expected_to_the_character(
     example: Path, tmp_path: Path
 ) -> None:
     program = run(
-        [sys.executable, os.fspath(example)], folder=tmp_path, environ={"LAZY": "modules"}
+        [sys.executable, os.fspath(example)], folder=tmp_path, environ={"LAZY": "rootward"}
     )
     assert program.process.returncode == 0, program.report()
     assert program.stdout == expected_output(example), program.report()
@@ -45,7 +45,7 @@ def test_example_on_two_workers_prints_the_same_lines_children_first(
     program = run(
         [sys.executable, os.fspath(example)],
         folder=network.folder,
-        environ={**network.environ, "LAZY": "modules"},
+        environ={**network.environ, "LAZY": "rootward"},
     )
     assert program.process.returncode == 0, program.report()
     lines = program.stdout.splitlines()
@@ -60,7 +60,7 @@ def test_example_of_one_module_keeps_its_order_on_workers(network: Network) -> N
     program = run(
         [sys.executable, os.fspath(example)],
         folder=network.folder,
-        environ={**network.environ, "LAZY": "modules"},
+        environ={**network.environ, "LAZY": "rootward"},
     )
     assert program.stdout == expected_output(example), program.report()
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 APP = """
 import os
 from opentelemetry import trace
-from modules import ModuleBase, ServerModule
+from rootward import ModuleBase, ServerModule
 
 class Inner(ModuleBase):
     def _get_train_tasks(self):
@@ -150,8 +150,10 @@ def test_a_collector_that_is_away_holds_up_nothing(network: Network) -> None:
 def test_where_nobody_asks_nothing_is_set_up(network: Network) -> None:
     """redis-py imports the metrics of whatever is installed; none of its traces come from us."""
     program = (
-        "import sys, orchestrator.client, worker.agent; from modules import tracing, calling;"
-        "import orchestrator.gateway.serve, worker.replica, worker.execution;"
+        "import sys, rootward.orchestrator.client.client, rootward.worker.agent.agent;"
+        "from rootward.modules import tracing; from rootward.modules.rpc import client as calling;"
+        "import rootward.orchestrator.gateway.serve, rootward.worker.child.replica_main;"
+        "import rootward.worker.child.execution;"
         "assert tracing.tracer('client') is None; assert tracing.headers() == '';"
         "assert tracing.carrier() == {};"
         "assert 'opentelemetry.sdk.trace' not in sys.modules;"

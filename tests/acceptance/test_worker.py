@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import orchestrator
-from orchestrator.errors import DeploymentFailed
+from rootward import orchestrator
+from rootward.orchestrator.errors import DeploymentFailed
 from tests.support.programs import Program
 from tests.support.sites import SOURCE, Site
 from tests.support.waiting import wait_until
@@ -144,7 +144,7 @@ def test_a_worker_without_redis_or_without_a_secret_says_so_at_once(
     def outcome(environ: dict[str, str | None]) -> tuple[int, str, float]:
         began = time.monotonic()
         with Program(
-            [sys.executable, "-P", "-m", "worker"],
+            [sys.executable, "-P", "-m", "rootward.worker"],
             folder=network.folder,
             environ=environ,
             name="refused",
@@ -164,7 +164,7 @@ def test_a_worker_without_redis_or_without_a_secret_says_so_at_once(
 
 def test_the_log_can_be_json_lines(site: Site, network: Network) -> None:
     worker = Program(
-        [sys.executable, "-P", "-m", "worker", "--burst"],
+        [sys.executable, "-P", "-m", "rootward.worker", "--burst"],
         folder=network.folder,
         environ={**network.environ, "ROOTWARD_LOG_FORMAT": "json"},
         name="json",

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import orchestrator
-from orchestrator.embedded import EmbeddedServer
-from orchestrator.errors import DeploymentFailed
+from rootward import orchestrator
+from rootward.orchestrator.embedded.server import EmbeddedServer
+from rootward.orchestrator.errors import DeploymentFailed
 from tests.acceptance.conftest import Network
 from tests.support.sites import Site
 from tests.support.waiting import wait_until

@@ -11,7 +11,7 @@ from urllib.request import urlopen
 import psutil
 import pytest
 
-from orchestrator import connect
+from rootward.orchestrator import connect
 from tests.support.sites import Site
 from tests.support.waiting import wait_until
 

@@ -22,7 +22,7 @@ from tests.support.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchestrator.records import ReplicaRecord
+    from rootward.orchestrator.store.records import ReplicaRecord
     from tests.chaos.town import Run, Town
 
 QUIET_S = 60.0

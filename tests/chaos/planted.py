@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
-PACKAGES: Final = ("modules", "orchestrator", "worker", "tests")
+PACKAGES: Final = ("rootward", "modules", "orchestrator", "worker", "tests")
 FIGURES: Final = "tests.chaos.figures"
 DRIVER: Final = "tests.chaos.driver"
 
@@ -35,86 +35,86 @@ class Plant:
 
 PLANTS: Final = {
     "a dead replica isn't withdrawn": Plant(
-        file="worker/supervisor.py",
+        file="worker/replicas/supervisor.py",
         old="            await self._registrar.put(held, ReplicaState.UNREADY, reason)\n"
         "            self.on_news()\n",
         new="            self.on_news()\n",
         command=(FIGURES, "dead_replica", "5"),
     ),
     "a dead worker is swept late": Plant(
-        file="orchestrator/lua/sweep.lua",
+        file="orchestrator/store/lua/sweep.lua",
         old="KEYS[2], '-inf', NOW_MS, 'LIMIT'",
         new="KEYS[2], '-inf', string.format('%.0f', NOW - 5000), 'LIMIT'",
         command=(FIGURES, "dead_worker", "1"),
     ),
     "a process below lives on": Plant(
-        file="worker/template.py",
-        old="                family.kill_all(self._children)\n",
+        file="worker/child/forkserver_main.py",
+        old="                process_tree.kill_all(self._children)\n",
         new="",
         command=(FIGURES, "processes_left", "4"),
     ),
     "no time is given back": Plant(
-        file="orchestrator/lua/amnesty.lua",
+        file="orchestrator/store/lua/extend_leases.lua",
         old="if gap > patience or gap < 0 then",
         new="if false then",
         command=(FIGURES, "redis_restart", "20"),
     ),
     "Redis keeps nothing": Plant(
-        file="orchestrator/embedded.py",
+        file="orchestrator/embedded/server.py",
         old='"appendonly": "yes"',
         new='"appendonly": "no"',
         command=(FIGURES, "lost_submits", "2"),
     ),
     "every owner is known": Plant(
-        file="orchestrator/lua/records.lua",
+        file="orchestrator/store/lua/records.lua",
         old="return id ~= '' and call('ZSCORE', P .. ':agents', id) and true end",
         new="return true end",
         command=(FIGURES, "stale_writes", "12"),
     ),
     "a frozen replica has no lease": Plant(
-        file="worker/guard.py",
+        file="worker/child/parent_watch.py",
         old='            self._ends_at = time.monotonic() + message["ttl"]\n',
         new="            pass\n",
         command=(FIGURES, "stale_answers", "60"),
     ),
     "an exclusive replica has no lease": Plant(
-        file="worker/guard.py",
+        file="worker/child/parent_watch.py",
         old='            self._ends_at = time.monotonic() + message["ttl"]\n',
         new="            pass\n",
         command=(FIGURES, "partitioned_answers", "150"),
     ),
     "an exclusive replica may go on as long as others": Plant(
-        file="worker/keeper.py",
+        file="worker/agent/heartbeat.py",
         old="        if not exclusive:\n",
         new="        if exclusive or not exclusive:\n",
         command=(FIGURES, "partitioned_answers", "150"),
     ),
     "what came and went stays": Plant(
-        file="orchestrator/lua/generations.lua",
+        file="orchestrator/store/lua/generations.lua",
         old="  if ended and bare then end_generation(g) end\n",
         new="",
         command=(FIGURES, "keys_and_memory", "20"),
     ),
     "a drain breaks calls off": Plant(
-        file="worker/supervisor.py",
+        file="worker/replicas/supervisor.py",
         old="                held.drain()\n                await self._drained(held)\n",
         new="                held.kill()\n",
         command=(FIGURES, "calls_under_load", "6"),
     ),
     "a parent starts with its first child": Plant(
-        file="orchestrator/lua/tasks.lua",
+        file="orchestrator/store/lua/tasks.lua",
         old="'rw_wait', -counts[index]) == 0 then",
         new="'rw_wait', -counts[index]) >= 0 then",
         command=(DRIVER, "--faults", "10", "--only", "kill a submitter"),
     ),
     "a record names no process": Plant(
-        file="worker/registrar.py",
+        file="worker/replicas/registrar.py",
         old="pid=held.pid or 0",
         new="pid=0",
         command=(DRIVER, "--faults", "1", "--only", "forget the scripts"),
     ),
     "a poison is tried for ever": Plant(
-        file="worker/runner.py",
+        file="worker/work/task_runner.py",
         old="claim.attempt < MOST_ATTEMPTS",
         new="claim.attempt < 10_000",
         command=(DRIVER, "--faults", "1", "--only", "submit a poison"),
@@ -130,7 +130,7 @@ def is_caught(plant: Plant, *, timeout: float = 600.0) -> bool:
         folder = Path(name)
         for package in PACKAGES:
             ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(ROOT / package, folder / package, ignore=ignored)
+            shutil.copytree(ROOT / package, folder / package, symlinks=True, ignore=ignored)
         file = folder / plant.file
         text = file.read_text()
         assert text.count(plant.old) == 1, f"{plant.file} has changed: plant it anew"
@@ -155,7 +155,7 @@ def _python_of(folder: Path) -> Path:
     paths = [folder, *(path for path in sys.path if path.endswith("-packages"))]
     (site / "copy.pth").write_text("".join(f"{path}\n" for path in paths))
     script = home / "bin" / "rootward"
-    code = "import sys; from orchestrator.cli import main; sys.exit(main())"
+    code = "import sys; from rootward.orchestrator.cli import main; sys.exit(main())"
     script.write_text(f"#!{home}/bin/python\n{code}\n")
     script.chmod(0o755)
     return home / "bin" / "python"

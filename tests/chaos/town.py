@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Self
 import psutil
 from redis import Redis
 
-import orchestrator
-from orchestrator.embedded import EmbeddedServer, NoServer
+from rootward import orchestrator
+from rootward.orchestrator.embedded.server import EmbeddedServer, NoServer
 from tests.chaos.witness import Owners, Trace
 from tests.support.leaks import MARK, kill_marked
 from tests.support.programs import Program, rootward
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from orchestrator.client import Client
+    from rootward.orchestrator.client.client import Client
 
 LEASE_S = 2.0
 
@@ -142,7 +142,7 @@ class Town:
     def add_worker(self, redis_url: str | None = None) -> Program:
         """Start one more worker, perhaps with its own way to Redis; it need not have joined yet."""
         self.started += 1
-        command = [sys.executable, "-P", "-m", "worker", "--slots", "3"]
+        command = [sys.executable, "-P", "-m", "rootward.worker", "--slots", "3"]
         name = f"w{self.started}"
         url = redis_url or self.redis.url
         worker = self.program([*command, "--name", name], name, REDIS_URL=url)

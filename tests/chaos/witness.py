@@ -18,7 +18,7 @@ from tests.support.leaks import MARK
 
 TREES = """
 import fcntl, json, os, threading, time
-from modules import ModuleBase, ServerModule
+from rootward import ModuleBase, ServerModule
 
 FOLDER = {folder!r}
 HELD, TAKING = [], threading.Lock()

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.connection import Clients
-from orchestrator.keys import Keys, Lasts
-from orchestrator.store import Store
+from rootward.orchestrator.store.connection import Clients
+from rootward.orchestrator.store.keys import Keys, Lasts
+from rootward.orchestrator.store.store import Store
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:

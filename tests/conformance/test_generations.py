@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.records import TaskSpec
+from rootward.orchestrator.store.records import TaskSpec
 from tests.support.scenes import Scene
 
 if TYPE_CHECKING:
-    from orchestrator.store import Store
+    from rootward.orchestrator.store.store import Store
 
 SERVED = {"deploy:a": []}
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from rootward.worker.agent.heartbeat import IDLE_LEASES, IDLE_SHARE
 from tests.support.scenes import LEASE_MS, Scene
-from worker.keeper import IDLE_LEASES, IDLE_SHARE
 
 if TYPE_CHECKING:
-    from orchestrator.store import Store
+    from rootward.orchestrator.store.store import Store
 
 IDLE_MS = IDLE_LEASES * LEASE_MS
 

@@ -9,7 +9,7 @@ from tests.support.scenes import LEASE_MS, Scene, swept
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from orchestrator.store import Store
+    from rootward.orchestrator.store.store import Store
 
 
 def test_a_server_that_forgets_its_scripts_again_and_again_is_told_them_with_the_call(

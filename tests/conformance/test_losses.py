@@ -9,7 +9,7 @@ import pytest
 from tests.support.scenes import Scene, swept
 
 if TYPE_CHECKING:
-    from orchestrator.store import Store
+    from rootward.orchestrator.store.store import Store
 
 
 def test_a_lost_agents_task_is_queued_again_and_its_late_finish_refused(store: Store) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.states import DeploymentState, ReplicaState
+from rootward.orchestrator.states import DeploymentState, ReplicaState
 from tests.support.scenes import LEASE_MS, Scene
 
 if TYPE_CHECKING:
-    from orchestrator.store import Store
+    from rootward.orchestrator.store.store import Store
 
 
 def deployed(store: Store) -> Scene:
@@ -121,7 +121,7 @@ def test_output_of_a_replica_lives_as_long_as_its_generation(store: Store) -> No
 
 
 def _records(scene: Scene, generation: int = 3) -> list:  # type: ignore[type-arg]
-    from orchestrator.records import ReplicaRecord
+    from rootward.orchestrator.store.records import ReplicaRecord
 
     return [
         ReplicaRecord(

@@ -18,18 +18,18 @@ from rq.registry import (
     StartedJobRegistry,
 )
 
-from orchestrator.keys import Keys
-from orchestrator.queue import PROTOCOL, Serializer
-from orchestrator.records import FinishResult
-from orchestrator.scripts import source
-from orchestrator.store import Store
+from rootward.orchestrator.store.keys import Keys
+from rootward.orchestrator.store.records import FinishResult
+from rootward.orchestrator.store.rq_compat import PROTOCOL, Serializer
+from rootward.orchestrator.store.scripts import source
+from rootward.orchestrator.store.store import Store
 from tests.support.scenes import LEASE_MS, Scene, done
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from orchestrator.connection import Clients
+    from rootward.orchestrator.store.connection import Clients
 
-PAYLOAD = ("worker.jobs.run_task", None, (b"signature",), {})
+PAYLOAD = ("rootward.worker.jobs.run_task", None, (b"signature",), {})
 
 
 class Mirror:
@@ -79,7 +79,7 @@ def test_a_released_task_is_a_job_on_its_queue(mirror: Mirror) -> None:
     assert mirror.queue.get_job_ids() == [job.id]
     assert mirror.queue in Queue.all(connection=mirror.connection)
     assert job.get_status() is JobStatus.QUEUED
-    assert job.func_name == "worker.jobs.run_task"
+    assert job.func_name == "rootward.worker.jobs.run_task"
     assert list(job.args) == [b"signature"]
     assert job.description == "train:a"
     assert job.enqueued_at is not None
@@ -250,7 +250,7 @@ def test_rq_info_runs(mirror: Mirror, request: pytest.FixtureRequest) -> None:
     mirror.scene.claim()
     url = request.getfixturevalue("redis_url")
     command = [sys.executable, "-m", "rq.cli", "info", "-u", url, mirror.scene.queue]
-    command += ["-S", "orchestrator.queue.Serializer"]
+    command += ["-S", "rootward.orchestrator.store.rq_compat.Serializer"]
     told = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert told.returncode == 0, told.stderr
     assert mirror.scene.queue in told.stdout

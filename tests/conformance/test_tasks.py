@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.errors import IncompleteSubmission
-from orchestrator.record_codec import SMALL
+from rootward.orchestrator.errors import IncompleteSubmission
+from rootward.orchestrator.store.record_codec import SMALL
 from tests.support.scenes import LEASE_MS, Scene, done, failed, hasten_retries
 
 if TYPE_CHECKING:
-    from orchestrator.store import Store
+    from rootward.orchestrator.store.store import Store
 
 TREE = {
     "train:a": [],
@@ -53,7 +53,7 @@ def test_a_submission_that_is_stored_in_part_is_refused_whole(store: Store) -> N
 def test_a_submission_in_several_pieces_is_one(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.submissions.TASKS_PER_PIECE", 2)
+    monkeypatch.setattr("rootward.orchestrator.store.deployments.TASKS_PER_PIECE", 2)
     scene = Scene(store)
     scene.submit(TREE)
     assert [task.id for task in store.tasks("demo", 1)] == list(TREE)

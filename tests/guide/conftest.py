@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator import connect
+from rootward.orchestrator import connect
 from tests.support.programs import Program, rootward
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchestrator import Client
+    from rootward.orchestrator import Client
 
 SECRET = "the secret of the guide, long enough for anyone"
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.support.programs import Program
 
 APP = """
-    from modules import ModuleBase, ServerModule
+    from rootward import ModuleBase, ServerModule
 
     class Count(ModuleBase):
         def forward(self, count):

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from modules import ModuleBase, ServerModule
-from orchestrator import DeploymentCancelled, DeploymentFailed, OrchestratorError
+from rootward.modules import ModuleBase, ServerModule
+from rootward.orchestrator import DeploymentCancelled, DeploymentFailed, OrchestratorError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from orchestrator import Client
+    from rootward.orchestrator import Client
 
 
 class Echo(ModuleBase):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from modules import ModuleBase
+from rootward.modules import ModuleBase
 
 
 class Add(ModuleBase):

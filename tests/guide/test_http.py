@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from modules import ModuleBase, ServerModule
+from rootward.modules import ModuleBase, ServerModule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchestrator import Client
+    from rootward.orchestrator import Client
 
 
 class Size(ModuleBase):

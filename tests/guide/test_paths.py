@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from modules import ModuleBase, ServerModule
-from orchestrator.client import plan
+from rootward.modules import ModuleBase, ServerModule
+from rootward.orchestrator.client.client import plan
 
 
 class Part(ModuleBase):

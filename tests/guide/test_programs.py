@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from modules import ModuleBase, ServerModule
-from modules.errors import NotServed
-from orchestrator import DeploymentFailed, connect
+from rootward.modules import ModuleBase, ServerModule
+from rootward.modules.errors import NotServed
+from rootward.orchestrator import DeploymentFailed, connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

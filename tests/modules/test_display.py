@@ -5,7 +5,16 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from modules import ActionModule, ModuleBase, UrlModule, bind, ifs, make_repr, parallel, pipeline
+from rootward.modules import (
+    ActionModule,
+    ModuleBase,
+    UrlModule,
+    bind,
+    ifs,
+    make_repr,
+    parallel,
+    pipeline,
+)
 
 
 class Box(ModuleBase):

@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 
-from modules import errors
+from rootward.modules import errors
 
 SAMPLES = [
     errors.RootwardError("plain"),

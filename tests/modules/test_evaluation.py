@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from modules import ActionModule, ModuleBase
-from modules.module import tasks_of
+from rootward.modules import ActionModule, ModuleBase
+from rootward.modules.module import tasks_of
 
 
 class Echo(ModuleBase):

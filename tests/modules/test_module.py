@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from modules import ActionModule, ModuleBase, bind, parallel, pipeline
-from modules.errors import TaskGetterError
-from modules.module import has_work, tasks_of
-from modules.runtime import attach
-from modules.tree import Tree
+from rootward.modules import ActionModule, ModuleBase, bind, parallel, pipeline
+from rootward.modules.errors import TaskGetterError
+from rootward.modules.module import has_work, tasks_of
+from rootward.modules.runtime import attach
+from rootward.modules.tree import Tree
 
 
 class Part(ModuleBase):

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-import modules
-from modules import ModuleBase, module_register
+from rootward import modules
+from rootward.modules import ModuleBase, module_register
 
 
 @pytest.fixture
@@ -66,18 +66,18 @@ def test_a_group_made_again_keeps_what_it_has(group: str) -> None:
     assert dir(getattr(modules, group)) == ["len"]
 
 
-@pytest.mark.parametrize("name", ["pipeline", "module", "flow", "codec", "a b", "_x", ""])
+@pytest.mark.parametrize("name", ["pipeline", "module", "flows", "executor", "a b", "_x", ""])
 def test_a_group_hides_no_name_of_the_package(name: str) -> None:
-    before = sys.modules["modules"].__dict__.get(name)
+    before = sys.modules["rootward.modules"].__dict__.get(name)
     with pytest.raises(ValueError, match="no group"):
         module_register.new_group(name)
-    assert sys.modules["modules"].__dict__.get(name) is before or name in modules.__all__
+    assert sys.modules["rootward.modules"].__dict__.get(name) is before or name in modules.__all__
 
 
 def test_an_object_of_a_registered_class_travels_by_value(group: str) -> None:
-    from modules import portable
-    from modules.tree import Tree
+    from rootward.modules.state import trees
+    from rootward.modules.tree import Tree
 
     module_register(group, "third")(lambda value: value / 3)
     made = getattr(modules, group).third(name="third")
-    assert portable.unpack(portable.pack(Tree(made, "third"))).root(9) == 3
+    assert trees.unpack(trees.pack(Tree(made, "third"))).root(9) == 3

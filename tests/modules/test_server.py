@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from modules import ActionModule, ModuleBase, ServerModule, pipeline
-from modules.errors import NotServed
+from rootward.modules import ActionModule, ModuleBase, ServerModule, pipeline
+from rootward.modules.errors import NotServed
 from tests.support.served import AsyncTriple, Counting, Pid
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modules import ActionModule, ModuleBase, parallel
-from modules.errors import CycleError
-from modules.tree import Tree, default_name, slug, walk
+from rootward.modules import ActionModule, ModuleBase, parallel
+from rootward.modules.errors import CycleError
+from rootward.modules.tree import Tree, default_name, slug, walk
 
 
 class Box(ModuleBase):

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from modules import UrlModule
-from modules.errors import CallError, RemoteError, Unavailable
+from rootward.modules import UrlModule
+from rootward.modules.errors import CallError, RemoteError, Unavailable
 
 EVENTS = b'data: 1\n\ndata: {"a":\ndata: 2}\n\n'
 FAILURE = b'{"error": {"type": "KeyError", "message": "x"}}'

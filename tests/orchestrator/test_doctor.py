@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchestrator import doctor
-from orchestrator.doctor import Finding, Server
-from orchestrator.records import AgentInfo, AgentRecord
-from orchestrator.settings import Secret, Settings
+from rootward.orchestrator import doctor
+from rootward.orchestrator.doctor import Finding, Server
+from rootward.orchestrator.settings import Secret, Settings
+from rootward.orchestrator.store.records import AgentInfo, AgentRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.settings import Secret, Settings, SettingsError, SettingsWarning, near
+from rootward.orchestrator.settings import Secret, Settings, SettingsError, SettingsWarning, near
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:

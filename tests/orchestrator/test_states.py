@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.states import (
+from rootward.orchestrator.states import (
     FINAL_TASK_STATES,
     RESUMED,
     TRANSITIONS,

@@ -10,13 +10,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from modules import ModuleBase, ServerModule
+from rootward.modules import ModuleBase, ServerModule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from orchestrator.plan import Plan
-    from orchestrator.records import Claim
+    from rootward.orchestrator.planning.plan import Plan
+    from rootward.orchestrator.store.records import Claim
 
 
 class Leaf(ModuleBase):

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from orchestrator.states import DeploymentState as D
-from orchestrator.states import TaskState as T
+from rootward.orchestrator.states import DeploymentState as D
+from rootward.orchestrator.states import TaskState as T
 
 LOSSES = 3
 

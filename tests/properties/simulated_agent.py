@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from orchestrator.controller import Controller
-from orchestrator.queue import agent_queue, plain_queue
-from orchestrator.records import AgentInfo, Claim, Finish, ReplicaRecord
-from orchestrator.states import ReplicaState, TaskState
+from rootward.orchestrator.control.controller import Controller
+from rootward.orchestrator.states import ReplicaState, TaskState
+from rootward.orchestrator.store.records import AgentInfo, Claim, Finish, ReplicaRecord
+from rootward.orchestrator.store.rq_compat import agent_queue, plain_queue
+from rootward.worker.agent.heartbeat import IDLE_LEASES, IDLE_SHARE
 from tests.properties.simulated_network import Lost
-from worker.keeper import IDLE_LEASES, IDLE_SHARE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

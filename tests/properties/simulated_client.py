@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.client import plan as plan_of
-from orchestrator.submission import Order, Writer
+from rootward.orchestrator.client.client import plan as plan_of
+from rootward.orchestrator.planning.submission import Order, Writer
 from tests.properties.ledger import served, trained
 from tests.properties.simulated_network import Lost
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import ResponseError
 
-from orchestrator.scripts import Scripts
+from rootward.orchestrator.store.scripts import Scripts
 
 if TYPE_CHECKING:
-    from orchestrator.keys import Keys
+    from rootward.orchestrator.store.keys import Keys
     from tests.properties.simulated_agent import SimulatedAgent
     from tests.properties.simulation import World
 

@@ -21,12 +21,12 @@ import time
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from orchestrator.connection import Clients
-from orchestrator.keys import Keys
-from orchestrator.record_codec import read_claims
-from orchestrator.scripts import source
-from orchestrator.store import Store
-from orchestrator.transport import Signer
+from rootward.orchestrator.security.signing import Signer
+from rootward.orchestrator.store.connection import Clients
+from rootward.orchestrator.store.keys import Keys
+from rootward.orchestrator.store.record_codec import read_claims
+from rootward.orchestrator.store.scripts import source
+from rootward.orchestrator.store.store import Store
 from tests.properties.ledger import Ledger, WrongError
 from tests.properties.simulated_agent import LEASE_S, SimulatedAgent
 from tests.properties.simulated_client import LIVE, SimulatedClient

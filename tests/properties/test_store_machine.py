@@ -30,11 +30,11 @@ from hypothesis.stateful import (
 )
 from redis.exceptions import ResponseError
 
-from orchestrator import scripts
-from orchestrator.connection import Clients
-from orchestrator.keys import Keys
-from orchestrator.states import DeploymentState, TaskState, may_become
-from orchestrator.store import Store
+from rootward.orchestrator.states import DeploymentState, TaskState, may_become
+from rootward.orchestrator.store import scripts
+from rootward.orchestrator.store.connection import Clients
+from rootward.orchestrator.store.keys import Keys
+from rootward.orchestrator.store.store import Store
 from tests.properties.model import Model
 from tests.support.scenes import LEASE_MS, Scene, done, failed, hasten_retries, put_off_retries
 from tests.support.swift_redis import SwiftRedis
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from orchestrator.records import Claim, Finish
+    from rootward.orchestrator.store.records import Claim, Finish
 
 EXAMPLES = 300 if os.environ.get("CI") == "true" else 15
 AGENTS = ("a", "b")

@@ -11,11 +11,11 @@ import re
 import socket
 from typing import TYPE_CHECKING, Any, Self
 
-from orchestrator.gateway.access import Access
-from orchestrator.gateway.door import Door
-from orchestrator.gateway.limits import Limits
-from orchestrator.gateway.table import Table
-from orchestrator.gateway.views import EndpointView, ServiceView
+from rootward.orchestrator.gateway.access import Access
+from rootward.orchestrator.gateway.frontend.server import Door
+from rootward.orchestrator.gateway.limits import Limits
+from rootward.orchestrator.gateway.proxy.table import Table
+from rootward.orchestrator.gateway.proxy.views import EndpointView, ServiceView
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 APP = """
 import os
-from modules import ModuleBase, ServerModule
+from rootward import ModuleBase, ServerModule
 
 class Who(ModuleBase):
     def forward(self, x: int = 0) -> list:

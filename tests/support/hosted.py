@@ -7,12 +7,12 @@ import itertools
 import os
 from typing import TYPE_CHECKING, Any, Self
 
-from modules import portable
-from modules.hosting import Child, ReplicaSpec, Template, listen
-from modules.tree import Tree, default_name
+from rootward.modules.processes.forkserver import Child, ReplicaSpec, Template, listen
+from rootward.modules.state import trees
+from rootward.modules.tree import Tree, default_name
 
 if TYPE_CHECKING:
-    from modules import ModuleBase
+    from rootward.modules import ModuleBase
 
 TIMEOUT_S = 20.0
 KEY = b"k" * 32
@@ -76,7 +76,7 @@ class Owner:
     async def load(self, root: ModuleBase) -> Template:
         tree = Tree(root, default_name(root))
         template = self.bare.fork()
-        definition = portable.pack(tree, search_path=portable.user_search_path())
+        definition = trees.pack(tree, search_path=trees.user_search_path())
         async with asyncio.timeout(TIMEOUT_S):
             self.info = await template.load(definition)
         return template

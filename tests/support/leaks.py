@@ -1,7 +1,7 @@
 """Finds what a test left behind: processes of its own, and keys that nothing will ever remove.
 
 Processes are known by a mark in their environment, which all that they start inherit; keys by the
-test's own prefix, and judged by the catalogue in `orchestrator.keys`.
+test's own prefix, and judged by the catalogue in `rootward.orchestrator.store.keys`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from orchestrator.keys import Keys, Lasts
+from rootward.orchestrator.store.keys import Keys, Lasts
 
 if TYPE_CHECKING:
     from redis import Redis

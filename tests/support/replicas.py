@@ -10,10 +10,10 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
-from worker.app import ReplicaApp
-from worker.listener import Listener
-from worker.metrics import Metrics
-from worker.serving import Serving
+from rootward.worker.serving.call import Serving
+from rootward.worker.serving.metrics import Metrics
+from rootward.worker.serving.router import ReplicaApp
+from rootward.worker.serving.server import Listener
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

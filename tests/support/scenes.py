@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.queue import agent_queue, plain_queue
-from orchestrator.records import (
+from rootward.orchestrator.states import ReplicaState, TaskState
+from rootward.orchestrator.store.records import (
     AgentInfo,
     Claim,
     Exchange,
@@ -18,14 +18,14 @@ from orchestrator.records import (
     Submission,
     TaskSpec,
 )
-from orchestrator.states import ReplicaState, TaskState
+from rootward.orchestrator.store.rq_compat import agent_queue, plain_queue
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orchestrator.records import Sweep
-    from orchestrator.store import Store
+    from rootward.orchestrator.store.records import Sweep
+    from rootward.orchestrator.store.store import Store
 
 LEASE_MS = 60_000
 FAR_S = 4_000_000_000

@@ -8,7 +8,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from modules import ModuleBase, ServerModule
+from rootward.modules import ModuleBase, ServerModule
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

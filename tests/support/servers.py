@@ -6,7 +6,7 @@ import signal
 import socket
 from typing import TYPE_CHECKING, Self
 
-from orchestrator.embedded import find_binary
+from rootward.orchestrator.embedded.server import find_binary
 from tests.support.programs import Program
 from tests.support.waiting import wait_until
 

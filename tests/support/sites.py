@@ -13,13 +13,13 @@ from tests.support.programs import Program
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from orchestrator.client import Client
-    from orchestrator.deployment import Deployment
+    from rootward.orchestrator.client.client import Client
+    from rootward.orchestrator.client.deployment import Deployment
     from tests.acceptance.conftest import Network
 
 SOURCE = """
 import os, signal, sys, time
-from modules import ModuleBase, ServerModule
+from rootward import ModuleBase, ServerModule
 
 class Part(ModuleBase):
     weight = 0
@@ -101,7 +101,7 @@ class Site:
     def worker(self, *options: str, expect_ready: bool = True, lease: float = 2.0) -> Program:
         number = len(self.network.workers) + 1
         program = Program(
-            [sys.executable, "-P", "-m", "worker", "--name", f"w{number}", *options],
+            [sys.executable, "-P", "-m", "rootward.worker", "--name", f"w{number}", *options],
             folder=self.network.folder,
             environ={**self.network.environ, "ROOTWARD_LEASE_SECONDS": str(lease)},
             name=f"worker{number}",

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.connection import Clients
-from orchestrator.keys import Keys
-from orchestrator.store import Store
+from rootward.orchestrator.store.connection import Clients
+from rootward.orchestrator.store.keys import Keys
+from rootward.orchestrator.store.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,14 +14,14 @@ from tests.chaos.town import Town
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from orchestrator.records import ReplicaRecord
+    from rootward.orchestrator.store.records import ReplicaRecord
 
 PAUSE = threading.Event()
 """Never set: waiting for it is how time passes."""
 
 TREES = """
 import os, subprocess, sys, time
-from modules import ModuleBase, ServerModule
+from rootward import ModuleBase, ServerModule
 
 class Pid(ModuleBase):
     def forward(self, x, pause=0):

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-import orchestrator
-from orchestrator.embedded import EmbeddedServer
-from orchestrator.queue import plain_queue
-from orchestrator.records import AgentInfo, Finish, ReplicaRecord
-from orchestrator.states import ReplicaState, TaskState
+from rootward import orchestrator
+from rootward.orchestrator.embedded.server import EmbeddedServer
+from rootward.orchestrator.states import ReplicaState, TaskState
+from rootward.orchestrator.store.records import AgentInfo, Finish, ReplicaRecord
+from rootward.orchestrator.store.rq_compat import plain_queue
 from tests.chaos.figures.measured import Measured, none_of
 from tests.chaos.figures.places import PAUSE, joined, new_town, ready, serve, town
 from tests.support.scenes import Scene

@@ -9,18 +9,18 @@ import signal
 import threading
 import time
 
-import orchestrator
-from orchestrator.connection import Clients
-from orchestrator.embedded import EmbeddedServer
-from orchestrator.keys import Keys
-from orchestrator.records import ReplicaRecord
-from orchestrator.states import ReplicaState
-from orchestrator.store import Store
+from rootward import orchestrator
+from rootward.orchestrator.embedded.server import EmbeddedServer
+from rootward.orchestrator.states import ReplicaState
+from rootward.orchestrator.store.connection import Clients
+from rootward.orchestrator.store.keys import Keys
+from rootward.orchestrator.store.records import ReplicaRecord
+from rootward.orchestrator.store.store import Store
+from rootward.worker.agent.heartbeat import Keeper, Standing
 from tests.chaos.figures.measured import Measured, none_of
 from tests.chaos.figures.places import PAUSE, new_town
 from tests.support.scenes import Scene
 from tests.support.waiting import wait_until
-from worker.keeper import Keeper, Standing
 
 AGENTS = 10
 LEASE_S = 10.0

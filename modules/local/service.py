@@ -1,0 +1,259 @@
+"""The processes of one served module without Redis: started, watched, replaced, stopped.
+
+A Service keeps as many replicas as are wanted: one that ends unasked leaves the table at once and
+comes back after a pause that doubles, one that no longer answers its event loop's pings is killed.
+It lives in the executor's event loop. What the processes load comes from a Generation; who may call
+whom is the executor's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ..errors import ServeFailed
+from ..processes.child import listen
+from ..processes.forkserver import LoadFailed, ReplicaSpec, Template
+from .replica import LocalReplica
+
+if TYPE_CHECKING:
+    from ..server import ServerModule
+
+log = logging.getLogger(__name__)
+
+HOST: Final = "127.0.0.1"
+Table = Mapping[str, list[list[str]]]
+
+_FIRST_PAUSE_S: Final = 0.2
+_LONGEST_PAUSE_S: Final = 30.0
+_PING_S: Final = 1.0
+_DRAIN_S: Final = 5.0
+# Of a replica that is replaced: nobody waits for its place.
+_CALLS_S: Final = 300.0
+
+
+class Generation:
+    """One packed tree, and the templates that have loaded it."""
+
+    def __init__(self, bare: Callable[[], Template], definition: bytes) -> None:
+        """Load nothing yet; `bare` returns a living bare template."""
+        self._bare, self._definition = bare, definition
+        self._template: Template | None = None
+        self._lock = asyncio.Lock()
+        self._forks = True
+
+    async def template(self) -> Template:
+        """Return a template that can start one more replica; raises LoadFailed."""
+        async with self._lock:
+            template = self._template
+            if template is not None and self._forks and not template.ended.done():
+                return template
+            template = self._bare().fork()
+            try:
+                self._forks = (await template.load(self._definition)).fork_safe
+            except BaseException:
+                template.close()
+                raise
+            self._template = template
+            return template
+
+    async def close(self) -> None:
+        """End the template; return when nothing of it is left."""
+        if self._template is not None:
+            self._template.close()
+            await self._template.ended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Home:
+    """Where a service's replicas come from: the tree that they load, its paths, its endpoints."""
+
+    path: str
+    generation: Generation
+    call_key: bytes
+    table: Callable[[], Table]
+
+
+class Service:
+    """One served module; `on_change` is called when its endpoints have changed."""
+
+    def __init__(self, module: ServerModule, home: Home, on_change: Callable[[], None]) -> None:
+        """Start nothing yet."""
+        self.module = module
+        self.home = home
+        self.ended = asyncio.Event()
+        self._on_change = on_change
+        self._ready: list[LocalReplica] = []
+        self._living: set[LocalReplica] = set()
+        self._restarts: set[asyncio.Task[None]] = set()
+        self._pause_s = _FIRST_PAUSE_S
+        self._is_stopping = False
+        self._pinging = asyncio.create_task(self._ping())
+
+    @property
+    def endpoints(self) -> list[list[str]]:
+        """URL, token and id of each ready replica."""
+        return [replica.endpoint for replica in self._ready]
+
+    def push(self) -> None:
+        """Tell the replicas the endpoints that they may call now."""
+        for replica in self._living:
+            replica.child.send({"op": "routes", "table": self.home.table()})
+
+    async def start(self) -> None:
+        """Bring up what isn't up; raises ServeFailed, and leaves what was up before."""
+        missing = self.module.replicas - len(self._ready)
+        self._ready += await self._launch_all(max(missing, 0))
+        self._on_change()
+
+    async def replace(self, home: Home) -> None:
+        """Replace all replicas by ones from `home`; a fixed port has to be free for them first."""
+        old, old_home, self.home = self._ready, self.home, home
+        if self.module.port is not None:
+            self._ready = []
+            self._on_change()
+            await self._retire(old, _DRAIN_S)
+            old = []
+        try:
+            fresh = await self._launch_all(self.module.replicas)
+        except BaseException:
+            # What still runs, and what comes back, is of the old home.
+            self.home = old_home
+            raise
+        # Whoever ended on its own meanwhile was counted as lost, and may have come back.
+        old = [replica for replica in self._ready if replica not in fresh]
+        self._ready = fresh
+        self._on_change()
+        await self._retire(old, _CALLS_S)
+
+    async def stop(self, drain_s: float = _DRAIN_S) -> None:
+        """End all replicas, after the calls under way or `drain_s`; return when they are gone."""
+        self._is_stopping = True
+        self._pinging.cancel()
+        for task in self._restarts:
+            task.cancel()
+        self._ready = []
+        self._on_change()
+        await self._retire(list(self._living), drain_s)
+        self.ended.set()
+
+    async def _launch_all(self, count: int) -> list[LocalReplica]:
+        results = await asyncio.gather(
+            *(self._launch() for _ in range(count)), return_exceptions=True
+        )
+        fresh = [result for result in results if isinstance(result, LocalReplica)]
+        failures = [result for result in results if isinstance(result, BaseException)]
+        if failures:
+            await self._retire(fresh, 0)
+            raise failures[0]
+        return fresh
+
+    async def _launch(self) -> LocalReplica:
+        """Start one replica and return it when it answers; raises ServeFailed."""
+        timeout = self.module.startup_timeout
+        try:
+            async with asyncio.timeout(timeout):
+                template = await self.home.generation.template()
+        except TimeoutError:
+            raise self._failed(f"its tree was not loaded within {timeout:g} s", "") from None
+        except LoadFailed as error:
+            tail = error.output_tail + error.error["traceback"]
+            reason = f"its tree can't be loaded: {error.error['type']}: {error.error['message']}"
+            raise self._failed(reason, tail) from None
+        replica = self._start(template)
+        self._living.add(replica)
+        try:
+            async with asyncio.timeout(timeout):
+                await replica.ready()
+        except TimeoutError:
+            raise await self._given_up(replica, f"it was not ready within {timeout:g} s") from None
+        except ServeFailed as error:
+            raise await self._given_up(replica, error.reason) from None
+        except BaseException:
+            replica.kill()
+            raise
+        replica.is_serving = True
+        return replica
+
+    def _start(self, template: Template) -> LocalReplica:
+        module = self.module
+        try:
+            sock = listen(HOST, module.port)
+        except OSError as error:
+            reason = f"port {module.port} is taken ({error}); stop what has it, or leave out port"
+            raise self._failed(reason, "") from error
+        with sock:
+            spec = ReplicaSpec(
+                path=self.home.path,
+                host=HOST,
+                token=secrets.token_hex(16),
+                call_key=self.home.call_key,
+                startup_timeout=module.startup_timeout,
+                env=module.env,
+                table=self.home.table(),
+            )
+            child = template.replica(f"{spec.path}:{spec.token[:6]}", spec, sock)
+            return LocalReplica(child, spec, sock.getsockname()[1], self._lost)
+
+    async def _given_up(self, replica: LocalReplica, reason: str) -> ServeFailed:
+        replica.kill()
+        await replica.gone.wait()
+        return self._failed(reason, replica.tail())
+
+    def _failed(self, reason: str, tail: str) -> ServeFailed:
+        return ServeFailed(self.home.path, reason, tail)
+
+    def _lost(self, replica: LocalReplica) -> None:
+        """Take the end of a replica, asked for or not."""
+        self._living.discard(replica)
+        if replica not in self._ready:
+            return
+        self._ready.remove(replica)
+        self._on_change()
+        if self._is_stopping or replica.is_retired:
+            return
+        log.warning(
+            "%s: %s; it is started again",
+            self.home.path,
+            replica.how_it_ended(),
+            extra={"event": "replica.lost"},
+        )
+        if time.monotonic() - replica.started_at > _LONGEST_PAUSE_S:
+            self._pause_s = _FIRST_PAUSE_S
+        task = asyncio.create_task(self._bring_back())
+        self._restarts.add(task)
+        task.add_done_callback(self._restarts.discard)
+
+    async def _bring_back(self) -> None:
+        while True:
+            await asyncio.sleep(self._pause_s)
+            self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
+            if len(self._ready) >= self.module.replicas:
+                return
+            try:
+                self._ready.append(await self._launch())
+            except ServeFailed as error:
+                log.warning("%s", error, extra={"event": "replica.lost"})
+            else:
+                self._on_change()
+                return
+
+    async def _retire(self, replicas: list[LocalReplica], drain_s: float) -> None:
+        await asyncio.gather(*(replica.retire(drain_s) for replica in replicas))
+
+    async def _ping(self) -> None:
+        while True:
+            await asyncio.sleep(_PING_S)
+            for replica in list(self._ready):
+                if not replica.ping():
+                    log.warning(
+                        "%s: it gives no sign of life and is killed",
+                        self.home.path,
+                        extra={"event": "replica.unready"},
+                    )
+                    replica.kill()

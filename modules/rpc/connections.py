@@ -1,0 +1,154 @@
+"""Connections to endpoints, kept between calls.
+
+A connection is reused only while the other side surely keeps it, and after a look that it has not
+ended. Each is used by one call at a time and by one process only: a forked child begins without
+any.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import time
+from functools import lru_cache
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+from ..errors import CallError
+
+CONNECT_TIMEOUT_S: Final = 3.0
+# Less than replicas keep idle ones, so that it is never they who close one that is being used.
+IDLE_S: Final = 30.0
+_MAX_LINE: Final = 1 << 16
+_JOINED_BYTES: Final = 1 << 16
+
+_idle: dict[tuple[str, int], list[Connection]] = {}
+
+
+class NotSent(Exception):
+    """The connection ended before the other side had the whole of what was sent."""
+
+
+class Place(NamedTuple):
+    """The parts of an endpoint's URL."""
+
+    host: str
+    port: int
+    prefix: str
+    netloc: str
+
+
+@lru_cache(maxsize=1024)
+def place(url: str) -> Place:
+    """Take a URL apart; raises CallError for one that isn't http."""
+    parts = urlsplit(url)
+    if parts.scheme != "http" or parts.hostname is None:
+        raise CallError(f"{url!r} is no endpoint: it must begin with http://")
+    return Place(parts.hostname, parts.port or 80, parts.path.rstrip("/"), parts.netloc)
+
+
+def connect(url: str) -> Connection:
+    """Return a kept connection to the URL's place, or a new one; raises OSError."""
+    host, port, _, _ = place(url)
+    kept = _idle.get((host, port))
+    while kept:
+        try:
+            connection = kept.pop()
+        except IndexError:
+            break
+        if connection.is_alive():
+            return connection
+        connection.close()
+    _close_stale()
+    return Connection((host, port))
+
+
+def _close_stale() -> None:
+    for connections in list(_idle.values()):
+        while connections:
+            try:
+                # The oldest is first; what another thread has just taken is no longer here.
+                oldest = connections.pop(0)
+            except IndexError:
+                break
+            if oldest.is_fresh():
+                connections.insert(0, oldest)
+                break
+            oldest.close()
+
+
+class Connection:
+    """One TCP connection, used for one exchange at a time."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        """Connect; raises OSError."""
+        self.address = address
+        self._sock = socket.create_connection(address, CONNECT_TIMEOUT_S)
+        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # A host that vanished sends nothing: the kernel asks after it.
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
+            if hasattr(socket, name):
+                self._sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+        self._file = self._sock.makefile("rb", 1 << 16)
+        self._used_at = time.monotonic()
+
+    def is_fresh(self) -> bool:
+        """Whether it has been used so lately that the other side still keeps it."""
+        return time.monotonic() - self._used_at < IDLE_S
+
+    def is_alive(self) -> bool:
+        """Whether it can be used again: an idle one that has something to read has ended."""
+        if not self.is_fresh():
+            return False
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        return not poll.poll(0)
+
+    def keep(self) -> None:
+        """Keep it for the next exchange."""
+        self._used_at = time.monotonic()
+        _idle.setdefault(self.address, []).append(self)
+
+    def close(self) -> None:
+        """End it."""
+        self._file.close()
+        self._sock.close()
+
+    def send(self, head: bytes, body: bytes, timeout: float | None) -> None:
+        """Send a request; `timeout` (seconds) holds for every wait until the next. NotSent."""
+        self._sock.settimeout(timeout)
+        try:
+            if len(body) < _JOINED_BYTES:
+                self._sock.sendall(head + body)
+            else:
+                self._sock.sendall(head)
+                self._sock.sendall(body)
+        except TimeoutError:
+            raise
+        except OSError:
+            # An answer may be there all the same: 413 comes before the body has gone. If none
+            # is, the replica never had the whole call.
+            poll = select.poll()
+            poll.register(self._sock, select.POLLIN)
+            if not poll.poll(0):
+                raise NotSent from None
+
+    def line(self) -> bytes:
+        """Return the next line; raises ConnectionResetError at the end, TimeoutError."""
+        line = self._file.readline(_MAX_LINE)
+        if not line.endswith(b"\n"):
+            raise ConnectionResetError("the connection ended")
+        return line
+
+    def read(self, length: int) -> bytes:
+        """Return so many bytes; raises ConnectionResetError, TimeoutError."""
+        data: bytes = self._file.read(length)
+        if len(data) < length:
+            raise ConnectionResetError("the answer broke off")
+        return data
+
+
+# A forked child must not write into its parent's connections.
+os.register_at_fork(after_in_child=_idle.clear)

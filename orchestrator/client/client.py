@@ -1,0 +1,309 @@
+"""The client: plan a tree, submit it, find what is deployed.
+
+`connect` gives a Client that has reached Redis; inside a `with` block the calls `update()`,
+`start()` and `eval()` of any tree go through it too. A client keeps connections and, once it looks
+up services, a local copy of the registry; it decides nothing that a plan or the controller decides.
+Nothing is stored before the whole plan has been made, checked and packed.
+"""
+
+from __future__ import annotations
+
+import uuid
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
+
+from ..errors import (
+    MissingSecret,
+    NoRedis,
+    PlanError,
+    UnknownDeployment,
+    UnknownService,
+    other_secret,
+)
+from ..planning.collect import is_whole, plan_tree
+from ..planning.definition import Definition, Subject
+from ..planning.plan import ALL_KINDS, Kind, Plan, parse_kinds
+from ..settings import Settings
+from ..states import DeploymentState
+from ..store.connection import Clients, check
+from ..store.keys import Keys
+from ..store.store import Store
+from .deployment import Deployment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from types import TracebackType
+
+    from ..planning.submission import Order
+    from ..security.signing import Signer
+    from ..store.records import AgentRecord, DeploymentRecord
+    from ..store.watch import RegistryMirror
+    from .executor import DistributedExecutor
+    from .gateway import Gateway
+
+
+def connect(
+    url: str | None = None, *, secret: str | bytes | None = None, prefix: str | None = None
+) -> Client:
+    """Return a client of the Redis at `url` (default `REDIS_URL`), to be used in a `with` block.
+
+    `secret` and `prefix` default to `ROOTWARD_SECRET` and `ROOTWARD_PREFIX`. Raises NoRedis within
+    a second when none is given or it isn't reached, SettingsError for a bad value.
+    """
+    return Client(Settings.from_environment(redis_url=url, secret=secret, prefix=prefix))
+
+
+def plan(
+    subject: Subject,
+    kinds: Iterable[str] = ALL_KINDS,
+    *,
+    name: str | None = None,
+    recursive: bool = True,
+) -> Plan:
+    """Return the plan of a tree or TARGET without any Redis; raises what `Client.submit` raises."""
+    return plan_tree(Definition.of(subject, name=name).tree, kinds, recursive=recursive)
+
+
+class Client:
+    """A connection to one rootward: its deployments, workers and services."""
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.redis_url is None:
+            raise NoRedis(
+                "no Redis is given: set REDIS_URL (redis://127.0.0.1:6379/0) or pass its URL; "
+                "`rootward up` needs none"
+            )
+        check(settings.redis_url)
+        self.settings = settings
+        self.keys = Keys(settings.prefix)
+        self._clients = Clients(settings.redis_url, name="client")
+        self.store = Store(self._clients, self.keys)
+        self._executor: DistributedExecutor | None = None
+
+    def __enter__(self) -> Self:
+        from rootward.modules import executor
+
+        from .executor import DistributedExecutor
+
+        if self._executor is None:
+            self._executor = DistributedExecutor(self)
+        executor._active.append(self._executor)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        from rootward.modules import executor
+
+        if self._executor is not None and self._executor in executor._active:
+            executor._active.remove(self._executor)
+        # What a program deployed ends with the program, not with this block: its lease and its
+        # routes need the connections until then.
+        if self._executor is None or not self._executor.owns_anything:
+            self.close()
+
+    def close(self) -> None:
+        """Close every connection, and stop what this client's programs own; twice is harmless."""
+        if self._executor is not None:
+            self._executor.close()
+        if "registry" in self.__dict__:
+            self.registry.close()
+        self._clients.close()
+
+    @cached_property
+    def signer(self) -> Signer:
+        """The keys derived from the secret; MissingSecret when none was given."""
+        from ..security.signing import Signer
+
+        if self.settings.secret is None:
+            raise MissingSecret(
+                "no secret is given: set ROOTWARD_SECRET to the one that the workers have (make "
+                "one with `python -c 'import secrets; print(secrets.token_hex(32))'`)"
+            )
+        return Signer(self.settings.secret.reveal())
+
+    def check_secret(self) -> None:
+        """Raise WrongSecret when the workers that live here have another secret than this one."""
+        if self.store.agreed() not in {None, *self.signer.fingerprints(self.keys.prefix)}:
+            raise other_secret(self._clients.address)
+
+    @cached_property
+    def registry(self) -> RegistryMirror:
+        """The local copy of the registry, kept up to date from its first use on."""
+        from ..store.watch import RegistryMirror
+
+        return RegistryMirror(self.store, self.signer)
+
+    @cached_property
+    def gateway(self) -> Gateway:
+        """The services of the current generations."""
+        from .gateway import Gateway
+
+        return Gateway(self)
+
+    def plan(
+        self,
+        tree: Subject,
+        kinds: Iterable[str] = ALL_KINDS,
+        *,
+        name: str | None = None,
+        recursive: bool = True,
+    ) -> Plan:
+        """Return the plan of a tree or TARGET; nothing is stored and nothing is read from Redis."""
+        return plan(tree, kinds, name=name, recursive=recursive)
+
+    def submit(
+        self,
+        tree_or_target: Subject,
+        *,
+        name: str | None = None,
+        kinds: Iterable[str] = ALL_KINDS,
+        recursive: bool = True,
+        timeout: float | None = None,
+        retries: int = 0,
+        by_value: bool | None = None,
+    ) -> Deployment:
+        """Store the plan of a tree as the next generation of its deployment, and return at once.
+
+        `timeout` (seconds) is the deployment's own deadline; `retries` counts exceptions of a
+        task. `by_value` overrides how it travels (a package target by reference, else by value).
+        Raises TargetError, CycleError, TaskGetterError, NotPortable, PlanError, BadName,
+        MissingSecret and WrongSecret before anything is stored.
+        """
+        from ..planning.submission import Order
+
+        asked = parse_kinds(kinds)
+        definition = Definition.of(tree_or_target, name=name, by_value=by_value)
+        order = Order(
+            kinds=tuple(str(kind) for kind in ALL_KINDS if kind in asked),
+            makes_current=Kind.DEPLOY in asked and is_whole(definition.tree, recursive=recursive),
+            retries=retries,
+            timeout=timeout,
+            history_s=self.settings.history_days * 86400,
+        )
+        return self.store_definition(
+            definition, plan_tree(definition.tree, asked, recursive=recursive), order
+        )
+
+    def store_definition(self, definition: Definition, plan: Plan, order: Order) -> Deployment:
+        """Pack, sign and store a plan that was checked; all or nothing becomes visible."""
+        from ..planning.submission import Writer
+        from .tracing import DeploymentSpan
+
+        packed = definition.pack()
+        span = DeploymentSpan(plan.deployment)
+        writer = Writer(keys=self.keys, signer=self.signer, trace=span.carrier)
+        submission_id = uuid.uuid4().hex
+        fingerprints = self.signer.fingerprints(self.keys.prefix)
+        generation = self.store.reserve(plan.deployment, submission_id, fingerprints)
+        self.store.create(
+            writer.build(plan, packed, order, submission_id=submission_id, generation=generation)
+        )
+        span.stored(generation, len(plan.steps))
+        deployment = self._deployment(plan.deployment, generation)
+        deployment.span = span
+        return deployment
+
+    def deployment(self, name: str, generation: int | None = None) -> Deployment:
+        """Return a deployment by its name (or NAME@GENERATION); the latest generation by default.
+
+        Raises UnknownDeployment, which tells near names.
+        """
+        if generation is None and "@" in name:
+            name, _, number = name.rpartition("@")
+            if not number.isdecimal():
+                raise UnknownDeployment(
+                    f"{number!r} is no generation of {name}: write NAME@NUMBER", name=name
+                )
+            generation = int(number)
+        record = self.store.deployment(name)
+        if record is None:
+            raise self._unknown(name)
+        found = record.latest if generation is None else generation
+        if self.store.generation(name, found) is None:
+            raise UnknownDeployment(
+                f"{name} has no generation {found}: its latest is {record.latest}", name=name
+            )
+        return self._deployment(name, found)
+
+    def deployments(self) -> list[DeploymentRecord]:
+        """Return what is deployed or kept as history, newest first."""
+        return list(self.store.deployments())
+
+    def workers(self) -> list[AgentRecord]:
+        """Return the workers whose lease holds, newest first."""
+        return list(self.store.agents())
+
+    def scale(self, name: str, path: str, replicas: int) -> None:
+        """Set how many replicas the current generation of `name` keeps of the service at `path`.
+
+        `path` is whole, or what follows the deployment's name. Raises UnknownDeployment and
+        UnknownService.
+        """
+        record = self.store.deployment(name)
+        if record is None:
+            raise self._unknown(name)
+        generation = record.current or record.latest
+        served = self.store.generation(name, generation)
+        known = list(served.services) if served is not None else []
+        full = path if path in known else f"{name}/{path}"
+        if full not in known:
+            raise unknown_service(path, known)
+        if replicas < 0:
+            raise PlanError(f"{full} can't have {replicas} replicas: give 0 or more")
+        assert served is not None
+        if served.state in {
+            DeploymentState.CANCELLED,
+            DeploymentState.STOPPING,
+            DeploymentState.STOPPED,
+        }:
+            raise PlanError(
+                f"{name}@{generation} is {served.state}, so nothing of it is served: "
+                f"`rootward resume {name}` brings it back"
+            )
+        self.store.scale(name, generation, full, replicas)
+
+    def _deployment(self, name: str, generation: int) -> Deployment:
+        signer = self._signer_if_any()
+        return Deployment(self.store, name, generation, signer=signer, settled=self._catch_up)
+
+    def _catch_up(self, name: str) -> None:
+        # Who has waited for a deployment calls what it serves now, not what was served before.
+        if "registry" in self.__dict__:
+            self.registry.refresh(name)
+
+    def _signer_if_any(self) -> Signer | None:
+        return self.signer if self.settings.secret is not None else None
+
+    def _unknown(self, name: str) -> UnknownDeployment:
+        known = [record.name for record in self.store.deployments()]
+        return UnknownDeployment(
+            f"there is no deployment {name!r}{_hint(name, known)}: see `rootward deployments`",
+            name=name,
+            near=_near(name, known),
+        )
+
+
+def unknown_service(service: str, known: Sequence[str]) -> UnknownService:
+    """Return the error for a service that nobody deployed, with the near ones."""
+    return UnknownService(
+        f"there is no service {service!r}{_hint(service, known)}: see `rootward gateway list`",
+        service=service,
+        near=_near(service, known),
+    )
+
+
+def _near(name: str, known: Sequence[str]) -> list[str]:
+    import difflib
+
+    found = difflib.get_close_matches(name, known, 3)
+    # The last part of a path is what people remember.
+    return found or [each for each in known if each.rpartition("/")[2] == name.rpartition("/")[2]]
+
+
+def _hint(name: str, known: Sequence[str]) -> str:
+    near = _near(name, known)
+    return f" (did you mean {' or '.join(near)}?)" if near else ""

@@ -1,0 +1,296 @@
+"""The controller: keeps what runs equal to what was asked for.
+
+Any agent can be it; a leader lease lets one act at a time. Each round sweeps what has died, reads
+every active generation, asks the pure `reconcile` what to do and has it done through the store.
+What it keeps in memory only spaces its actions out: a new leader that knows nothing of it does the
+same, a little sooner.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, assert_never
+
+from rootward.modules.errors import RootwardError
+
+from ..planning.plan import Kind, Plan, Service
+from ..security.signing import payload
+from ..states import DeploymentState, TaskState
+from ..status.read_status import GONE, read_plan
+from ..store.records import TaskSpec
+from ..store.rq_compat import repair_job_id, resource_queue
+from .preemption import Successor, giving_way
+from .reconcile import (
+    Action,
+    Desired,
+    FailGeneration,
+    Observed,
+    SeenReplica,
+    ServiceWish,
+    StartReplica,
+    StopReplica,
+    Trial,
+    Wish,
+    reconcile,
+)
+
+if TYPE_CHECKING:
+    from ..security.signing import Signer
+    from ..store.records import GenerationRecord
+    from ..store.store import Store
+
+log = logging.getLogger(__name__)
+
+TELL_AGAIN_S = 3.0
+LOOK_AGAIN_S = 5.0
+
+Place = tuple[str, int]
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What the controller remembers of one generation between rounds; all of it can be lost."""
+
+    plan: Plan | None = None
+    deployed: set[str] = field(default_factory=set)
+    looked_at: float = 0.0
+    trials: dict[str, Trial] = field(default_factory=dict)
+    told: dict[str, float] = field(default_factory=dict)
+
+
+class Controller:
+    """Reconciles all generations of one store; `lease_s` is the leader's lease in seconds."""
+
+    def __init__(self, store: Store, signer: Signer, agent_id: str, lease_s: float) -> None:
+        self._store = store
+        self._signer = signer
+        self._agent_id = agent_id
+        self._lease_ms = round(lease_s * 1000)
+        self._memories: dict[Place, _Memory] = {}
+        self._leaving: frozenset[str] = frozenset()
+
+    def run_once(self, now: float, *, is_swept: bool = False) -> bool:
+        """Do one round at the time `now` (Unix seconds); return whether this one leads.
+
+        It begins with a sweep, unless the caller has just swept.
+        A generation that can't be read or helped is told in the log and doesn't keep the others
+        from being looked after.
+        """
+        if not self._store.lead(self._agent_id, self._lease_ms):
+            self._memories.clear()
+            return False
+        if not is_swept:
+            self._store.sweep(self._lease_ms)
+        active = [record for place in self._store.active() if (record := self._read(place))]
+        places = {(record.name, record.generation) for record in active}
+        self._memories = {k: m for k, m in self._memories.items() if k in places}
+        agents = self._store.agents() if active else ()
+        self._leaving = frozenset(
+            agent.info.id for agent in agents if agent.info.state == "draining"
+        )
+        for record in active:
+            try:
+                self._look_after(record, active, now)
+            except RootwardError as error:
+                log.warning(
+                    "%s@%s can't be looked after: %s",
+                    record.name,
+                    record.generation,
+                    error,
+                    extra={"event": "controller.refused"},
+                )
+        return True
+
+    def _read(self, place: Place) -> GenerationRecord | None:
+        return self._store.generation(*place)
+
+    def _look_after(
+        self, record: GenerationRecord, active: list[GenerationRecord], now: float
+    ) -> None:
+        if not record.services and record.deadline_at is None:
+            return
+        place = (record.name, record.generation)
+        memory = self._memories.setdefault(place, _Memory())
+        if record.is_settled and not self._leaving and not _has_sibling(record, active):
+            # Nothing can be told to come or go: its replicas needn't be read.
+            memory.trials.clear()
+            return
+        if memory.plan is None:
+            memory.plan = read_plan(self._store, self._signer, *place)
+        observed = self._observe(record, memory, now)
+        desired = self._desire(record, memory, active, observed, now)
+        for action in reconcile(desired, observed, now):
+            self._do(action, record, memory, now)
+
+    def _observe(self, record: GenerationRecord, memory: _Memory, now: float) -> Observed:
+        replicas = tuple(
+            SeenReplica(
+                id=replica.replica,
+                path=replica.path,
+                agent_id=replica.agent_id,
+                state=str(replica.state),
+                since=replica.since,
+                is_leaving=replica.agent_id in self._leaving,
+            )
+            for replica, _ in self._store.replicas(record.name, record.generation)
+        )
+        for path, wanted in record.services.items():
+            if record.ready.get(path, 0) >= wanted:
+                memory.trials.pop(path, None)
+        return Observed(
+            replicas=replicas,
+            deployed=self._deployed(record, memory, now),
+            open_starts=Counter(record.repairs.values()),
+            trials=memory.trials,
+        )
+
+    def _deployed(self, record: GenerationRecord, memory: _Memory, now: float) -> frozenset[str]:
+        """Return the services whose deploy task has succeeded."""
+        if record.state in {DeploymentState.READY, DeploymentState.DEGRADED}:
+            return frozenset(record.services)
+        memory.deployed.update(path for path, ready in record.ready.items() if ready)
+        unclear = set(record.services) - memory.deployed
+        # A ready replica tells it for nothing; reading all tasks is kept for the rare rest.
+        if unclear and now >= memory.looked_at + LOOK_AGAIN_S:
+            memory.looked_at = now
+            memory.deployed.update(
+                task.path
+                for task in self._store.tasks(record.name, record.generation)
+                if task.kind == Kind.DEPLOY and task.state is TaskState.SUCCEEDED and task.path
+            )
+        return frozenset(memory.deployed)
+
+    def _desire(
+        self,
+        record: GenerationRecord,
+        memory: _Memory,
+        active: list[GenerationRecord],
+        observed: Observed,
+        now: float,
+    ) -> Desired:
+        wish = self._wish(record)
+        services = {s.path: s for s in (memory.plan.services if memory.plan else ())}
+        gives_way: frozenset[str] = frozenset()
+        if wish in {Wish.KEEP, Wish.LEAVE} and any(_is_scarce(s) for s in services.values()):
+            gives_way = self._giving_way(record, services, active, observed, now)
+        return Desired(
+            wish=wish,
+            services=tuple(
+                ServiceWish(
+                    path=path,
+                    wanted=wanted,
+                    parents=services[path].parents if path in services else (),
+                    startup_timeout=services[path].startup_timeout if path in services else 60.0,
+                    gives_way=path in gives_way,
+                    is_exclusive=path in services and services[path].exclusive,
+                )
+                for path, wanted in record.services.items()
+            ),
+            deadline_at=record.deadline_at,
+            is_replaced=wish is Wish.END and self._is_replaced(record),
+        )
+
+    def _wish(self, record: GenerationRecord) -> Wish:
+        match record.state:
+            case DeploymentState.PENDING | DeploymentState.PROGRESSING:
+                return Wish.GROW
+            case DeploymentState.READY | DeploymentState.DEGRADED:
+                return Wish.KEEP
+            case DeploymentState.FAILED:
+                return Wish.END if record.retire or self._is_replaced(record) else Wish.LEAVE
+            case DeploymentState.CANCELLED | DeploymentState.STOPPING | DeploymentState.STOPPED:
+                return Wish.END
+            case _:
+                assert_never(record.state)
+
+    def _is_replaced(self, record: GenerationRecord) -> bool:
+        deployment = self._store.deployment(record.name)
+        return deployment is not None and (deployment.current or 0) > record.generation
+
+    def _giving_way(
+        self,
+        record: GenerationRecord,
+        services: dict[str, Service],
+        active: list[GenerationRecord],
+        observed: Observed,
+        now: float,
+    ) -> frozenset[str]:
+        successors = [
+            successor
+            for newer in active
+            if newer.name == record.name and newer.generation > record.generation
+            if newer.state.is_progressing and newer.makes_current
+            for successor in self._successors(newer)
+        ]
+        if not successors:
+            return frozenset()
+        running = Counter(
+            replica.path for replica in observed.replicas if replica.state not in GONE
+        )
+        offers = [agent.info.resources for agent in self._store.agents()]
+        return giving_way(services.values(), running, successors, offers, now)
+
+    def _successors(self, newer: GenerationRecord) -> list[Successor]:
+        memory = self._memories.setdefault((newer.name, newer.generation), _Memory())
+        if memory.plan is None:
+            memory.plan = read_plan(self._store, self._signer, newer.name, newer.generation)
+        scarce = {s.path: s for s in (memory.plan.services if memory.plan else ()) if _is_scarce(s)}
+        if not scarce:
+            return []
+        return [
+            Successor(service=scarce[task.path], state=str(task.state), queued_at=task.queued_at)
+            for task in self._store.tasks(newer.name, newer.generation)
+            if task.kind == Kind.DEPLOY and task.path in scarce
+        ]
+
+    def _do(self, action: Action, record: GenerationRecord, memory: _Memory, now: float) -> None:
+        match action:
+            case StartReplica():
+                self._start(action.path, record, memory, now)
+            case StopReplica():
+                self._tell_to_stop(action, memory, now)
+            case FailGeneration():
+                self._store.fail(record.name, record.generation, action.reason)
+            case _:
+                assert_never(action)
+
+    def _start(self, path: str, record: GenerationRecord, memory: _Memory, now: float) -> None:
+        name, generation, prefix = record.name, record.generation, self._store.keys.prefix
+        service = memory.plan.service(path) if memory.plan else None
+        job = repair_job_id(prefix, name, generation)
+        task = f"{Kind.DEPLOY}:{path}"
+        self._store.add_repair(
+            name,
+            generation,
+            path,
+            spec=TaskSpec(
+                id=task,
+                data=payload(self._signer, name, generation, task, job),
+                queue=resource_queue(prefix, service.resources if service else {}),
+            ),
+            job_id=job,
+        )
+        before = memory.trials.get(path)
+        # Several replicas that are started in one round are one try.
+        count = 1 if before is None else before.count + (before.last_at != now)
+        memory.trials[path] = Trial(count=count, last_at=now)
+
+    def _tell_to_stop(self, action: StopReplica, memory: _Memory, now: float) -> None:
+        # Told again only after a while: the message may have been lost with its reader.
+        if now < memory.told.get(action.replica, float("-inf")) + TELL_AGAIN_S:
+            return
+        memory.told[action.replica] = now
+        self._store.command(
+            action.agent_id,
+            {"op": "stop_replica", "replica": action.replica, "grace": action.grace_s},
+        )
+
+
+def _is_scarce(service: Service) -> bool:
+    return service.port is not None or bool(service.resources)
+
+
+def _has_sibling(record: GenerationRecord, active: list[GenerationRecord]) -> bool:
+    return any(other.name == record.name and other is not record for other in active)

@@ -1,0 +1,1 @@
+"""A private Redis server for one machine, and processes that end with their owner."""

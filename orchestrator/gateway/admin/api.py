@@ -1,0 +1,264 @@
+"""The API: what is deployed, by whom it is run, what happens, and the few things one may change.
+
+It reads the store in threads, so that a slow Redis keeps no call waiting; services are told from
+the routing table while Redis is away. Who may ask was decided before a request comes here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from ...errors import OrchestratorError, PlanError, UnknownDeployment, UnknownService
+from ...status.documents import deployment_json, worker_json
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from ...client.client import Client
+    from ...client.deployment import Deployment
+    from ..proxy.table import Service, Table
+
+T = TypeVar("T")
+
+STREAMS: Final = 32
+_BLOCK_MS: Final = 1000
+_LIVELY_S: Final = 10.0
+_LONGEST_NAME: Final = 300
+_MOST_REPLICAS: Final = 1000
+
+
+class Api:
+    """The routes below `/api` of one gateway."""
+
+    def __init__(self, client: Client, table: Table, is_draining: Callable[[], bool]) -> None:
+        self._client, self._table, self._is_draining = client, table, is_draining
+        self._pool = ThreadPoolExecutor(8, thread_name_prefix="rootward-api")
+        self._stream_pool = ThreadPoolExecutor(STREAMS, thread_name_prefix="rootward-events")
+        self._streams = 0
+
+    def routes(self) -> list[Route]:
+        """Return them for the application."""
+        name = "/api/deployments/{name}"
+        return [
+            Route("/api/services", self.services),
+            Route("/api/workers", self.workers),
+            Route("/api/deployments", self.deployments),
+            Route(name, self.deployment),
+            Route(f"{name}/events", self.events),
+            Route(f"{name}/cancel", self.cancel, methods=["POST"]),
+            Route(f"{name}/resume", self.resume, methods=["POST"]),
+            Route(f"{name}/stop", self.stop, methods=["POST"]),
+            Route(f"{name}/scale", self.scale, methods=["POST"]),
+        ]
+
+    async def services(self, request: Request) -> Response:
+        """List the services of the current generations with their replicas."""
+        del request
+        try:
+            found = await self._read(self._client.gateway.services)
+        except (RedisError, OSError):
+            known = sorted(self._table, key=lambda service: service.view.path)
+            return JSONResponse([_from_table(service) for service in known])
+        return JSONResponse([service.to_json() for service in found])
+
+    async def workers(self, request: Request) -> Response:
+        """List the live workers."""
+        del request
+        found = await self._read(self._client.workers)
+        return JSONResponse([worker_json(record) for record in found])
+
+    async def deployments(self, request: Request) -> Response:
+        """List the deployments, the newest first."""
+        del request
+        found = await self._read(self._client.deployments)
+        return JSONResponse([deployment_json(record) for record in found])
+
+    async def deployment(self, request: Request) -> Response:
+        """Tell the status of one deployment."""
+        deployment = await self._deployment(request)
+        status = await self._read(deployment.status)
+        return JSONResponse(status.to_json())
+
+    async def events(self, request: Request) -> Response:
+        """Stream a deployment's history, and what happens from now on, as server-sent events."""
+        deployment = await self._deployment(request)
+        if self._streams >= STREAMS:
+            return error_response(503, "Unavailable", f"{STREAMS} streams of events are open")
+        after = request.headers.get("last-event-id") or "0-0"
+        if not _is_event_id(after):
+            return error_response(400, "BadRequest", "last-event-id must be an id of an event")
+        return StreamingResponse(
+            self._tell(deployment.name, after),
+            media_type="text/event-stream",
+            headers={"cache-control": "no-store"},
+        )
+
+    async def _tell(self, name: str, after: str) -> AsyncIterator[str]:
+        self._streams += 1
+        try:
+            yield ": the history comes first\n\n"
+            quiet_s = 0.0
+            while not self._is_draining():
+                try:
+                    events = await asyncio.get_running_loop().run_in_executor(
+                        self._stream_pool, self._client.store.events, name, after, _BLOCK_MS
+                    )
+                except (RedisError, OSError):
+                    await asyncio.sleep(_BLOCK_MS / 1000)
+                    events = []
+                quiet_s = 0.0 if events else quiet_s + _BLOCK_MS / 1000
+                if quiet_s >= _LIVELY_S:
+                    # Proxies, and we, learn from a write that the reader has gone.
+                    quiet_s = 0.0
+                    yield ": nothing new\n\n"
+                for event in events:
+                    after = event.id
+                    data = json.dumps(event.to_json())
+                    yield f"id: {event.id}\nevent: change\ndata: {data}\n\n"
+        finally:
+            self._streams -= 1
+
+    async def cancel(self, request: Request) -> Response:
+        """Start nothing more of a deployment, and end what runs of it."""
+        _no_body(await _object(request))
+        deployment = await self._deployment(request)
+        await self._read(deployment.cancel)
+        return await self._told(deployment)
+
+    async def resume(self, request: Request) -> Response:
+        """Run what has not succeeded again."""
+        _no_body(await _object(request))
+        deployment = await self._deployment(request)
+        await self._read(deployment.resume)
+        return await self._told(deployment)
+
+    async def stop(self, request: Request) -> Response:
+        """Stop all that a deployment serves, all of its generations unless one is named."""
+        _no_body(await _object(request))
+        deployment = await self._deployment(request)
+        if "@" in request.path_params["name"]:
+            await self._read(deployment.stop)
+        else:
+            await self._read(lambda: self._client.store.stop(deployment.name))
+        return await self._told(deployment)
+
+    async def scale(self, request: Request) -> Response:
+        """Set how many replicas a service has: `{"service": PATH, "replicas": N}`."""
+        given = await _object(request)
+        service, replicas = given.get("service"), given.get("replicas")
+        if given.keys() != {"service", "replicas"} or not isinstance(service, str):
+            raise BadInput('the body must be {"service": PATH, "replicas": N}')
+        number = _whole(replicas)
+        if number is None or not 0 <= number <= _MOST_REPLICAS:
+            raise BadInput(f"replicas must be a whole number from 0 to {_MOST_REPLICAS}")
+        deployment = await self._deployment(request)
+        await self._read(lambda: self._client.scale(deployment.name, service, number))
+        return await self._told(deployment)
+
+    async def _told(self, deployment: Deployment) -> Response:
+        status = await self._read(deployment.status)
+        return JSONResponse(status.to_json(), status_code=202)
+
+    async def _deployment(self, request: Request) -> Deployment:
+        name = request.path_params["name"]
+        if not name.isprintable() or len(name) > _LONGEST_NAME:
+            raise UnknownDeployment("there is no deployment of that name", name="")
+        return await self._read(lambda: self._client.deployment(name))
+
+    async def _read(self, function: Callable[[], T]) -> T:
+        if self._table.unreached_since is not None:
+            # The follower tries again and again already: nobody need wait for the same.
+            raise RedisConnectionError("Redis isn't reached at the moment")
+        return await asyncio.get_running_loop().run_in_executor(self._pool, function)
+
+
+class BadInput(Exception):
+    """A request that can't be meant; answered 400."""
+
+
+async def explained(request: Request, error: Exception) -> Response:
+    """Answer with what went wrong, in the form of every error."""
+    del request
+    match error:
+        case BadInput():
+            return error_response(400, "BadRequest", str(error))
+        case UnknownDeployment() | UnknownService():
+            return error_response(404, type(error).__name__, str(error))
+        case PlanError():
+            return error_response(400, type(error).__name__, str(error))
+        case RedisError() | OSError():
+            return error_response(
+                503, "Unavailable", "Redis isn't reached at the moment", {"retry-after": "1"}
+            )
+    return error_response(409, type(error).__name__, str(error))
+
+
+EXPLAINED: Final = (BadInput, OrchestratorError, RedisError, OSError)
+
+
+def error_response(
+    status: int, kind: str, message: str, headers: dict[str, str] | None = None
+) -> Response:
+    """Return an error in the form that all answers have."""
+    return JSONResponse({"error": {"type": kind, "message": message}}, status, headers)
+
+
+def _from_table(service: Service) -> dict[str, Any]:
+    view = service.view
+    return {
+        "service": view.path,
+        "deployment": view.deployment,
+        "generation": view.generation,
+        "state": "ready" if view.endpoints else "unready",
+        "endpoints": [
+            {
+                "url": f"http://{each.host}:{each.port}",
+                "replica": each.replica,
+                "worker": each.worker,
+                "state": "ready",
+                "lease_ms": 0,
+            }
+            for each in view.endpoints
+        ],
+    }
+
+
+async def _object(request: Request) -> dict[str, Any]:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        # A form, or plain text, is what a page of another site could send.
+        raise BadInput("send application/json")
+    try:
+        given = json.loads(await request.body() or b"{}")
+    except (ValueError, RecursionError) as error:
+        raise BadInput("the body is no JSON") from error
+    if not isinstance(given, dict):
+        raise BadInput("the body must be an object")
+    return given
+
+
+def _no_body(given: dict[str, Any]) -> None:
+    if given:
+        raise BadInput("the body must be {}")
+
+
+def _whole(value: Any) -> int | None:
+    """Return a whole number as JSON has them: 2 and 2.0 are one."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return int(value) if value == value // 1 else None
+
+
+def _is_event_id(text: str) -> bool:
+    first, dash, second = text.partition("-")
+    parts = (first, second) if dash else (first,)
+    return all(part.isascii() and part.isdecimal() and len(part) <= 15 for part in parts)

@@ -1,0 +1,1 @@
+"""The gateway towards its callers: it listens, reads requests, and answers."""

@@ -1,0 +1,230 @@
+"""Follows the registry and tells the gateway's table what has changed.
+
+One thread: it reads everything, then waits for changes and reads anew the deployments that they
+touch; what isn't ready is looked at once a second, everything each quarter of a minute and after
+every time that Redis was away. While it is away nothing is told but that. Only addresses whose
+signature holds are passed on.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from rootward.modules.errors import RootwardError, SignatureError
+
+from ...states import DeploymentState, ReplicaState
+from ...status.read_status import read_plan, read_status
+from .views import EndpointView, ServiceView
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ...security.signing import Signer
+    from ...store.records import DeploymentRecord, GenerationRecord, ReplicaRecord
+    from ...store.store import Store
+
+log = logging.getLogger(__name__)
+
+BLOCK_MS: Final = 1000
+RETRY_S: Final = 0.5
+REFRESH_S: Final = 15.0
+_LOOK_S: Final = 1.0
+
+
+class Follower:
+    """Reads the registry of all deployments in a thread of its own.
+
+    `put(name, views)` and `reached(bool)` are called in that thread.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        signer: Signer,
+        put: Callable[[str, Sequence[ServiceView]], None],
+        reached: Callable[[bool], None],
+    ) -> None:
+        self._store, self._signer = store, signer
+        self._put, self._reached = put, reached
+        self._views: dict[str, tuple[ServiceView, ...]] = {}
+        self._repeatable: dict[str, tuple[int, dict[str, bool]]] = {}
+        self._verified: dict[tuple[str, bytes], EndpointView | None] = {}
+        self._closing = threading.Event()
+        self._thread = threading.Thread(
+            target=self._follow, name="rootward-gateway-registry", daemon=True
+        )
+
+    def start(self) -> None:
+        """Begin to follow."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Follow no longer; twice is harmless."""
+        self._closing.set()
+        if self._thread.is_alive():
+            self._thread.join(2 * BLOCK_MS / 1000)
+
+    def _follow(self) -> None:
+        while not self._closing.is_set():
+            try:
+                after = self._store.changes_end()
+                self._read_all()
+                self._reached(True)
+                self._follow_from(after)
+            except Exception as error:
+                # Whatever it is, the last table stays, and the next round reads all anew.
+                if self._closing.is_set():
+                    return
+                self._reached(False)
+                log.warning("gateway.unreached: %s", error, extra={"event": "gateway.unreached"})
+                self._closing.wait(RETRY_S)
+
+    def _follow_from(self, after: str) -> None:
+        """Follow until Redis is away or the thread is to end."""
+        looked = refreshed = time.monotonic()
+        while not self._closing.is_set():
+            changes = self._store.changes(after, block_ms=BLOCK_MS)
+            after = changes[-1].id if changes else after
+            touched = {change.name for change in changes}
+            now = time.monotonic()
+            if now - refreshed >= REFRESH_S:
+                self._read_all()
+                looked = refreshed = now
+                continue
+            if now - looked >= _LOOK_S:
+                looked = now
+                touched |= set(self._store.names()) - self._views.keys()
+                touched |= {name for name, views in self._views.items() if _is_incomplete(views)}
+            for name in touched:
+                self._take(name, self._store.deployment(name))
+
+    def _read_all(self) -> None:
+        records = self._store.deployments()
+        for name in self._views.keys() - {record.name for record in records}:
+            self._take(name, None)
+        for record in records:
+            self._take(record.name, record)
+
+    def _take(self, name: str, record: DeploymentRecord | None) -> None:
+        views = () if record is None else self._read(record)
+        if record is None:
+            self._views.pop(name, None)
+        elif self._views.get(name) == views:
+            return
+        else:
+            self._views[name] = views
+        self._put(name, views)
+
+    def _read(self, record: DeploymentRecord) -> tuple[ServiceView, ...]:
+        number = record.current or record.latest
+        generation = record.newest
+        if generation is None or generation.generation != number:
+            generation = self._store.generation(record.name, number)
+        if generation is None or not generation.services:
+            return ()
+        is_current = record.current == number
+        replicas = [each for each, _ in self._store.replicas(record.name, number)]
+        repeatable = self._repeatable_in(record.name, number)
+        return tuple(
+            self._view(generation, path, is_current, replicas, repeatable.get(path, False))
+            for path in generation.services
+        )
+
+    def _view(
+        self,
+        generation: GenerationRecord,
+        path: str,
+        is_current: bool,
+        replicas: Sequence[ReplicaRecord],
+        repeatable: bool,
+    ) -> ServiceView:
+        mine = [replica for replica in replicas if replica.path == path]
+        ready = [each for each in mine if each.state is ReplicaState.READY] if is_current else []
+        endpoints = tuple(found for each in ready if (found := self._endpoint(each)) is not None)
+        wanted = generation.services[path]
+        ending = generation.state.is_final or generation.state is DeploymentState.STOPPING
+        return ServiceView(
+            path=path,
+            deployment=generation.name,
+            generation=generation.generation,
+            wanted=wanted,
+            endpoints=endpoints,
+            repeatable=repeatable,
+            is_coming=bool(wanted) and not (ending and not is_current),
+            reason="" if endpoints else self._reason(generation, wanted, mine, is_current),
+            call_token=self._signer.call_token(generation.name),
+        )
+
+    def _reason(
+        self,
+        generation: GenerationRecord,
+        wanted: int,
+        mine: Sequence[ReplicaRecord],
+        is_current: bool,
+    ) -> str:
+        of = f"{generation.name}@{generation.generation}"
+        if not wanted:
+            return "it is scaled to 0 replicas"
+        if not is_current:
+            why = read_status(self._store, generation).reason
+            return f"{of} is {generation.state}" + (f" ({why})" if why else "")
+        told = [
+            f"{each.state} on {each.worker}" + (f" ({each.reason})" if each.reason else "")
+            for each in mine
+        ]
+        if not told and not self._store.agents():
+            told = ["no worker is running"]
+        return f"none of {wanted} wanted replicas is ready" + (
+            f": {', '.join(told[:5])}" if told else ""
+        )
+
+    def _repeatable_in(self, name: str, generation: int) -> dict[str, bool]:
+        known = self._repeatable.get(name)
+        if known is None or known[0] != generation:
+            try:
+                plan = read_plan(self._store, self._signer, name, generation)
+            except RootwardError as error:
+                # A forged plan is nobody's but its deployment's trouble.
+                log.warning("registry.refused: %s", error, extra={"event": "registry.refused"})
+                plan = None
+            if plan is None:
+                # What can't be known to be repeatable is not repeated.
+                return {}
+            known = (generation, {each.path: each.repeatable for each in plan.services})
+            self._repeatable[name] = known
+        return known[1]
+
+    def _endpoint(self, record: ReplicaRecord) -> EndpointView | None:
+        # Signatures cost more than the rest of reading; the same record has the same answer.
+        key = (f"{record.path} {record.replica} {record.url} {record.token}", record.signature)
+        if key not in self._verified:
+            if len(self._verified) > 100_000:
+                self._verified.clear()
+            self._verified[key] = self._checked(record)
+        return self._verified[key]
+
+    def _checked(self, record: ReplicaRecord) -> EndpointView | None:
+        place = (record.name, record.generation, record.path, record.replica)
+        try:
+            self._signer.verify_endpoint(place, f"{record.url} {record.token}", record.signature)
+            parts = urlsplit(record.url)
+            if parts.scheme != "http" or not parts.hostname or not parts.port:
+                raise SignatureError(f"{record.url!r} is no address of a replica")
+        except (SignatureError, ValueError) as error:
+            log.warning("registry.refused: %s", error, extra={"event": "registry.refused"})
+            return None
+        return EndpointView(
+            host=parts.hostname,
+            port=parts.port,
+            token=record.token,
+            replica=record.replica,
+            worker=record.worker,
+        )
+
+
+def _is_incomplete(views: Sequence[ServiceView]) -> bool:
+    return any(len(view.endpoints) < view.wanted for view in views)

@@ -1,0 +1,203 @@
+"""The routing table: which replicas answer for a path, and which calls wait for one.
+
+It lives in the event loop and is changed by whole views of a deployment; a look-up is one or two
+reads of a dictionary, however many endpoints there are. While Redis is away the last table stays,
+and says since when. What happens to a call is left to `call`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import random
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from ..frontend.responses import Refusal
+from ..meters import Meter
+from .budget import Budget
+from .replica import Replica, choose
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from .call import Call
+    from .views import EndpointView, ServiceView
+
+PREFIX: Final = "/services/"
+ROUTES: Final = frozenset({"call", "healthz", "readyz", "metrics", "openapi.json", "docs"})
+_SEARCHED: Final = 200
+
+
+class Service:
+    """One service with its replicas, the calls under way and those that wait."""
+
+    def __init__(self, view: ServiceView) -> None:
+        self.view = view
+        self.replicas: dict[EndpointView, Replica] = {}
+        self.in_flight = 0
+        self.waiting: dict[Call, None] = {}
+        self.meter = Meter()
+        self.budget = Budget()
+        self.is_gone = False
+        self._lost = ""
+        self._order: tuple[Replica, ...] = ()
+        self.take(view)
+
+    def take(self, view: ServiceView) -> None:
+        """Follow a newer view; what waits looks again."""
+        fresh = {
+            endpoint: self.replicas.get(endpoint) or Replica(endpoint, view.call_token)
+            for endpoint in view.endpoints
+        }
+        for endpoint, replica in self.replicas.items():
+            if endpoint not in fresh:
+                replica.close()
+                self.meter.departures += 1
+                self._lost = f"{endpoint.host}:{endpoint.port} on {endpoint.worker}"
+        self.view, self.replicas = view, fresh
+        self._order = tuple(fresh.values())
+        self.wake()
+
+    def drop(self) -> None:
+        """The service is gone for good."""
+        self.is_gone = True
+        self.close()
+        self.wake()
+
+    def choose(self, now: float) -> Replica | None:
+        """Return the replica for the next call, None while none is open."""
+        return choose(self._order, now, random.random)
+
+    def wake(self) -> None:
+        """Let every waiting call look again."""
+        waiting, self.waiting = self.waiting, {}
+        for call in waiting:
+            call.dispatch()
+
+    def wake_one(self) -> None:
+        """Let the call that has waited longest look again."""
+        call = next(iter(self.waiting), None)
+        if call is not None:
+            del self.waiting[call]
+            call.dispatch()
+
+    def reopens_at(self, now: float) -> float | None:
+        """Return when a replica may be tried again that broke a connection."""
+        times = [r.paused_until for r in self.replicas.values() if r.is_suspect and not r.is_probed]
+        return max(min(times), now) if times else None
+
+    def why_not(self) -> str:
+        """Say what is down and why."""
+        if self.is_gone:
+            return f"{self.view.path} is served no more"
+        if self.view.endpoints:
+            told = ", ".join(f"{e.host}:{e.port} on {e.worker}" for e in self.view.endpoints[:3])
+            return f"{self.view.path}: no replica takes connections ({told})"
+        last = f"; the last that was ready: {self._lost}" if self._lost else ""
+        return f"{self.view.path}: {self.view.reason or 'no replica is ready'}{last}"
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        for replica in self.replicas.values():
+            replica.close()
+
+
+class Match(NamedTuple):
+    """A service and the route of its replica's that a path asks for."""
+
+    service: Service
+    route: str
+
+
+class Table:
+    """All services by path."""
+
+    def __init__(self) -> None:
+        self._services: dict[str, Service] = {}
+        self._names: dict[str, tuple[str, ...]] = {}
+        self.is_complete = False
+        self.unreached_since: float | None = None
+
+    def __iter__(self) -> Iterator[Service]:
+        return iter(self._services.values())
+
+    def __len__(self) -> int:
+        return len(self._services)
+
+    def put(self, name: str, views: Iterable[ServiceView]) -> None:
+        """Replace what is known of one deployment."""
+        fresh = {view.path: view for view in views}
+        for path in self._names.get(name, ()):
+            if path not in fresh:
+                self._services.pop(path).drop()
+        for path, view in fresh.items():
+            known = self._services.get(path)
+            if known is None:
+                self._services[path] = Service(view)
+            elif known.view != view:
+                known.take(view)
+        self._names[name] = tuple(fresh)
+        if not fresh:
+            del self._names[name]
+
+    def reached(self, is_reached: bool) -> None:
+        """Note whether the registry can be read."""
+        if is_reached:
+            self.unreached_since, self.is_complete = None, True
+        elif self.unreached_since is None:
+            self.unreached_since = time.monotonic()
+
+    @property
+    def stale_s(self) -> float | None:
+        """Seconds since the registry was last read in time; None while it is followed."""
+        since = self.unreached_since
+        return None if since is None else time.monotonic() - since
+
+    def match(self, raw_path: str) -> Match:
+        """Return what an undecoded path below `/services/` means; Refusal 400 or 404."""
+        path = raw_path[len(PREFIX) :]
+        if "%" in path:
+            path = _decoded(path)
+        service = self._services.get(path)
+        if service is not None:
+            return Match(service, "/")
+        front, _, last = path.rpartition("/")
+        if last in ROUTES or not last:
+            service = self._services.get(front)
+            if service is not None:
+                return Match(service, "/" + last)
+        if any(part in {"", ".", ".."} for part in path.split("/")[:-1]):
+            raise Refusal(400, "a path has no empty parts, and none of dots")
+        raise self._unknown(path if last not in ROUTES else front)
+
+    def _unknown(self, path: str) -> Refusal:
+        if not self.is_complete:
+            return Refusal(503, "the registry has not been read yet", b"retry-after: 1")
+        near = self.near(path)
+        hint = f": did you mean {' or '.join(near)}?" if near else "; see /api/services"
+        return Refusal(404, f"there is no service {path[:200]!r}{hint}")
+
+    def near(self, path: str) -> list[str]:
+        """Return up to three services that may be meant."""
+        first, last = path.partition("/")[0], path.rpartition("/")[2]
+        alike = [
+            each
+            for each in self._services
+            if each.rpartition("/")[2] == last or each.partition("/")[0] == first
+        ]
+        # Comparing texts is slow: an unknown path must not cost more than a known one's call.
+        searched = (alike or list(self._services))[:_SEARCHED]
+        return difflib.get_close_matches(path[:200], searched, 3, 0.5) or alike[:3]
+
+
+def _decoded(path: str) -> str:
+    try:
+        decoded = unquote_to_bytes(path).decode()
+    except UnicodeDecodeError as error:
+        raise Refusal(400, "the path is no UTF-8") from error
+    if decoded.count("/") != path.count("/"):
+        raise Refusal(400, "a path has no encoded slashes")
+    if "\\" in decoded or not decoded.isprintable():
+        raise Refusal(400, "a path has no backslashes and no control characters")
+    return decoded

@@ -1,0 +1,88 @@
+"""A call whose way through the gateway is a span; the replica's own becomes its child.
+
+Made instead of a plain call where traces are asked for, so that nobody else pays for them. What
+happens to the call is decided by the plain one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rootward.modules import tracing
+
+from .call import Call
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span, Tracer
+
+    from ...http.framing import Request
+    from .replica import Replica
+    from .responder import Caller
+    from .table import Service
+    from .upstream import ReplicaConnection
+
+_NAMES = {name.encode(): name for name in tracing.HEADERS}
+
+
+class TracedCall(Call):
+    """One call and its span."""
+
+    __slots__ = ("_span",)
+
+    def __init__(
+        self, caller: Caller, request: Request, service: Service, route: str, tracer: Tracer
+    ) -> None:
+        from opentelemetry.trace import SpanKind
+
+        super().__init__(caller, request, service, route)
+        path = service.view.path
+        given, rest = _parted(request.lines)
+        self._span: Span = tracer.start_span(
+            f"{self.method.decode()} /services/{path}",
+            context=tracing.context_of(given),
+            kind=SpanKind.SERVER,
+            attributes={
+                "http.request.method": self.method.decode(),
+                "url.path": request.target.partition(b"?")[0].decode(),
+                "rootward.service": path,
+                "rootward.deployment": service.view.deployment,
+                "rootward.generation": service.view.generation,
+            },
+        )
+        told = tracing.carrier(self._span)
+        request.lines = rest + [f"{name}: {value}".encode() for name, value in told.items()]
+
+    def _send(self, connection: ReplicaConnection, replica: Replica) -> None:
+        super()._send(connection, replica)
+        self._span.set_attribute("rootward.replica", replica.view.replica)
+        self._span.set_attribute("rootward.attempts", self._attempts)
+
+    def _refuse(self, status: int, message: str) -> None:
+        self._tell(status, message)
+        super()._refuse(status, message)
+
+    def _end(self, status: int) -> None:
+        if not self._is_over:
+            if status:
+                self._tell(status, "")
+            self._span.end()
+        super()._end(status)
+
+    def _tell(self, status: int, why: str) -> None:
+        self._span.set_attribute("http.response.status_code", status)
+        if status >= 500:
+            tracing.failed(self._span, why)
+
+
+def _parted(lines: list[bytes]) -> tuple[dict[str, str], list[bytes]]:
+    """Return the context that a caller has sent, and the other lines of the head."""
+    given: dict[str, str] = {}
+    rest: list[bytes] = []
+    for line in lines:
+        name, _, value = line.partition(b":")
+        known = _NAMES.get(name.lower())
+        if known is None:
+            rest.append(line)
+        else:
+            given[known] = value.strip(b" \t").decode("latin-1")
+    return given, rest

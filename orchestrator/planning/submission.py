@@ -1,0 +1,104 @@
+"""From a plan to what is stored: task by task, signed, with the edges that Redis settles.
+
+The submission is built whole and in memory before the first byte is written, so that an error
+leaves no trace. All signatures are made here, because no script can sign. The store writes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rootward.modules.gc_pause import HeldBack
+
+from ..security.signing import Signer, payloads
+from ..store.records import Submission, TaskSpec
+from ..store.rq_compat import job_prefix, plain_queue, resource_queue
+from .plan import Kind, Plan
+from .reduction import reduce_edges
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..store.keys import Keys
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What a caller wants done with a plan.
+
+    `timeout` is the deployment's own deadline and `history_s` how long a finished generation that
+    serves nothing is kept, both in seconds; `owner` is the program that it ends with, or None.
+    """
+
+    makes_current: bool
+    kinds: tuple[str, ...]
+    retries: int = 0
+    timeout: float | None = None
+    owner: str | None = None
+    history_s: float = 7 * 86400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writer:
+    """Builds submissions: `keys` gives job ids, `signer` signs, `trace` is what jobs belong to."""
+
+    keys: Keys
+    signer: Signer
+    trace: Mapping[str, str] = field(default_factory=dict)
+
+    def build(
+        self, plan: Plan, tree: bytes, order: Order, *, submission_id: str, generation: int
+    ) -> Submission:
+        """Return the submission of the plan as one generation of its deployment."""
+        with HeldBack():
+            tasks = self._tasks(plan, generation)
+        name = plan.deployment
+        return Submission(
+            id=submission_id,
+            name=name,
+            generation=generation,
+            kinds=order.kinds,
+            tasks=tasks,
+            plan=self.signer.seal_plan(plan.to_bytes(), name, generation),
+            tree=self.signer.seal_tree(tree, name, generation),
+            services={service.path: service.wanted for service in plan.services},
+            makes_current=order.makes_current,
+            retries=order.retries,
+            deadline_s=order.timeout,
+            owner=order.owner,
+            history_s=order.history_s,
+        )
+
+    def _tasks(self, plan: Plan, generation: int) -> tuple[TaskSpec, ...]:
+        waits = reduce_edges([after for _, _, after in plan.steps])
+        following: list[list[int]] = [[] for _ in waits]
+        for number, before in enumerate(waits):
+            for each in before:
+                following[each].append(number)
+        queue_of = self._queues(plan)
+        plain = plain_queue(self.keys.prefix)
+        jobs = job_prefix(self.keys.prefix, plan.deployment, generation)
+        payload = payloads(self.signer, plan.deployment, generation, self.trace)
+        return tuple(
+            [
+                TaskSpec(
+                    id=id_,
+                    wait=len(waits[number]),
+                    next=following[number],
+                    # A join never reaches a worker: the scripts settle it.
+                    data=b"" if kind == Kind.JOIN else payload(id_, f"{jobs}{number}"),
+                    queue=queue_of.get(id_, plain),
+                )
+                for number, (id_, (kind, _, _)) in enumerate(zip(plan.ids, plan.steps, strict=True))
+            ]
+        )
+
+    def _queues(self, plan: Plan) -> dict[str, str]:
+        """Return, by task id, the queues of those that only some workers can run."""
+        return {
+            f"{kind}:{service.path}": resource_queue(self.keys.prefix, service.resources)
+            for service in plan.services
+            if service.resources
+            for kind in (Kind.PREPARE, Kind.DEPLOY)
+        }

@@ -1,0 +1,214 @@
+"""What is going on with a deployment: one frozen picture, and the documents made of it.
+
+A Status is read once from the store and never changes. Its JSON is the one that `status --json` and
+`gateway list --json` print. `why_waiting` is the pure answer to "why does nothing happen": what is
+next, compared with what the live workers offer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..store.rq_compat import PROTOCOL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskStatus:
+    """One task; times are Unix seconds or None, `error` is type and message or None."""
+
+    id: str
+    kind: str
+    module: str | None
+    state: str
+    attempt: int = 0
+    worker: str | None = None
+    queued_at: float | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    error: Mapping[str, str] | None = None
+    reason: str | None = None
+
+    @property
+    def path(self) -> str | None:
+        """The path of its module, as plans call it."""
+        return self.module
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the task as `status --json` prints it."""
+        error = self.error
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "module": self.module,
+            "state": self.state,
+            "attempt": self.attempt,
+            "worker": self.worker,
+            "queued_at": self.queued_at,
+            "started_at": self.started_at,
+            "ended_at": self.ended_at,
+            "error": None if error is None else {k: error.get(k, "") for k in ("type", "message")},
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointStatus:
+    """One live replica of a service; `lease_ms` are the milliseconds left of its lease.
+
+    `reason` tells why it is in its state, where that isn't plain.
+    """
+
+    url: str
+    replica: str
+    worker: str
+    state: str
+    lease_ms: int
+    reason: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the endpoint as `gateway list --json` prints it."""
+        return {
+            "url": self.url,
+            "replica": self.replica,
+            "worker": self.worker,
+            "state": self.state,
+            "lease_ms": self.lease_ms,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceStatus:
+    """One service of a generation with its live replicas; `wanted` is how many there should be."""
+
+    service: str
+    deployment: str
+    generation: int
+    wanted: int = 1
+    endpoints: tuple[EndpointStatus, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """The path of the served module, which is the service's name."""
+        return self.service
+
+    @property
+    def state(self) -> str:
+        """`ready` with at least one ready replica, else `unready`."""
+        ready = any(endpoint.state == "ready" for endpoint in self.endpoints)
+        return "ready" if ready else "unready"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the service as `gateway list --json` prints it."""
+        return {
+            "service": self.service,
+            "deployment": self.deployment,
+            "generation": self.generation,
+            "state": self.state,
+            "endpoints": [endpoint.to_json() for endpoint in self.endpoints],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """One generation of a deployment as it was at one moment."""
+
+    deployment: str
+    generation: int
+    state: str
+    reason: str | None = None
+    created_at: float | None = None
+    ended_at: float | None = None
+    tasks: tuple[TaskStatus, ...] = ()
+    services: tuple[ServiceStatus, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """`NAME@GENERATION`."""
+        return f"{self.deployment}@{self.generation}"
+
+    @property
+    def name(self) -> str:
+        """The deployment's name."""
+        return self.deployment
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document that `status NAME --json` prints."""
+        return {
+            "deployment": self.deployment,
+            "generation": self.generation,
+            "state": self.state,
+            "reason": self.reason,
+            "created_at": self.created_at,
+            "ended_at": self.ended_at,
+            "tasks": [task.to_json() for task in self.tasks],
+            "services": [service.to_json() for service in self.services],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What one live worker could run: its resources, and whether it takes new work at all.
+
+    `protocol` is the version of the jobs that it takes, None when it doesn't tell.
+    """
+
+    worker: str
+    resources: Mapping[str, float]
+    takes_work: bool = True
+    protocol: int | None = None
+
+
+def why_waiting(
+    tasks: Iterable[TaskStatus],
+    needs: Mapping[str, Mapping[str, float]],
+    offers: Sequence[Offer],
+) -> str | None:
+    """Say why no live worker could run what is next, or return None when one could.
+
+    `needs` gives resources by the path of a served module.
+    """
+    tasks = list(tasks)
+    queued = [task for task in tasks if task.state == "queued" and task.kind != "prepare"]
+    if not queued or any(task.state == "running" for task in tasks):
+        return None
+    taking = [offer for offer in offers if offer.takes_work]
+    if not taking:
+        what = "no worker is running" if not offers else "every worker is shutting down"
+        return f"{queued[0].id} waits and {what}: start one with `rootward worker`"
+    speaking = [offer for offer in taking if offer.protocol in {None, PROTOCOL}]
+    if not speaking:
+        others = ", ".join(f"{offer.worker} speaks {offer.protocol}" for offer in taking[:5])
+        return (
+            f"{queued[0].id} waits and no live worker speaks protocol {PROTOCOL} ({others}): "
+            "run one version of rootward everywhere"
+        )
+    taking = speaking
+    reasons = [_unmet(task, needs.get(task.module or "", {}), taking) for task in queued]
+    return None if None in reasons else reasons[0]
+
+
+def _unmet(task: TaskStatus, need: Mapping[str, float], taking: Sequence[Offer]) -> str | None:
+    if task.kind != "deploy" or not need:
+        return None
+    if any(
+        all(offer.resources.get(name, 0) >= amount for name, amount in need.items())
+        for offer in taking
+    ):
+        return None
+    wanted = resources_text(need)
+    have = "; ".join(
+        f"{offer.worker} has {resources_text(offer.resources) or 'none'}" for offer in taking[:5]
+    )
+    option = " ".join(f"--resource {name}={amount:g}" for name, amount in need.items())
+    return (
+        f"{task.id} needs {wanted} and no live worker offers it ({have}): "
+        f"start one with `rootward worker {option}`"
+    )
+
+
+def resources_text(resources: Mapping[str, float]) -> str:
+    """Return resources as they are written on the command line, like `gpu=2`."""
+    return " ".join(f"{name}={amount:g}" for name, amount in sorted(resources.items()))

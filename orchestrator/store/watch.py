@@ -1,0 +1,233 @@
+"""The local copy of the registry: who serves what, looked up without a round trip.
+
+One thread reads the stream of registry changes and reads anew what they touch, so a change is here
+within milliseconds. Endpoints whose signature doesn't hold are left out. While Redis is away the
+last table stays in use and everything is read again afterwards: an outage of Redis withdraws
+nobody. Who calls, and which replica gets the call, is left to `rootward.modules.rpc.client`.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from redis.exceptions import RedisError
+
+from rootward.modules.errors import SignatureError
+from rootward.modules.rpc.endpoints import WHOLE, PushedRoutes
+
+from ..states import DeploymentState, ReplicaState
+from .records import Serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..security.signing import Signer
+    from .records import ReplicaRecord
+    from .store import Store
+
+log = logging.getLogger(__name__)
+
+BLOCK_MS = 1000
+RETRY_S = 0.5
+REFRESH_S = 15.0
+
+Table = dict[str, list[list[str]]]
+"""Endpoints by the path of their service: URL, token and replica id of each ready replica.
+
+What is on its way has none yet; what is missing isn't, where the table is `WHOLE`.
+"""
+Place = tuple[str, int | None]
+"""A deployment's name and a generation, None for the one that is current."""
+Reader = Callable[[int], Serving]
+"""Reads what a generation of one deployment serves."""
+
+
+class RegistryMirror:
+    """Follows the services of the deployments that somebody asked for.
+
+    A read waits for `block_ms`, and so does `close`, unless the connections are closed meanwhile.
+    """
+
+    def __init__(self, store: Store, signer: Signer, *, block_ms: int = BLOCK_MS) -> None:
+        self._store = store
+        self._signer = signer
+        self._block_ms = block_ms
+        self._lock = threading.Lock()
+        self._reading = threading.Lock()
+        self._routes: dict[Place, PushedRoutes] = {}
+        self._tables: dict[Place, Table] = {}
+        self._current: dict[str, int | None] = {}
+        self._callbacks: list[Callable[[str, int | None], None]] = []
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def routes(self, name: str, generation: int | None = None) -> PushedRoutes:
+        """Return the routes of a generation, or of the current one; they follow the registry."""
+        place = (name, generation)
+        with self._lock:
+            if place in self._tables:
+                return self._routes[place]
+            # The thread is there before the first read: what changes in between is read again.
+            self._start()
+            routes = self._routes.setdefault(place, PushedRoutes(self._signer.call_key(name)))
+        self._refresh([place])
+        return routes
+
+    def table(self, name: str, generation: int | None = None) -> Table:
+        """Return the endpoints of a generation, or of the current one, to be pushed elsewhere."""
+        self.routes(name, generation)
+        with self._lock:
+            return dict(self._tables.get((name, generation), {}))
+
+    def refresh(self, name: str) -> None:
+        """Read what is followed of a deployment now, instead of when its change is heard."""
+        self._refresh(place for place in self._places() if place[0] == name)
+
+    def current(self, name: str) -> int | None:
+        """Return the current generation of a deployment whose current routes are followed."""
+        with self._lock:
+            return self._current.get(name)
+
+    def forget(self, name: str, generation: int | None = None) -> None:
+        """Follow a generation no longer."""
+        with self._lock:
+            self._routes.pop((name, generation), None)
+            self._tables.pop((name, generation), None)
+
+    def on_change(self, callback: Callable[[str, int | None], None]) -> None:
+        """Call back with name and generation (None: the current) when its table has changed.
+
+        The call comes from the mirror's own thread, or from the one that asked first.
+        """
+        self._callbacks.append(callback)
+
+    def close(self) -> None:
+        """Stop to follow; the last tables stay. Twice is harmless."""
+        self._closing.set()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout=2 * self._block_ms / 1000)
+
+    def _start(self) -> None:
+        if self._thread is None:
+            after = self._store.changes_end()
+            self._thread = threading.Thread(
+                target=self._follow, args=(after,), name="rootward-registry", daemon=True
+            )
+            self._thread.start()
+
+    def _follow(self, after: str) -> None:
+        quiet_s, is_away = 0.0, False
+        while not self._closing.is_set():
+            try:
+                changes = self._store.changes(after, block_ms=self._block_ms)
+                touched = {change.name for change in changes}
+                quiet_s = 0.0 if touched else quiet_s + self._block_ms / 1000
+                newest = changes[-1].id if changes else after
+                if quiet_s >= REFRESH_S:
+                    # A store that came back older, or empty, tells nothing.
+                    quiet_s, newest = 0.0, self._store.changes_end()
+                    if newest != after:
+                        touched = {name for name, _ in self._places()}
+                self._refresh(place for place in self._places() if place[0] in touched)
+                after = newest
+                is_away = False
+            except (RedisError, OSError) as error:
+                if self._closing.is_set():
+                    return
+                # Told once an outage: the copy at hand goes on, and tells nothing new each second.
+                if not is_away:
+                    log.warning(
+                        "the registry isn't reached, calls go by what was last known: %s",
+                        error,
+                        extra={"event": "registry.unreached"},
+                    )
+                is_away = True
+                self._closing.wait(RETRY_S)
+                # Whatever was missed meanwhile is read with the next round.
+                quiet_s = REFRESH_S
+
+    def _places(self) -> list[Place]:
+        with self._lock:
+            return list(self._routes)
+
+    def _refresh(self, places: Iterable[Place]) -> None:
+        generations: dict[str, list[int | None]] = {}
+        for name, generation in places:
+            generations.setdefault(name, []).append(generation)
+        for name, followed in generations.items():
+            # One reader at a time: an older answer must not replace a newer one.
+            with self._reading:
+                # Who follows the current generation and this very one has both in one round trip.
+                read = functools.cache(functools.partial(self._store.serving, name))
+                tables = [(each, self._read(name, each, read)) for each in followed]
+                changed = [each for each, table in tables if self._take_in(name, each, table)]
+            for each in changed:
+                for callback in self._callbacks:
+                    callback(name, each)
+
+    def _take_in(self, name: str, generation: int | None, table: Table) -> bool:
+        with self._lock:
+            routes = self._routes.get((name, generation))
+            if routes is None or self._tables.get((name, generation)) == table:
+                return False
+            self._tables[name, generation] = table
+        routes.update(table)
+        return True
+
+    def _read(self, name: str, generation: int | None, read: Reader) -> Table:
+        if generation is None:
+            return self._read_current(name, read)
+        return self._table_of(read(generation))
+
+    def _read_current(self, name: str, read: Reader) -> Table:
+        # The one that was current last time nearly always still is: one round trip. When another
+        # becomes it between two of them, the stream of changes tells so.
+        number = self._current.get(name) or 1
+        serving = read(number)
+        wanted = serving.current or serving.latest
+        if wanted is not None and wanted != number:
+            number, serving = wanted, read(wanted)
+        with self._lock:
+            self._current[name] = None if serving.current is None else number
+        if serving.latest is None:
+            return {}
+        if serving.current is not None:
+            return self._table_of(serving)
+        return _coming(serving) if serving.makes_current else {WHOLE: []}
+
+    def _table_of(self, serving: Serving) -> Table:
+        table: Table = defaultdict(list, _coming(serving))
+        for replica in sorted(serving.replicas, key=lambda each: each.rank):
+            if replica.state is ReplicaState.READY and self._is_signed(replica):
+                table[replica.path].append([replica.url, replica.token, replica.replica])
+        return dict(table)
+
+    def _is_signed(self, replica: ReplicaRecord) -> bool:
+        place = (replica.name, replica.generation, replica.path, replica.replica)
+        try:
+            self._signer.verify_endpoint(place, f"{replica.url} {replica.token}", replica.signature)
+        except SignatureError as error:
+            log.warning(
+                "an address in the registry is left out: %s",
+                error,
+                extra={"event": "registry.refused"},
+            )
+            return False
+        return True
+
+
+def _coming(serving: Serving) -> Table:
+    """Return a table of what the generation is to serve, still without an endpoint."""
+    state = serving.state
+    if state is None:
+        return {}
+    table: Table = {WHOLE: []}
+    if state.is_final or state is DeploymentState.STOPPING:
+        return table
+    return table | {path: [] for path, wanted in serving.services.items() if wanted}

@@ -1,0 +1,261 @@
+"""Calls against scripted replicas: which one is asked, what is repeated, and what is not."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rootward.modules.errors import CallError, Unavailable
+from rootward.modules.rpc import client, envelope
+from rootward.modules.rpc.endpoints import WHOLE, Endpoint, PushedRoutes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+KEY = b"k" * 32
+
+
+class ScriptedReplica:
+    """Accepts connections, reads whole requests, and leaves the answer to a function."""
+
+    def __init__(self, answer: Callable[[socket.socket, bytes, str], None]) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.asked = 0
+        self.token = f"token-{id(self)}"
+        self._answer = answer
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def endpoint(self) -> Endpoint:
+        port = self._listener.getsockname()[1]
+        return Endpoint(f"http://127.0.0.1:{port}", self.token, self.token)
+
+    def close(self) -> None:
+        # A thread that waits in accept() would keep it open.
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        # The caller may end the connection at any moment, also with a reset.
+        with contextlib.suppress(OSError), connection, connection.makefile("rb") as file:
+            while line := file.readline():
+                length = 0
+                while line.strip():
+                    name, _, value = line.partition(b":")
+                    if name.lower() == b"content-length":
+                        length = int(value)
+                    line = file.readline()
+                body = file.read(length)
+                self.asked += 1
+                self._answer(connection, body, self.token)
+
+
+def doubling(connection: socket.socket, body: bytes, token: str) -> None:
+    args, _ = envelope.open_call(body, KEY, token)
+    sealed = envelope.seal_value(args[0] * 2, KEY, envelope.answer_context(body))
+    send(connection, b"200 OK", envelope.CALL_TYPE, sealed)
+
+
+def hanging_up(connection: socket.socket, body: bytes, token: str) -> None:
+    connection.shutdown(socket.SHUT_RDWR)
+
+
+def breaking_off(connection: socket.socket, body: bytes, token: str) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nonly this")
+    connection.shutdown(socket.SHUT_RDWR)
+
+
+def misdirected(connection: socket.socket, body: bytes, token: str) -> None:
+    send(connection, b"421 Misdirected", "application/json", b'{"error": {}}')
+
+
+def refusing(connection: socket.socket, body: bytes, token: str) -> None:
+    error = b'{"error": {"type": "TooLarge", "message": "too much"}}'
+    send(connection, b"413 Too Large", "application/json", error)
+
+
+def counting(count: int, *, is_whole: bool) -> Callable[[socket.socket, bytes, str], None]:
+    """Stream `count` items, all of them in uneven chunks."""
+
+    def answer(connection: socket.socket, body: bytes, token: str) -> None:
+        contexts = [envelope.answer_context(body, index) for index in range(count + 1)]
+        parts = [envelope.seal_value(i, KEY, contexts[i]) for i in range(count)]
+        if is_whole:
+            parts.append(envelope.seal_end(KEY, contexts[count]))
+        data = b"".join(envelope.FRAME.pack(len(part)) + part for part in parts)
+        connection.sendall(
+            b"HTTP/1.1 200 OK\r\nContent-Type: "
+            + envelope.STREAM_TYPE.encode()
+            + b"\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        for start in range(0, len(data), 37):
+            piece = data[start : start + 37]
+            connection.sendall(b"%x\r\n%s\r\n" % (len(piece), piece))
+        if is_whole:
+            connection.sendall(b"0\r\n\r\n")
+        else:
+            connection.shutdown(socket.SHUT_RDWR)
+
+    return answer
+
+
+def send(connection: socket.socket, status: bytes, content_type: str, body: bytes) -> None:
+    connection.sendall(
+        b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s"
+        % (status, content_type.encode(), len(body), body)
+    )
+
+
+@pytest.fixture
+def replica() -> Iterator[Callable[..., ScriptedReplica]]:
+    made: list[ScriptedReplica] = []
+
+    def make(answer: Any = doubling) -> ScriptedReplica:
+        made.append(ScriptedReplica(answer))
+        return made[-1]
+
+    yield make
+    for each in made:
+        with contextlib.suppress(OSError):
+            each.close()
+
+
+def routes_to(*replicas: ScriptedReplica) -> PushedRoutes:
+    routes = PushedRoutes(KEY)
+    routes.update({"a": [each.endpoint for each in replicas]})
+    return routes
+
+
+def test_connection_is_kept_between_calls(replica: Callable[..., ScriptedReplica]) -> None:
+    routes = routes_to(replica())
+    assert [client.call(routes, "a", (n,)) for n in range(20)] == [n * 2 for n in range(20)]
+    assert client._outstanding == {}
+
+
+@pytest.mark.parametrize("answer", [hanging_up, breaking_off, misdirected])
+def test_another_replica_is_asked_when_one_does_not_answer(
+    replica: Callable[..., ScriptedReplica], answer: Any
+) -> None:
+    routes = routes_to(replica(answer), replica())
+    assert [client.call(routes, "a", (n,)) for n in range(5)] == [0, 2, 4, 6, 8]
+
+
+def test_misdirected_call_goes_on_even_if_it_may_not_be_repeated(
+    replica: Callable[..., ScriptedReplica],
+) -> None:
+    """421 says that nothing of it was begun."""
+    routes = routes_to(replica(misdirected), replica())
+    assert client.call(routes, "a", (4,), repeatable=False) == 8
+
+
+def test_call_that_may_have_begun_is_not_repeated_unasked(
+    replica: Callable[..., ScriptedReplica],
+) -> None:
+    broken = replica(hanging_up)
+    with pytest.raises(CallError, match="isn't repeatable"):
+        client.call(routes_to(broken), "a", (4,), repeatable=False)
+    assert broken.asked == 1
+
+
+def test_call_that_ends_every_replica_is_given_up(
+    replica: Callable[..., ScriptedReplica],
+) -> None:
+    killed = [replica(hanging_up) for _ in range(5)]
+    with pytest.raises(CallError, match="3 replicas ended"):
+        client.call(routes_to(*killed), "a", (4,))
+    assert sum(each.asked for each in killed) == client.MAX_BEGUN
+
+
+def test_call_is_held_until_a_replica_comes(replica: Callable[..., ScriptedReplica]) -> None:
+    routes = PushedRoutes(KEY)
+    threading.Timer(0.1, routes.update, [{"a": [replica().endpoint]}]).start()
+    assert client.call(routes, "a", (4,), hold=10) == 8
+
+
+def test_service_without_replica_is_unavailable_after_the_hold() -> None:
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match=r"a: no replica .* within 0\.1 s"):
+        client.call(PushedRoutes(KEY), "a", hold=0.1)
+    assert time.monotonic() - began < 5
+
+
+def test_a_call_of_what_is_not_on_its_way_is_refused_at_once() -> None:
+    """Held for an hour, it would outlast this test."""
+    routes = PushedRoutes(KEY)
+    routes.update({WHOLE: [], "b": []})
+    with pytest.raises(Unavailable, match="none is on its way"):
+        client.call(routes, "a", hold=3600.0)
+    with pytest.raises(Unavailable, match="within 0"):
+        client.call(routes, "b", hold=0.1)
+
+
+def test_refused_connection_is_held_and_told(replica: Callable[..., ScriptedReplica]) -> None:
+    gone = replica()
+    routes = routes_to(gone)
+    gone.close()
+    with pytest.raises(Unavailable, match=r"127\.0\.0\.1"):
+        client.call(routes, "a", hold=0.1)
+
+
+def test_answer_that_takes_too_long_is_a_time_out(
+    replica: Callable[..., ScriptedReplica],
+) -> None:
+    silent = replica(lambda connection, body, token: None)
+    with pytest.raises(TimeoutError, match=r"0\.1 s"):
+        client.call(routes_to(silent), "a", timeout=0.1)
+    assert client._outstanding == {}
+
+
+def test_refusal_is_an_error_that_says_why(replica: Callable[..., ScriptedReplica]) -> None:
+    with pytest.raises(CallError, match="TooLarge: too much"):
+        client.call(routes_to(replica(refusing)), "a")
+
+
+def test_stream_gives_every_item(replica: Callable[..., ScriptedReplica]) -> None:
+    routes = routes_to(replica(counting(50, is_whole=True)))
+    for _ in range(2):
+        assert list(client.stream(routes, "a")) == list(range(50))
+    assert client._outstanding == {}
+
+
+def test_stream_that_breaks_off_is_an_error(replica: Callable[..., ScriptedReplica]) -> None:
+    items: list[int] = []
+    with pytest.raises(CallError, match="broke off after 3 items"):
+        items.extend(client.stream(routes_to(replica(counting(3, is_whole=False))), "a"))
+
+
+def test_forgotten_stream_is_no_call_under_way(replica: Callable[..., ScriptedReplica]) -> None:
+    routes = routes_to(replica(counting(50, is_whole=True)))
+    forgotten = client.call(routes, "a")
+    assert len(client._outstanding) == 1
+    del forgotten
+    assert client._outstanding == {}
+
+
+def test_plain_answer_is_a_stream_of_one(replica: Callable[..., ScriptedReplica]) -> None:
+    assert list(client.stream(routes_to(replica()), "a", (4,))) == [8]
+
+
+def test_less_busy_replica_gets_the_call(replica: Callable[..., ScriptedReplica]) -> None:
+    busy, idle = replica(), replica()
+    for _ in range(3):
+        client._count(busy.endpoint, 1)
+    try:
+        for n in range(10):
+            client.call(routes_to(busy, idle), "a", (n,))
+    finally:
+        client._outstanding.clear()
+    assert (busy.asked, idle.asked) == (0, 10)

@@ -1,0 +1,105 @@
+"""A TARGET is found, or the error says what is wrong with it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rootward.modules.errors import NestedDeployment, TargetError
+from rootward.modules.state.target import load_target
+
+HEAD = "from rootward import ModuleBase\nclass M(ModuleBase):\n    pass\n"
+
+
+@pytest.fixture(autouse=True)
+def _untouched_imports() -> Iterator[None]:
+    path, known = list(sys.path), set(sys.modules)
+    yield
+    sys.path[:] = path
+    for name in set(sys.modules) - known:
+        if name.startswith(("app", "_target")):
+            del sys.modules[name]
+
+
+def write(folder: Path, body: str, name: str = "app.py") -> str:
+    (folder / name).write_text(HEAD + body)
+    return str(folder / name)
+
+
+def test_a_file_target_travels_by_value_and_names_the_deployment(tmp_path: Path) -> None:
+    loaded = load_target(write(tmp_path, "tree = M()") + ":tree")
+    assert (loaded.by_value, loaded.default_name) == (True, "app")
+    assert loaded.search_path[0] == str(tmp_path)
+
+
+def test_the_roots_own_name_wins(tmp_path: Path) -> None:
+    assert load_target(write(tmp_path, "t = M(name='My Tree')") + ":t").default_name == "my-tree"
+
+
+def test_a_function_without_arguments_is_called(tmp_path: Path) -> None:
+    loaded = load_target(write(tmp_path, "def make():\n    return M(name='made')") + ":make")
+    assert loaded.default_name == "made"
+
+
+def test_a_package_target_travels_by_reference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "apppkg"
+    package.mkdir()
+    write(package, "", "__init__.py")
+    write(package, "tree = M()", "trees.py")
+    monkeypatch.chdir(tmp_path)
+    loaded = load_target("apppkg.trees:tree")
+    assert (loaded.by_value, loaded.default_name) == (False, "trees")
+
+
+@pytest.mark.parametrize(
+    ("body", "attribute", "message"),
+    [
+        ("tree = M()", "treee", r"no attribute 'treee'; did you mean tree\?"),
+        ("tree = 3", "tree", "is a int, not a module"),
+        ("", "M", "is a class"),
+        ("def make():\n    return 3", "make", "is a int, not a module"),
+        ("def make(x):\n    return M()", "make", r"TypeError.*x"),
+        ("import nowhere_at_all", "tree", "nowhere_at_all"),
+        ("import sys\nsys.exit(3)", "tree", r"sys\.exit\(3\)"),
+        ("raise ValueError('deep')", "tree", r"ValueError: deep \(.*app\.py:4\)"),
+        ("def broken(:", "tree", "SyntaxError"),
+    ],
+)
+def test_a_bad_target_is_explained(tmp_path: Path, body: str, attribute: str, message: str) -> None:
+    with pytest.raises(TargetError, match=message):
+        load_target(f"{write(tmp_path, body)}:{attribute}")
+
+
+@pytest.mark.parametrize("text", ["", "app", "app:", ":tree", "app.py"])
+def test_what_is_no_target_says_how_to_write_one(text: str) -> None:
+    with pytest.raises(TargetError, match=r"package\.module:attribute"):
+        load_target(text)
+
+
+def test_a_missing_file_or_package_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TargetError, match=r"no file .*gone\.py"):
+        load_target(f"{tmp_path}/gone.py:tree")
+    with pytest.raises(TargetError, match="no module named 'gone_package'"):
+        load_target("gone_package.trees:tree")
+
+
+@pytest.mark.parametrize("call", ["update", "start", "eval"])
+def test_a_target_that_deploys_while_it_is_imported_names_the_guard(
+    tmp_path: Path, call: str
+) -> None:
+    with pytest.raises(NestedDeployment, match="__main__"):
+        load_target(write(tmp_path, f"tree = M()\ntree.{call}()") + ":tree")
+
+
+def test_what_the_import_prints_stays_off_standard_output(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load_target(write(tmp_path, "print('hello')\ntree = M()") + ":tree")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "hello" in captured.err

@@ -1,0 +1,107 @@
+"""The keeper says what a renewal means for all that an agent holds."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from rootward.orchestrator.store.connection import Clients
+from rootward.orchestrator.store.keys import Keys
+from rootward.orchestrator.store.records import AgentInfo
+from rootward.orchestrator.store.store import Store
+from rootward.worker.agent.heartbeat import Keeper, Standing
+from tests.support.scenes import Scene
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    import pytest
+
+LEASE_S = 30.0
+
+
+class Told(list[tuple[Standing, str]]):
+    def __call__(self, standing: Standing, agent_id: str) -> None:
+        self.append((standing, agent_id))
+
+
+def join(store: Store, agent_id: str) -> str:
+    return store.join(AgentInfo(id=agent_id, worker="w"), round(LEASE_S * 1000)).store_id
+
+
+def test_a_lease_that_holds_is_no_news(store: Store) -> None:
+    scene, told = Scene(store), Told()
+    scene.submit({"train:a": []})
+    keeper = Keeper(store, scene.agent, store.store_id(), LEASE_S, told)
+    assert keeper.run_once(time.monotonic()) == LEASE_S / 3
+    assert told == []
+
+
+def test_while_nothing_is_active_more_than_a_usual_lease_is_left_at_each_renewal(
+    store: Store,
+) -> None:
+    scene = Scene(store)
+    keeper = Keeper(store, scene.agent, store.store_id(), LEASE_S, Told())
+    pause_s = keeper.run_once(time.monotonic())
+    assert LEASE_S / 3 < pause_s < keeper.lease_left_s - LEASE_S
+
+
+def test_a_lease_is_longer_while_nothing_is_active_and_ends_that_when_roused(store: Store) -> None:
+    scene = Scene(store)
+
+    def lease_s() -> float:
+        (agent,) = store.agents()
+        return agent.lease_ms / 1000
+
+    keeper = Keeper(store, scene.agent, store.store_id(), LEASE_S, Told())
+    keeper.start()
+    try:
+        wait_until(lambda: keeper.lease_left_s > LEASE_S, description="the lease is a longer one")
+        assert lease_s() > LEASE_S
+        scene.submit({"train:a": []})
+        keeper.rouse()
+        wait_until(lambda: lease_s() <= LEASE_S, description="it is one of the usual length")
+        wait_until(lambda: keeper.lease_left_s <= LEASE_S, description="and known to be")
+    finally:
+        keeper.stop()
+
+
+def test_a_lease_that_was_given_up_fences_the_incarnation_that_had_it(store: Store) -> None:
+    told = Told()
+    store_id = join(store, "w-1")
+    keeper = Keeper(store, "w-1", store_id, LEASE_S, told)
+    store.leave("w-1")
+    keeper.run_once(time.monotonic())
+    keeper.run_once(time.monotonic())
+    assert told == [(Standing.FENCED, "w-1")], "it is told once"
+    keeper.rejoined("w-2", join(store, "w-2"))
+    keeper.run_once(time.monotonic())
+    assert told == [(Standing.FENCED, "w-1")]
+
+
+def test_a_store_of_another_id_has_lost_its_data(store: Store) -> None:
+    told = Told()
+    join(store, "w-other")
+    keeper = Keeper(store, "w-1", "the id of the store before", LEASE_S, told)
+    keeper.run_once(time.monotonic())
+    assert told == [(Standing.EMPTIED, "w-1")]
+
+
+def test_silence_is_told_at_seven_tenths_of_the_lease(
+    tmp_path_factory: pytest.TempPathFactory, prefix: str
+) -> None:
+    nowhere = Clients(f"unix://{tmp_path_factory.mktemp('none')}/redis.sock")
+    told = Told()
+    keeper = Keeper(Store(nowhere, Keys(prefix=prefix)), "w-1", "id", LEASE_S, told)
+    now = time.monotonic()
+    assert keeper.run_once(now + 0.6 * LEASE_S) < 1.0
+    assert told == []
+    keeper.run_once(now + 0.8 * LEASE_S)
+    keeper.run_once(now + 0.9 * LEASE_S)
+    assert told == [(Standing.UNHEARD, "w-1")]
+    nowhere.close()
+
+
+def test_stopping_twice_or_before_the_start_is_harmless(store: Store) -> None:
+    keeper = Keeper(store, "w-1", "id", LEASE_S, Told())
+    keeper.stop()
+    keeper.stop()

@@ -1,0 +1,157 @@
+"""Templates of generations: one is always forked before it is asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from rootward import orchestrator
+from rootward.modules import ModuleBase, ServerModule
+from rootward.modules.rpc.endpoints import WHOLE
+from rootward.orchestrator.security.signing import Signer
+from rootward.orchestrator.store.watch import RegistryMirror
+from rootward.worker.agent.store_client import Link
+from rootward.worker.child import process_tree
+from rootward.worker.work.generations import Generations
+from tests.support.scripted import ScriptedWorker
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from rootward.orchestrator.store.store import Store
+
+
+SECRET = b"a secret of the test that opens what its client seals"
+
+
+@contextlib.asynccontextmanager
+async def warmed(store: Store) -> AsyncIterator[Generations]:
+    """Generations whose bare template and spare one run; none is left."""
+    link, signer = Link(asyncio.get_running_loop()), Signer(SECRET)
+    generations = Generations(store, signer, link, RegistryMirror(store, signer))
+    generations.warm()
+    try:
+        await until(lambda: len(generations.pids) == 2, "a spare one")
+        yield generations
+    finally:
+        pids = generations.pids
+        await generations.close(10)
+        link.close()
+    await until(lambda: not any(map(psutil.pid_exists, pids)), "all have ended")
+
+
+@pytest.fixture
+def client(redis_url: str, prefix: str) -> Iterator[orchestrator.Client]:
+    with orchestrator.connect(redis_url, secret=SECRET, prefix=prefix) as client:
+        yield client
+
+
+def echo(value: object) -> object:
+    return value
+
+
+async def until(predicate: Callable[[], bool], description: str) -> None:
+    await asyncio.to_thread(wait_until, predicate, description=description)
+
+
+def test_a_generation_takes_the_spare_template_and_another_is_forked(store: Store) -> None:
+    """Its first task would wait for the fork otherwise."""
+
+    async def scenario() -> None:
+        async with warmed(store) as generations:
+            bare, spare = generations.pids
+            taken = generations.fork()
+            assert taken.pid == spare
+            await until(lambda: len(generations.pids) == 2, "another one")
+            assert generations.pids[0] == bare
+            assert generations.pids[1] != spare
+            taken.close()
+            await taken.ended
+
+    asyncio.run(scenario())
+
+
+def test_a_spare_template_that_was_killed_is_replaced(store: Store) -> None:
+    """Nobody is given one that has ended."""
+
+    async def scenario() -> None:
+        async with warmed(store) as generations:
+            bare, spare = generations.pids
+            psutil.Process(spare).kill()
+            await until(lambda: generations.pids == [bare], "its end is known")
+            forked = generations.fork()
+            await until(lambda: len(generations.pids) == 2, "another one")
+            assert forked.pid not in {None, spare, *generations.pids}
+            forked.close()
+            await forked.ended
+
+    asyncio.run(scenario())
+
+
+def test_a_generation_that_serves_nothing_asks_the_registry_nothing(
+    store: Store, client: orchestrator.Client
+) -> None:
+    """Its calls fail at once: nothing of it is on its way."""
+    client.submit(ModuleBase(name="bare"))
+
+    async def scenario() -> None:
+        async with warmed(store) as generations:
+            generation, before = generations.of(("bare", 1)), set(threading.enumerate())
+            await generation.known()
+            assert generation.table == {WHOLE: []}
+            # Who follows the registry has a thread for it.
+            started = set(threading.enumerate()) - before
+            assert "rootward-registry" not in {thread.name for thread in started}
+
+    asyncio.run(scenario())
+
+
+def test_what_is_served_is_followed_until_its_generation_is_dropped(
+    store: Store, client: orchestrator.Client
+) -> None:
+    worker = ScriptedWorker(client)
+    for name in ("first", "second"):
+        client.submit(ServerModule(echo, name=name))
+    worker.work()
+    changed: list[tuple[str, int | None]] = []
+
+    async def scenario() -> None:
+        async with warmed(store) as generations:
+            generations.mirror.on_change(lambda name, number: changed.append((name, number)))
+            for name in ("first", "second"):
+                await generations.of((name, 1)).known()
+            assert changed == [("first", 1), ("second", 1)]
+            generations.drop(("first", 1))
+            for name in ("first", "second"):
+                ((replica, _),) = store.replicas(name, 1)
+                store.drop_replica(name, 1, replica.replica, "it is gone")
+            await until(lambda: len(changed) > 2, "a change is heard")
+            generations.mirror.close()
+
+    asyncio.run(scenario())
+    assert changed[2:] == [("second", 1)]
+
+
+@pytest.mark.skipif(not process_tree.IS_LINUX, reason="tells of the kernel's own table")
+def test_room_for_many_descriptors_is_there_before_it_is_needed(store: Store) -> None:
+    """Who has threads is stopped while it grows: at the first tasks, otherwise."""
+
+    async def scenario() -> None:
+        async with warmed(store):
+            limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+            assert room_for_descriptors() >= min(limit, 1024)
+
+    asyncio.run(scenario())
+
+
+def room_for_descriptors() -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("FDSize"))

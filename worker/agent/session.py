@@ -1,0 +1,399 @@
+"""One agent at work: from joining a store to leaving it, on one event loop.
+
+It puts the parts together and passes on what they tell each other: claims to the runner, outcomes
+to the pump, commands to the supervisor, changes of the registry to the processes that call. It
+owns the order of arriving, draining and leaving, and what follows when the lease or the store's
+data are lost. The parts own their work; user code runs in none of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+from rootward.orchestrator.store.watch import RegistryMirror
+
+from ..replicas.registrar import Registrar
+from ..replicas.supervisor import Supervisor
+from ..slots.pool import Slots
+from ..work.assignment import Assignment, Error, Outcome, Workload
+from ..work.generations import Generations
+from ..work.resources import Resources
+from ..work.task_runner import Runner
+from .controller_loop import Rounds
+from .exchange_loop import Pump, Want
+from .heartbeat import Keeper, Standing
+from .housekeeping import TICK_S, Pulse
+from .inbox import BLOCK_MS, Bell
+from .metrics import Account
+from .queue_selection import Sources
+from .rq_worker import Engine
+from .store_client import Link
+
+if TYPE_CHECKING:
+    from rootward.orchestrator.security.signing import Signer
+    from rootward.orchestrator.settings import Settings
+    from rootward.orchestrator.store.records import Claim
+    from rootward.orchestrator.store.store import Store
+
+    from ..work.identity import Identity
+
+P = ParamSpec("P")
+
+logger = logging.getLogger(__name__)
+
+TASKS_SHARE = 0.6
+_STARTS = 16
+_GOODBYE_S = 2.0
+
+
+class Shift:
+    """What runs while an agent is joined; made and used on its loop only."""
+
+    def __init__(
+        self, identity: Identity, settings: Settings, store: Store, signer: Signer, *, burst: bool
+    ) -> None:
+        """Put the parts together; nothing is started or registered yet."""
+        self._loop = loop = asyncio.get_running_loop()
+        self._identity, self._settings = identity, settings
+        self._store, self._signer = store, signer
+        self._burst = burst
+        self.agent_id = agent_id = identity.new_id()
+        self.stop_asked = asyncio.Event()
+        self.joined = asyncio.Event()
+        self._work = Workload()
+        self._chores: set[asyncio.Task[None]] = set()
+        self._is_open, self._is_leaving = True, False
+        self._link = Link(loop)
+        self._mirror = RegistryMirror(store, signer, block_ms=BLOCK_MS)
+        self._resources = Resources(settings.prefix, identity.resources)
+        self._sources = Sources(identity, store, self._link, self._resources)
+        self._generations = Generations(store, signer, self._link, self._mirror)
+        self._slots = Slots(identity.slots, settings.state_limit)
+        self._registrar = Registrar(
+            store, signer, self._link, agent_id=agent_id, worker=identity.name
+        )
+        self._supervisor = Supervisor(self._registrar, signer, self._resources, host=settings.host)
+        self._pump = Pump(store, self._link, agent_id, self)
+        self._runner = Runner(self._generations, self._slots, self._supervisor, self._pump.kick)
+        self.account = Account(self._slots, self._supervisor, store, self._link)
+        self.watches = self._runner.watches
+        self._bell = Bell(store, agent_id, self._from_thread(self._rung))
+        self._rounds = Rounds(store, signer, agent_id, settings.lease_seconds)
+        self._keeper: Keeper | None = None
+        self._engine = Engine(
+            store.clients.blocking,
+            name=identity.name,
+            queues=identity.plain,
+            lease_s=settings.lease_seconds,
+            on_stop_job=self._from_thread(self._stop_job),
+            on_shutdown=self._from_thread(self.stop_asked.set),
+        )
+        self._pulse = Pulse(self._engine, self._link, self._work, self)
+        self._supervisor.on_news = self._pulse.rouse
+
+    async def work(self, drain_s: Callable[[], tuple[float, float]]) -> None:
+        """Arrive, work until `stop_asked`, drain, leave.
+
+        `drain_s()` are the seconds that tasks may take to end, and calls of replicas.
+        """
+        try:
+            await self._arrive()
+            await self.stop_asked.wait()
+            await self._drain(*drain_s())
+        finally:
+            await self._leave()
+
+    def quiet(self) -> None:
+        """Take no more tasks; what runs goes on, replicas stay."""
+        if self._is_open:
+            self._is_open = False
+            self._chore(self._tell_state("quiet"))
+
+    # What the pump and the pulse ask and tell.
+
+    def wants(self) -> Sequence[Want]:
+        """Say what may be claimed now: never more than can start, or soon."""
+        if not self._is_open or self._pulse.is_suspended:
+            return ()
+        in_slots = sum(each.needs_slot for each in self._work)
+        starting = len(self._work) - in_slots
+        room = min(self._slots.limit + self._slots.ahead - in_slots, _STARTS - starting)
+        return self._sources.wants(self.agent_id, room, is_adoptable=self._supervisor.is_adoptable)
+
+    def offsets(self) -> Mapping[str, int]:
+        """Say how much of each state log is here."""
+        return self._generations.offsets()
+
+    def take(self, claim: Claim) -> None:
+        """Begin a claimed task."""
+        assignment = Assignment(claim=claim, needs_slot=claim.kind != "prepare")
+        self._resources.hold(assignment, self._resources.needs(claim.queue) or {})
+        self._work.add(assignment)
+        self._rouse()
+        self._runner.begin(assignment, lambda outcome: self._ended(assignment, outcome))
+
+    def fenced(self, agent_id: str) -> None:
+        """Take that the lease of that incarnation had ended."""
+        self._stand(Standing.FENCED, agent_id)
+
+    def suspended(self) -> None:
+        """Take that nothing may be claimed until RQ's workers are resumed."""
+        self._pulse.suspend()
+
+    @property
+    def is_awake(self) -> bool:
+        """Whether a task is here, a replica comes or goes, or a burst is to end."""
+        return self._burst or bool(self._work) or not self._supervisor.is_settled
+
+    def pids(self) -> list[int]:
+        """Return the slots and templates: what may rightly be silent for hours."""
+        return [*self._slots.pids, *self._generations.pids]
+
+    async def flush(self) -> None:
+        """Store what was printed; see whether a burst is over."""
+        for assignment in list(self._work):
+            await self._runner.flush(assignment)
+        await self._supervisor.print_all()
+        if self._burst and await self._has_nothing_left():
+            self.stop_asked.set()
+
+    async def look(self, *, is_due: bool = False) -> None:
+        """Look for tasks to claim, and let go of what nobody uses."""
+        self._generations.drop_idle(time.monotonic())
+        if await self._sources.look() or is_due:
+            self._pump.kick()
+
+    # The work itself.
+
+    def _ended(self, assignment: Assignment, outcome: Outcome | None) -> None:
+        if self._is_leaving:
+            # Leaving hands back what was running, and counts it as no loss.
+            self._forget(assignment)
+        elif outcome is None:
+            self._chore(self._hand_back(assignment))
+        else:
+            self._forget(assignment)
+            self._pump.finish(assignment.finish(outcome, self._signer))
+
+    async def _hand_back(self, assignment: Assignment) -> None:
+        try:
+            await self._runner.hand_back(assignment)
+        finally:
+            self._forget(assignment)
+            self._pump.kick()
+
+    def _forget(self, assignment: Assignment) -> None:
+        self._work.remove(assignment)
+        self._resources.release(assignment)
+
+    def _stop_job(self, job_id: str) -> None:
+        message = "stopped by hand (RQ's stop-job)"
+        self._end_job(job_id, {"type": "Stopped", "message": message})
+
+    def _end_job(self, job_id: str, error: Error) -> None:
+        for assignment in list(self._work):
+            if assignment.claim.job_id == job_id:
+                self._runner.end(assignment, error)
+
+    def _obey(self, command: Mapping[str, Any]) -> None:
+        match command.get("op"):
+            case "stop_replica":
+                grace = command.get("grace", 0.0)
+                grace_s = self._settings.drain_seconds if grace is None else float(grace)
+                self._chore(self._supervisor.stop(str(command["replica"]), grace_s))
+            case "cancel_job":
+                reason = str(command.get("reason") or "cancelled")
+                self._end_job(str(command["job"]), {"type": "Cancelled", "message": reason})
+            case "drop_generation":
+                self._generations.drop((str(command["name"]), int(command["generation"])))
+            case other:
+                logger.warning("no such command: %r", other, extra={"event": "command.refused"})
+
+    # What the threads tell.
+
+    def _rouse(self) -> None:
+        """Have everyone look who rests while nothing is active."""
+        self._pulse.rouse()
+        self._rounds.rouse()
+        if self._keeper is not None:
+            self._keeper.rouse()
+
+    def _rung(self, released: bool, commands: Sequence[Mapping[str, Any]]) -> None:
+        self._rouse()
+        for command in commands:
+            self._obey(command)
+        if released:
+            self._pump.kick()
+            if self._identity.resources:
+                self._chore(self.look())
+
+    def _stand(self, standing: Standing, agent_id: str) -> None:
+        match standing:
+            case Standing.UNHEARD:
+                logger.warning("the lease can't be renewed", extra={"event": "lease.unheard"})
+                self._supervisor.end_exclusive()
+            case Standing.EMPTIED:
+                self._chore(self._rejoin())
+            case Standing.FENCED:
+                self._chore(self._start_anew(agent_id))
+            case Standing.HELD:
+                logger.info("the lease holds again", extra={"event": "lease.held"})
+
+    async def _rejoin(self) -> None:
+        """Join a store that has lost its data, and tell it again what runs here."""
+        logger.warning("the store has lost its data: joins again", extra={"event": "store.emptied"})
+        await self._join()
+        await self._link.insist(
+            self._store.agree, self._signer.fingerprints(self._settings.prefix)[0]
+        )
+        await self._supervisor.republish()
+        self._pump.kick()
+
+    async def _start_anew(self, lost_id: str) -> None:
+        """Give up all that was held under a lease that has ended; join as another incarnation."""
+        if self.agent_id != lost_id:
+            return
+        logger.warning("the lease had ended: starting anew", extra={"event": "agent.fenced"})
+        self.agent_id = self._identity.new_id()
+        self.account.leases_lost += 1
+        self._pump.forget()
+        self._supervisor.void_all()
+        self._slots.give_back()
+        self._slots.kill_all()
+        self._pump.agent_id = self._registrar.agent_id = self.agent_id
+        self._bell.rename(self.agent_id)
+        self._rounds.rename(self.agent_id)
+        await self._join()
+        self._pump.kick()
+
+    async def _join(self) -> None:
+        info = self._identity.info(self.agent_id, "running" if self._is_open else "quiet")
+        lease_s = self._settings.lease_seconds
+        joined = await self._link.insist(self._store.join, info, round(lease_s * 1000))
+        if self._keeper is None:
+            self._keeper = Keeper(
+                self._store,
+                self.agent_id,
+                joined.store_id,
+                lease_s,
+                self._from_thread(self._stand),
+            )
+            self.account.keeper = keeper = self._keeper
+            self._supervisor.watch.left_s = lambda exclusive: keeper.left_s(exclusive=exclusive)
+            keeper.start()
+        else:
+            self._keeper.rejoined(self.agent_id, joined.store_id)
+        await self._link.insist(self._engine.register_birth)
+
+    # Arriving, ticking, leaving.
+
+    async def _arrive(self) -> None:
+        self._generations.warm()
+        self._mirror.on_change(self._from_thread(self._routes_changed))
+        await self._join()
+        self._bell.start()
+        self._rounds.start()
+        self._chore(self._pulse.run())
+        self.joined.set()
+        logger.info(
+            "worker %s takes tasks in %d slots",
+            self._identity.name,
+            self._identity.slots,
+            extra={"event": "agent.joined"},
+        )
+
+    async def _has_nothing_left(self) -> bool:
+        if self._work or not (self._pump.is_dry and self._pump.is_quiet):
+            return False
+        # What has failed and waits for its next try is left to do, too.
+        return not await self._sources.retries()
+
+    async def _drain(self, limit_s: float, calls_s: float) -> None:
+        """Take no more, let tasks end and others take over, then let replicas end their calls."""
+        self._is_open = False
+        self._slots.give_back()
+        deadline = self._loop.time() + limit_s
+        logger.info("waiting for %d tasks", len(self._work), extra={"event": "agent.draining"})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s * TASKS_SHARE):
+                await self._tell_state("draining")
+                await self._hand_over()
+                await self._work.until_done()
+        self._is_leaving = True
+        self._slots.kill_all()
+        left_s = max(0.0, deadline - self._loop.time(), calls_s)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._supervisor.stop_all(left_s), left_s + 0.1)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._pump.until_quiet(), max(0.1, deadline - self._loop.time()))
+
+    async def _hand_over(self) -> None:
+        """Serve on until others do: the controller lets each replica go that has been replaced."""
+        while self._supervisor.is_serving:
+            agents = await self._link.insist(self._store.agents)
+            if not any(agent.info.state == "running" for agent in agents):
+                return
+            await asyncio.sleep(TICK_S)
+
+    async def _leave(self) -> None:
+        """End all processes and give up the lease; what Redis can't be told now, it finds out."""
+        self._is_leaving = True
+        if self._keeper is not None:
+            self._keeper.stop()
+        self._bell.stop()
+        self._rounds.stop()
+        await self._generations.close(_GOODBYE_S)
+        try:
+            async with asyncio.timeout(_GOODBYE_S):
+                if self.joined.is_set():
+                    await self._link.once(self._store.leave, self.agent_id)
+                    await self._link.once(self._engine.retire)
+        except Exception as error:
+            logger.warning("left without a word: %s", error, extra={"event": "agent.left"})
+        await self._runner.close()
+        for task in self._chores:
+            task.cancel()
+        await asyncio.gather(*self._chores, return_exceptions=True)
+        self._link.close()
+        closing = threading.Thread(target=self._mirror.close, daemon=True)
+        closing.start()
+        # Wakes the threads that wait in a read, so that none of them is waited for.
+        self._store.clients.close()
+        closing.join(_GOODBYE_S)
+
+    async def _tell_state(self, state: str) -> None:
+        info = self._identity.info(self.agent_id, state)
+        lease_ms = round(self._settings.lease_seconds * 1000)
+        await self._link.insist(self._store.join, info, lease_ms)
+
+    def _routes_changed(self, name: str, generation: int | None) -> None:
+        self._chore(self._generations.refresh((name, generation)))
+
+    def _chore(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it beside everything else; what it raises is told in the log."""
+        task = asyncio.create_task(work)
+        self._chores.add(task)
+        task.add_done_callback(self._chore_done)
+
+    def _chore_done(self, task: asyncio.Task[None]) -> None:
+        self._chores.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("a chore failed", exc_info=error, extra={"event": "agent.chore"})
+
+    def _from_thread(self, function: Callable[P, None]) -> Callable[P, None]:
+        """Return the function as other threads may call it: it runs on the loop."""
+
+        def call(*args: P.args, **kwargs: P.kwargs) -> None:
+            try:
+                self._loop.call_soon_threadsafe(lambda: function(*args, **kwargs))
+            except RuntimeError:
+                # The loop is closed: there is nobody left to be told.
+                return
+
+        return call

@@ -1,0 +1,1 @@
+"""Programs of the processes that run user code: the template, a slot, a replica."""

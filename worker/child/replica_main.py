@@ -1,0 +1,185 @@
+"""The process of one replica: it loads, sets up and serves one module until its owner lets it go.
+
+Order: apply the states, run `setup()` of every module that it loads, children first, then listen
+and say `ready`. Whatever raises before that is told as `failed`, with the user's own traceback, and
+ends the process. What the owner says afterwards (states, endpoints, ping, drain) is obeyed while it
+serves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import socket
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from rootward.modules import tracing
+from rootward.modules.rpc.envelope import describe
+from rootward.modules.state import state_log
+from rootward.modules.tasks import finish
+
+from ..serving.call import Serving
+from ..serving.metrics import Metrics
+from ..serving.router import ReplicaApp
+from ..serving.server import Listener
+from .execution import flush
+from .parent_watch import Guard
+
+if TYPE_CHECKING:
+    from rootward.modules.processes.channel import Channel, Message
+    from rootward.modules.rpc.endpoints import PushedRoutes
+    from rootward.modules.server import ServerModule
+    from rootward.modules.tree import Tree
+
+
+def run(
+    tree: Tree,
+    routes: PushedRoutes,
+    spec: dict[str, Any],
+    channel: Channel,
+    sock: socket.socket,
+) -> None:
+    """Serve what `spec` (a ReplicaSpec's fields) says behind the bound socket, then exit."""
+    replica = Replica(tree, channel, spec["path"])
+    try:
+        os.environ.update(spec["env"])
+        routes.key = spec["call_key"]
+        routes.update(spec["table"])
+        replica.apply(spec["states"])
+        guard = Guard(channel, routes, replica.hear)
+        guard.start()
+        replica.set_up()
+        with asyncio.Runner(loop_factory=quick_loop()) as runner:
+            runner.run(replica.serve(spec, sock, guard))
+    except BaseException as error:
+        channel.send({"event": "failed", "error": describe(error)})
+        raise SystemExit(1) from error
+    finally:
+        flush()
+    # The pool's threads may still run calls that outlasted the drain; they are not waited for.
+    atexit._run_exitfuncs()
+    flush()
+    os._exit(0)
+
+
+class Replica:
+    """One served module of a loaded tree, in this process."""
+
+    def __init__(self, tree: Tree, channel: Channel, path: str) -> None:
+        """Set nothing up yet."""
+        self._tree, self._channel, self._path = tree, channel, path
+        self._early: deque[Message] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._listener: Listener | None = None
+
+    def hear(self, message: Message) -> None:
+        """Take a message from the guard's thread; what comes before `serve` waits."""
+        self._early.append(message)
+        # `serve` may have begun in between: then the loop takes it with the others.
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._obey_early)
+
+    def apply(self, entries: list[bytes]) -> None:
+        """Write states into the tree."""
+        for entry in entries:
+            state_log.apply(self._tree, entry)
+
+    def set_up(self) -> None:
+        """Run `setup()` of all that is loaded here, children first."""
+        self._obey_early()
+        for path in self._tree.loaded_by(self._path):
+            setup: Callable[[], Any] = self._tree.module_at(path).setup
+            finish(setup())
+
+    async def serve(self, spec: dict[str, Any], sock: socket.socket, guard: Guard) -> None:
+        """Listen, say so, and serve until the drain has ended."""
+        module: ServerModule = self._tree.module_at(self._path)  # type: ignore[assignment]
+        metrics = Metrics(self._path)
+        serving = Serving(module.answer, _signature(module), metrics, spec["concurrency"])
+        if (tracer := tracing.tracer("replica")) is not None:
+            from ..serving.tracing import TracedCall
+
+            serving.make_call = partial(TracedCall, tracer=tracer, path=self._path)
+        app = ReplicaApp(
+            metrics,
+            host=spec["host"],
+            token=spec["token"],
+            call_key=spec["call_key"],
+            call_token=spec["call_token"],
+            guard=guard,
+        )
+        app.describe = partial(_document, module, self._path)
+        self._listener = listener = Listener(app, serving)
+        listener.on_calls = lambda count: self._channel.send({"event": "calls", "count": count})
+        await listener.open(sock)
+        self._loop = listener.loop
+        self._obey_early()
+        self._channel.send({"event": "ready"})
+        await listener.ended()
+
+    def _obey_early(self) -> None:
+        while self._early:
+            self._obey(self._early.popleft())
+
+    def _obey(self, message: Message) -> None:
+        match message["op"]:
+            case "states":
+                self._apply_now(message["states"])
+            case "ping":
+                self._channel.send({"event": "pong", "n": message["n"]})
+            case "drain":
+                self._drain(message["grace"])
+
+    def _apply_now(self, entries: list[bytes]) -> None:
+        try:
+            self.apply(entries)
+        except BaseException as error:
+            # Half a state must not serve.
+            self._channel.send({"event": "failed", "error": describe(error)})
+            flush()
+            os._exit(1)
+        self._channel.send({"event": "states_applied"})
+
+    def _drain(self, grace: float) -> None:
+        if self._listener is None:
+            # Told to end before it serves: nothing is under way.
+            flush()
+            os._exit(0)
+        self._listener.drain(grace)
+
+
+def quick_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes the quickest event loop that is installed; None for the usual one."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+def _signature(module: ServerModule) -> Any:
+    """Return what the arguments of a plain call must fit, or None when nobody can tell."""
+    import inspect
+
+    first = module.pre or getattr(module.m, "forward", module.m)
+    try:
+        return inspect.signature(first)
+    except (TypeError, ValueError):
+        return None
+
+
+def _document(module: ServerModule, path: str) -> bytes:
+    """Return what the module takes, as OpenAPI; made when somebody asks."""
+    import inspect
+    import json
+
+    from ..serving.openapi import document
+
+    first = module.pre or getattr(module.m, "forward", module.m)
+    told = document(path, _signature(module), inspect.getdoc(first))
+    return json.dumps(told, default=str).encode()

@@ -1,0 +1,1 @@
+"""The replicas of an agent: started, published, watched, restarted, taken away."""

@@ -1,0 +1,114 @@
+"""What the world is told about this agent's replicas: published, withdrawn, dropped, their output.
+
+Every record goes under the agent's lease and is signed, so that callers trust no endpoint that a
+worker didn't make. Calls are repeated while Redis is away, and each carries the whole state, so a
+repeated or late one is harmless. A dead replica stays in the registry as long as its agent's lease,
+so taking it out is also tried again when Redis refuses it. A replica that was made void (its agent
+was fenced) is no longer spoken of.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from redis.exceptions import RedisError
+
+from rootward.orchestrator.states import ReplicaState
+from rootward.orchestrator.store.records import ReplicaRecord
+
+if TYPE_CHECKING:
+    from rootward.orchestrator.security.signing import Signer
+    from rootward.orchestrator.store.store import Store
+
+    from ..agent.store_client import Link
+    from .replica_handle import HeldReplica
+
+logger = logging.getLogger(__name__)
+
+_FIRST_PAUSE_S = 0.25
+_LONGEST_PAUSE_S = 8.0
+
+
+class Registrar:
+    """Writes the replicas of the agent `agent_id`, whose name is `worker`."""
+
+    def __init__(
+        self, store: Store, signer: Signer, link: Link, *, agent_id: str, worker: str
+    ) -> None:
+        """Write nothing yet."""
+        self._store, self._signer, self._link = store, signer, link
+        self.agent_id = agent_id
+        self._worker = worker
+
+    async def put(
+        self, held: HeldReplica, state: ReplicaState, reason: str = "", *, restore: bool = False
+    ) -> bool:
+        """Register the replica in that state; False when its generation or our lease has ended.
+
+        `restore` brings back one that a store knew before it lost its data.
+        """
+        if held.is_void:
+            return False
+        held.state = state
+        record = self._record(held, reason)
+        return await self._link.insist(
+            self._store.put_replica, self.agent_id, record, restore=restore
+        )
+
+    async def drop(self, held: HeldReplica, reason: str) -> None:
+        """Take the replica out of the registry; return when it is out, or isn't ours any more."""
+        pause_s = _FIRST_PAUSE_S
+        if not held.is_void:
+            await self.print(held)
+        while not (held.is_void or await self._is_dropped(held, reason)):
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    async def print(self, held: HeldReplica) -> None:
+        """Store what the replica has printed since the last time, unless Redis refuses it."""
+        name, number = held.generation.place
+        log = self._store.replica_log
+        for fd, text in held.output.take():
+            path = held.service.path
+            try:
+                await self._link.insist(log, name, number, path, held.id, text, fd=fd)
+            except RedisError as error:
+                _warn("what a replica of %s has printed can't be stored: %s", path, error)
+
+    async def _is_dropped(self, held: HeldReplica, reason: str) -> bool:
+        name, number = held.generation.place
+        drop = self._store.drop_replica
+        state = ReplicaState.STOPPED if held.is_stopping else ReplicaState.LOST
+        try:
+            await self._link.insist(lambda: drop(name, number, held.id, reason, state=state))
+        except RedisError as error:
+            path = held.service.path
+            _warn("a replica of %s is gone and can't be taken out of the registry: %s", path, error)
+            return False
+        return True
+
+    def _record(self, held: HeldReplica, reason: str) -> ReplicaRecord:
+        name, number = held.generation.place
+        path = held.service.path
+        at = f"{held.url} {held.token}"
+        return ReplicaRecord(
+            replica=held.id,
+            name=name,
+            generation=number,
+            path=path,
+            agent_id=self.agent_id,
+            worker=self._worker,
+            state=held.state,
+            url=held.url,
+            token=held.token,
+            signature=self._signer.sign_endpoint(name, number, path, held.id, at),
+            since=held.since,
+            pid=held.pid or 0,
+            reason=reason,
+        )
+
+
+def _warn(message: str, path: str, error: RedisError) -> None:
+    logger.warning(message, path, error, extra={"event": "replica.untold"})

@@ -1,0 +1,360 @@
+"""The supervisor: starts replicas, publishes them, restarts what dies, and takes them away again.
+
+Each replica has one coroutine that tells its whole life. A first start that fails ends it, and
+fails whoever asked. A published one that dies is withdrawn within milliseconds and restarted in
+place, with growing pauses; after some failures in a row it is given up, so that another worker
+can try. Whether one still answers is the watch's to find out. Nothing here decides how many there
+should be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import secrets
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from rootward.modules.processes.forkserver import ReplicaSpec, listen
+from rootward.orchestrator.states import ReplicaState, TaskState
+
+from ..work.assignment import Assignment, Outcome
+from .liveness import Watch
+from .probe import probe
+from .replica_handle import HeldReplica
+
+if TYPE_CHECKING:
+    from rootward.modules.processes.forkserver import Template
+    from rootward.orchestrator.security.signing import Signer
+
+    from ..work.generations import Generation
+    from ..work.resources import Resources
+    from .registrar import Registrar
+
+logger = logging.getLogger(__name__)
+
+FIRST_BACKOFF_S = 0.2
+LONGEST_BACKOFF_S = 30.0
+GIVE_UP_AFTER = 6
+STEADY_S = 30.0
+_DRAIN_MARGIN_S = 2.0
+_TELL_CALLS_S = 0.5
+_PROBE_PAUSE_S = 0.05
+_BIND_PAUSE_S = 0.1
+
+
+class Supervisor:
+    """All replicas of one agent."""
+
+    def __init__(
+        self, registrar: Registrar, signer: Signer, resources: Resources, *, host: str
+    ) -> None:
+        """Start nothing; replicas listen on `host`."""
+        self._registrar = registrar
+        self._signer = signer
+        self._resources = resources
+        self._host = host
+        self.watch = Watch(registrar)
+        # Called when a replica has printed, or comes or goes.
+        self.on_news: Callable[[], None] = lambda: None
+        self.restarts: Counter[str] = Counter()
+        self._held: dict[str, HeldReplica] = {}
+        self._lives: dict[str, asyncio.Task[None]] = {}
+
+    @property
+    def is_adoptable(self) -> bool:
+        """Whether a prepared replica waits for its deploy, which comes by the agent's own queue."""
+        return any(not (held.is_published or held.is_over) for held in self.held)
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether a replica serves that another worker can take over before it ends."""
+        # Two can't share a fixed port: the next one waits for this one's end.
+        return any(
+            held.state is ReplicaState.READY and held.service.port is None for held in self.held
+        )
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no replica comes or goes."""
+        return all(held.state is ReplicaState.READY for held in self.held)
+
+    @property
+    def held(self) -> tuple[HeldReplica, ...]:
+        """All replicas, in whatever state."""
+        return tuple(self._held.values())
+
+    async def prepare(self, assignment: Assignment, generation: Generation) -> Outcome:
+        """Start a replica that a later deploy adopts; done when it has loaded."""
+        held = await self._hold(assignment, generation)
+        with self._bringing_up(held, assignment):
+            await asyncio.shield(held.loaded)
+        return Outcome(state=TaskState.SUCCEEDED)
+
+    async def deploy(self, assignment: Assignment, generation: Generation) -> Outcome:
+        """Publish the prepared replica, else a new one; done when it answers and is registered.
+
+        Raises ServeFailed, UserFailure or LoadFailed when it can't be.
+        """
+        held = await self._hold(assignment, generation)
+        held.is_published = True
+        with self._bringing_up(held, assignment):
+            try:
+                await asyncio.shield(held.loaded)
+                await self._publish(held)
+            except BaseException as error:
+                # Nobody else would ever end it: it belongs to this task alone.
+                held.is_published = False
+                self._end(held, str(error) or "its deploy was ended")
+                raise
+        return Outcome(state=TaskState.SUCCEEDED)
+
+    def cancel(self, assignment: Assignment, reason: str) -> bool:
+        """End the replica that this task is bringing up; False when there is none."""
+        found = [held for held in self.held if held.task is assignment]
+        for held in found:
+            self._end(held, reason)
+        return bool(found)
+
+    async def stop(self, replica_id: str, grace_s: float) -> None:
+        """Withdraw a replica, let it finish its calls for at most `grace_s`, and end it."""
+        held = self._held.get(replica_id)
+        if held is None:
+            return
+        is_first = not held.is_stopping
+        held.stop_asked.set()
+        held.limit_drain(grace_s)
+        if held.loaded.done() and held.child is not None and not held.ended.done():
+            if is_first:
+                # Withdrawn before it refuses.
+                await self._registrar.put(held, ReplicaState.DRAINING)
+                held.drain()
+                await self._drained(held)
+            else:
+                held.drain()
+        if is_first:
+            held.kill()
+        await self._lived(held)
+
+    async def _drained(self, held: HeldReplica) -> None:
+        """Return when it has ended its calls, or its time is over; tell what it waits for."""
+        loop, told = asyncio.get_running_loop(), 0
+        while not held.ended.done():
+            held.calls_changed.clear()
+            if held.calls != told:
+                told = held.calls
+                why = f"ends the {told} calls that it has begun" if told else ""
+                await self._registrar.put(held, ReplicaState.DRAINING, why)
+            left_s = held.drain_until + _DRAIN_MARGIN_S - loop.time()
+            if left_s <= 0:
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left_s):
+                    await held.calls_changed.wait()
+            # Calls may end by the hundred, and nobody reads as fast.
+            await asyncio.wait({held.ended}, timeout=_TELL_CALLS_S)
+
+    async def stop_all(self, grace_s: float) -> None:
+        """Stop every replica at the same time."""
+        await asyncio.gather(*(self.stop(replica_id, grace_s) for replica_id in list(self._held)))
+
+    def void_all(self) -> None:
+        """End everything at once and speak of it no more: the lease it stood under is gone."""
+        for held in self.held:
+            held.is_void = True
+            self._end(held, "its worker's lease had ended")
+
+    def end_exclusive(self) -> None:
+        """End what must not run beside a successor, as the lease can't be renewed."""
+        for held in self.held:
+            if held.service.exclusive:
+                self._end(held, "its lease could not be renewed in time")
+
+    async def republish(self) -> None:
+        """Register everything again: the store has lost it."""
+        for held in self.held:
+            await self._registrar.put(held, held.state, restore=True)
+
+    async def print_all(self) -> None:
+        """Store what replicas have printed."""
+        for held in self.held:
+            if held.output.is_waiting:
+                await self._registrar.print(held)
+
+    @contextlib.contextmanager
+    def _bringing_up(self, held: HeldReplica, assignment: Assignment) -> Iterator[None]:
+        # A deploy that comes while the prepare still waits takes the output over.
+        held.task = assignment
+        try:
+            yield
+        finally:
+            if held.task is assignment:
+                held.task = None
+
+    async def _hold(self, assignment: Assignment, generation: Generation) -> HeldReplica:
+        """Return the replica that was prepared for it, else a new one that is being started."""
+        service = await generation.service(assignment.claim.path or "")
+        for held in self.held:
+            if held.awaits(generation, service.path):
+                self._resources.release(assignment)
+                return held
+        held = HeldReplica(generation, service)
+        held.task = assignment
+        held.on_print = self.on_news
+        self._resources.release(assignment)
+        self._resources.hold(held, service.resources)
+        self._held[held.id] = held
+        generation.uses += 1
+        self._lives[held.id] = asyncio.create_task(self._live(held), name=f"life of {held.id}")
+        return held
+
+    async def _live(self, held: HeldReplica) -> None:
+        """Tell the life of a replica from its registration to its end."""
+        try:
+            if not await self._registrar.put(held, ReplicaState.STARTING):
+                raise held.failure("its generation has ended")
+            reason = await self._run(held)
+        except Exception as error:
+            reason = held.verdict or str(error)
+            if not held.loaded.done():
+                held.loaded.set_exception(error)
+        held.is_over = True
+        held.kill()
+        if held.child is not None:
+            await asyncio.wait({held.ended}, timeout=_DRAIN_MARGIN_S)
+        self._resources.release(held)
+        held.generation.uses -= 1
+        held.generation.used_at = time.monotonic()
+        try:
+            await self._registrar.drop(held, reason)
+        finally:
+            del self._held[held.id], self._lives[held.id]
+
+    async def _run(self, held: HeldReplica) -> str:
+        """Run it, again and again once it is published; return why it isn't any more."""
+        failures = 0
+        loop = asyncio.get_running_loop()
+        while True:
+            started = loop.time()
+            reason = await self._run_process(held)
+            if held.is_stopping or not held.is_published:
+                return held.verdict or reason
+            failures = 1 if loop.time() - started > STEADY_S else failures + 1
+            logger.warning(
+                "replica of %s: %s", held.service.path, reason, extra={"event": "replica.unready"}
+            )
+            if failures >= GIVE_UP_AFTER:
+                return f"given up after {failures} failures in a row: {reason}"
+            await self._registrar.put(held, ReplicaState.UNREADY, reason)
+            self.on_news()
+            pause = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** (failures - 1))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(held.stop_asked.wait(), pause)
+                return "it was stopped"
+            self.restarts[held.service.path] += 1
+
+    async def _run_process(self, held: HeldReplica) -> str:
+        """Run one process from its fork to its end; return how it ended."""
+        again = held.loaded.done()
+        try:
+            await self._start(held)
+            if again:
+                await self._publish(held)
+        except Exception as error:
+            held.kill()
+            if not again:
+                raise
+            return str(error)
+        if not held.loaded.done():
+            held.loaded.set_result(None)
+        self.watch.begin(held)
+        try:
+            return await asyncio.shield(held.ended)
+        finally:
+            self.watch.end(held)
+
+    async def _start(self, held: HeldReplica) -> None:
+        """Start one process; return when it has loaded and listens."""
+        limit_s = held.service.startup_timeout
+        try:
+            async with asyncio.timeout(limit_s):
+                output = held.output if held.task is None else held.task.output
+                template = await held.generation.template(output)
+                with await self._listen(held) as listener:
+                    self._fork(held, template, listener)
+                await held.until_ready()
+        except TimeoutError:
+            why = held.waits_for or f"it was not ready within its startup_timeout of {limit_s:g} s"
+            held.kill(why)
+            raise held.failure(why) from None
+        if held.is_stopping:
+            raise held.failure("it was stopped while it started")
+
+    def _fork(self, held: HeldReplica, template: Template, listener: socket.socket) -> None:
+        if held.is_stopping:
+            raise held.failure("it was stopped before it started")
+        service, generation = held.service, held.generation
+        spec = ReplicaSpec(
+            path=service.path,
+            host=self._host,
+            token=secrets.token_hex(16),
+            call_key=self._signer.call_key(generation.name),
+            call_token=self._signer.call_token(generation.name),
+            startup_timeout=service.startup_timeout,
+            env=service.env,
+            states=tuple(generation.log),
+            table=generation.table,
+        )
+        child = template.replica(held.id, spec, listener)
+        held.attach(child, spec.token, listener.getsockname()[:2])
+        generation.greet(child)
+
+    async def _publish(self, held: HeldReplica) -> None:
+        """Bring it up to date, ask it whether it is ready, and register it."""
+        held.send_states()
+        await held.until_applied()
+        deadline = asyncio.get_running_loop().time() + held.service.startup_timeout
+        while not (answer := await held.unless_ended(probe(*held.address, held.token))).is_ready:
+            if asyncio.get_running_loop().time() > deadline:
+                raise held.failure(f"GET /readyz: {answer.detail}")
+            await asyncio.sleep(_PROBE_PAUSE_S)
+        if held.is_stopping or not await self._registrar.put(held, ReplicaState.READY):
+            raise held.failure("its generation has ended")
+
+    async def _listen(self, held: HeldReplica) -> socket.socket:
+        """Bind; a fixed port may still be held by the replica that this one replaces.
+
+        Only then is it waited for: what anyone else holds is a failure at once. A process of our
+        own that has just ended may hold it for a moment, too.
+        """
+        port = held.service.port
+        while True:
+            try:
+                listener = listen(self._host, port)
+            except OSError as error:
+                if port is None or error.errno != errno.EADDRINUSE:
+                    raise held.failure(f"it can't listen: {error.strerror}") from error
+                held.waits_for = f"port {port} of {self._host} is taken by another program"
+                is_ours = held.is_published and held.loaded.done()
+                if not is_ours and not await held.generation.succeeds_another():
+                    raise held.failure(held.waits_for) from error
+                await asyncio.sleep(_BIND_PAUSE_S)
+            else:
+                held.waits_for = None
+                return listener
+
+    def _end(self, held: HeldReplica, reason: str) -> None:
+        held.stop_asked.set()
+        held.kill(reason)
+        if not held.loaded.done():
+            held.loaded.set_exception(held.failure(reason))
+
+    async def _lived(self, held: HeldReplica) -> None:
+        life = self._lives.get(held.id)
+        if life is not None:
+            await asyncio.wait({life})

@@ -1,0 +1,1 @@
+"""What an agent works on: assignments, their run and output, and their generations."""

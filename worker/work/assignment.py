@@ -1,0 +1,162 @@
+"""One claimed job on its way through this agent: its claim, its output, how it ended.
+
+An Assignment is made of a claim once its signature holds, and ends as exactly one Finish, or is
+handed back. What runs it (a slot, a replica being deployed) feeds its output and returns an
+Outcome; the agent sends it. Errors are made here, so that each carries its type, message,
+traceback and the last lines that this very task printed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rootward.orchestrator.security.signing import JOB_FUNCTION, payload
+from rootward.orchestrator.states import TaskState
+from rootward.orchestrator.store.records import Finish
+
+from .output import Output
+
+if TYPE_CHECKING:
+    from rootward.orchestrator.security.signing import Signer
+    from rootward.orchestrator.store.records import Claim
+
+Error = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a task ended: `states` are unsigned entries of the state log."""
+
+    state: TaskState
+    error: Error | None = None
+    states: Sequence[bytes] = ()
+    retryable: bool = True
+
+
+class TaskLost(Exception):
+    """The process of a task ended under it; the message says of what."""
+
+
+class NotBegun(Exception):
+    """A claimed task has found no slot in time: it goes back to its queue, uncounted."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Assignment:
+    """One attempt of a task; `needs_slot` is false for what the supervisor does.
+
+    `ended_by` is the error that it is to fail with, once it was told to end; `lost` says how its
+    process ended, when it goes back to its queue for that; `is_late` says that its time is over;
+    `trace` is the W3C context of its run.
+    """
+
+    claim: Claim
+    output: Output = field(default_factory=Output)
+    flushes: int = 0
+    needs_slot: bool = True
+    ended_by: Error | None = None
+    lost: str | None = None
+    is_late: bool = False
+    trace: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """Name and number of its generation."""
+        return self.claim.name, self.claim.generation
+
+    def finish(self, outcome: Outcome, signer: Signer) -> Finish:
+        """Return what is sent to the store; takes the output that is left."""
+        claim = self.claim
+        return Finish(
+            job_id=claim.job_id,
+            token=claim.token,
+            state=outcome.state,
+            error=outcome.error,
+            states=[
+                signer.seal_state(entry, claim.name, claim.generation) for entry in outcome.states
+            ],
+            output=self.output.take(),
+            retryable=outcome.retryable,
+        )
+
+    def failed(self, error: BaseException | Error, *, retryable: bool = True) -> Outcome:
+        """Return the outcome of an error, with the last lines of the output."""
+        described = dict(error) if isinstance(error, Mapping) else described_error(error)
+        described.setdefault("traceback", "")
+        described["log_tail"] = "\n".join(self.output.tail())
+        return Outcome(state=TaskState.FAILED, error=described, retryable=retryable)
+
+
+class Workload(set[Assignment]):
+    """The assignments that an agent has now; what is removed has ended or was handed back."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        super().__init__()
+        self._has_less = asyncio.Event()
+
+    def remove(self, assignment: Assignment) -> None:
+        """Forget one; KeyError when it isn't here."""
+        super().remove(assignment)
+        self._has_less.set()
+
+    async def until_done(self) -> None:
+        """Return when nothing is left."""
+        while self:
+            self._has_less.clear()
+            await self._has_less.wait()
+
+
+def described_error(error: BaseException) -> dict[str, str]:
+    """Return type, message and an empty traceback: ours would say nothing of the user's code."""
+    return {
+        "type": type(error).__name__,
+        "message": str(error) or type(error).__name__,
+        "traceback": "",
+    }
+
+
+def verify(claim: Claim, signer: Signer) -> None:
+    """Raise unless a holder of the secret made the job for this very task.
+
+    SignatureError for a wrong signature, ValueError for a payload that is none.
+    """
+    wanted = payload(signer, claim.name, claim.generation, claim.task, claim.job_id)
+    if hmac.compare_digest(claim.data, wanted):
+        return
+    # It carries a trace, RQ has saved it anew, it was signed with an older secret, or it is wrong.
+    from rootward.orchestrator.store.rq_compat import Serializer
+
+    try:
+        function, instance, args, kwargs = Serializer.loads(claim.data)
+        (signature,) = args
+        if not isinstance(signature, bytes):
+            raise TypeError("its signature isn't one")
+        trace = {str(key): str(value) for key, value in dict(kwargs.get("trace", {})).items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"the job {claim.job_id} has no payload of ours: {error}") from error
+    if function != JOB_FUNCTION or instance is not None or set(kwargs) - {"trace"}:
+        raise ValueError(f"the job {claim.job_id} names {function!r}, which workers don't run")
+    said = (claim.name, claim.generation, claim.task, claim.job_id)
+    signer.verify_job(said, signature, trace)
+
+
+def how_it_ended(waitstatus: int | None) -> str:
+    """Say how a process ended, by its wait status; None when nobody could tell."""
+    import os
+
+    if waitstatus is None:
+        return "its process ended"
+    if os.WIFSIGNALED(waitstatus):
+        number = os.WTERMSIG(waitstatus)
+        try:
+            name = signal.Signals(number).name
+        except ValueError:
+            name = f"signal {number}"
+        return f"its process was killed by {name}"
+    return f"its process exited with code {os.waitstatus_to_exitcode(waitstatus)}"

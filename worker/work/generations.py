@@ -1,0 +1,327 @@
+"""The generations that this agent works for: template, plan, states and routes of each.
+
+A Generation is loaded once, from the signed tree in the store, into a template process of its
+own; its slots and replicas are forked from there. It keeps the state log as far as this agent has
+seen it, so that each child is sent only what it lacks. The agent itself never imports what is in
+the tree. A failed load fails those who asked and is tried again for the next: the cause may be
+mended meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from rootward.modules.processes.forkserver import Template
+from rootward.modules.rpc.endpoints import WHOLE
+from rootward.orchestrator.planning.plan import Plan
+
+from ..child import process_tree
+
+if TYPE_CHECKING:
+    from rootward.modules.processes.forkserver import Child
+    from rootward.orchestrator.planning.plan import Service
+    from rootward.orchestrator.security.signing import Signer
+    from rootward.orchestrator.store.records import Claim, Opening
+    from rootward.orchestrator.store.store import Store
+    from rootward.orchestrator.store.watch import RegistryMirror, Table
+
+    from ..agent.store_client import Link
+    from .output import Output
+
+Place = tuple[str, int]
+
+_IDLE_S = 60.0
+# After the spare template was taken, until the next is forked: who took it has much to do first.
+_SPARE_S = 0.25
+
+
+class GenerationGone(Exception):
+    """The store knows nothing of the generation any more; the message says which."""
+
+
+class Generation:
+    """One generation on this agent; `uses` counts the tasks and replicas that need it now."""
+
+    def __init__(self, place: Place, home: Generations) -> None:
+        """Load nothing yet."""
+        self.name, self.number = place
+        self.log: list[bytes] = []
+        self.plan: Plan | None = None
+        self.routes_of: tuple[str, int | None] = place
+        self.table: Table = {}
+        self.uses = 0
+        self.used_at = time.monotonic()
+        self.children: set[Child] = set()
+        self._home = home
+        self._template: asyncio.Task[tuple[Template, bool]] | None = None
+        self._opening: asyncio.Task[Opening] | None = None
+        self._unread: Opening | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._templates: set[Template] = set()
+
+    @property
+    def place(self) -> Place:
+        """Name and number."""
+        return self.name, self.number
+
+    @property
+    def templates(self) -> tuple[Template, ...]:
+        """The template processes that it has now."""
+        return tuple(self._templates)
+
+    def learn(self, claim: Claim) -> None:
+        """Take the states that came with a claim; SignatureError for one that isn't ours."""
+        known = len(self.log) - (claim.offset - len(claim.states))
+        for entry in claim.states[max(known, 0) :]:
+            self.log.append(self._home.signer.open_state(entry, self.name, self.number))
+
+    async def service(self, path: str) -> Service:
+        """Return what the plan says about the served module at `path`."""
+        await self.known()
+        service = self.plan.service(path) if self.plan is not None else None
+        if service is None:
+            raise GenerationGone(f"{self.name}@{self.number} has no service {path!r}")
+        return service
+
+    async def serves(self, path: str | None) -> bool:
+        """Whether the module at `path` is served: its deploy makes replicas."""
+        await self.known()
+        assert self.plan is not None
+        return path is not None and self.plan.service(path) is not None
+
+    async def succeeds_another(self) -> bool:
+        """Whether another generation of its deployment is current, which it is to replace."""
+        home = self._home
+        record = await home.link.insist(home.store.deployment, self.name)
+        return record is not None and record.current not in {None, self.number}
+
+    async def known(self) -> None:
+        """Return when plan and routes are here."""
+        if self.plan is not None:
+            return
+        # One reading for all who ask; the next one tries again after an error.
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.ensure_future(self._read_plan())
+            self._reading.add_done_callback(_look_at)
+        await asyncio.shield(self._reading)
+
+    def greet(self, child: Child) -> None:
+        """Tell a new child whom to call, now and whenever that changes."""
+        self.children.add(child)
+        child.send(self._routes_message())
+
+    def follows(self, routes_of: tuple[str, int | None]) -> bool:
+        """Whether the processes of this generation call those endpoints."""
+        return self.plan is not None and self.routes_of == routes_of
+
+    def push(self, table: Table) -> None:
+        """Tell all children whom to call from now on."""
+        self.table = table
+        message = self._routes_message()
+        for child in self.children:
+            child.send(message)
+
+    def _routes_message(self) -> dict[str, object]:
+        key = self._home.signer.call_key(self.name)
+        return {"op": "routes", "table": self.table, "key": key}
+
+    async def ready(self, output: Output) -> Template:
+        """Return what `template` does, when plan and routes are here, too.
+
+        The tree is asked for first: it is read while its process loads.
+        """
+        loading = asyncio.ensure_future(self.template(output))
+        loading.add_done_callback(_look_at)
+        try:
+            # What was asked first is read first.
+            await asyncio.sleep(0)
+            await self.known()
+            return await loading
+        finally:
+            loading.cancel()
+
+    async def template(self, output: Output) -> Template:
+        """Return a loaded template from which one more child can be started.
+
+        What the tree prints while it is imported goes to the `output` of whoever came first. Where
+        forking a loaded one isn't safe, each child gets a template of its own. Raises LoadFailed
+        with the user's error, SignatureError, GenerationGone.
+        """
+        loading = self._template
+        if loading is None:
+            loading = self._template = asyncio.ensure_future(self._load(output))
+        try:
+            template, forks = await asyncio.shield(loading)
+        except BaseException:
+            if loading.done() and self._template is loading:
+                self._template = None
+            raise
+        if not forks:
+            if self._template is not loading:
+                # Somebody else has turned it into his child already.
+                return await self.template(output)
+            self._template = None
+        return template
+
+    def close(self) -> None:
+        """End its templates with all that was forked from them."""
+        if self._template is not None:
+            self._template.cancel()
+            self._template = None
+        for template in list(self._templates):
+            template.close()
+
+    async def _load(self, output: Output) -> tuple[Template, bool]:
+        home, opening = self._home, self._unread or await self._open()
+        self._unread = None
+        definition = home.signer.open_tree(opening.tree, self.name, self.number)
+        template = home.fork()
+        self._templates.add(template)
+        template.on_exit = self._ended
+        try:
+            info = await template.load(definition)
+        except BaseException:
+            template.close()
+            raise
+        for fd, data in info.output:
+            output.feed(fd, data)
+        return template, info.fork_safe
+
+    def _ended(self, template: Template) -> None:
+        self._templates.discard(template)
+        loading = self._template
+        if loading is None or not loading.done() or loading.cancelled() or loading.exception():
+            return
+        if loading.result()[0] is template:
+            self._template = None
+
+    async def _open(self) -> Opening:
+        """Read tree and plan together, and once for all who ask meanwhile."""
+        if self._opening is None or self._opening.done():
+            self._opening = asyncio.ensure_future(self._read())
+            self._opening.add_done_callback(_look_at)
+        return await asyncio.shield(self._opening)
+
+    async def _read(self) -> Opening:
+        home = self._home
+        opening = await home.link.insist(home.store.opening, self.name, self.number)
+        if opening is None:
+            raise GenerationGone(f"the store has no {self.name}@{self.number} any more")
+        return opening
+
+    async def _read_plan(self) -> None:
+        home, is_loading = self._home, self._template is not None
+        opening = await self._open()
+        if not is_loading:
+            # For the template, which comes next.
+            self._unread = opening
+        plan = Plan.from_bytes(home.signer.open_plan(opening.plan, self.name, self.number))
+        # What becomes current calls its own services; anything else calls the current ones.
+        self.routes_of = (self.name, self.number if opening.makes_current else None)
+        # From here on changes are pushed, so that none falls between this reading and them.
+        self.plan = plan
+        if opening.makes_current and not plan.services:
+            self.push({WHOLE: []})
+        else:
+            self.push(await home.link.insist(home.mirror.table, *self.routes_of))
+
+
+class Generations:
+    """All generations of this agent, and the bare template that theirs are forked from."""
+
+    def __init__(self, store: Store, signer: Signer, link: Link, mirror: RegistryMirror) -> None:
+        """Start nothing yet; `warm` does."""
+        self.store, self.signer, self.link, self.mirror = store, signer, link, mirror
+        self._bare: Template | None = None
+        self._spare: Template | None = None
+        self._known: dict[Place, Generation] = {}
+
+    def warm(self) -> None:
+        """Start the bare template, so that the first task finds it ready."""
+        if self._bare is None:
+            process_tree.reserve_descriptors()
+            self._bare = Template.launch(asyncio.get_running_loop())
+            self._bare.on_exit = self._bare_ended
+            self._spare = self._bare.fork()
+
+    @property
+    def pids(self) -> list[int]:
+        """The process of each template."""
+        templates = [t for each in self._known.values() for t in each.templates]
+        templates += [each for each in (self._bare, self._spare) if each is not None]
+        living = (template for template in templates if not template.ended.done())
+        return [template.pid for template in living if template.pid is not None]
+
+    def fork(self) -> Template:
+        """Return a new template for one generation: the spare one, which has started already."""
+        self.warm()
+        assert self._bare is not None
+        spare, self._spare = self._spare, None
+        asyncio.get_running_loop().call_later(_SPARE_S, self._fork_spare)
+        return self._bare.fork() if spare is None or spare.ended.done() else spare
+
+    def _fork_spare(self) -> None:
+        if self._bare is not None and self._spare is None:
+            self._spare = self._bare.fork()
+
+    def of(self, place: Place) -> Generation:
+        """Return the generation, known from now on."""
+        generation = self._known.get(place)
+        if generation is None:
+            generation = self._known[place] = Generation(place, self)
+        generation.used_at = time.monotonic()
+        return generation
+
+    def offsets(self) -> dict[str, int]:
+        """Return how much of each state log is here, as an exchange asks for it."""
+        return {f"{name}@{number}": len(g.log) for (name, number), g in self._known.items()}
+
+    def drop(self, place: Place) -> None:
+        """Forget a generation and end its processes."""
+        generation = self._known.pop(place, None)
+        if generation is None:
+            return
+        generation.close()
+        if not any(other.follows(generation.routes_of) for other in self._known.values()):
+            self.mirror.forget(*generation.routes_of)
+
+    def drop_idle(self, now: float) -> None:
+        """Forget what nobody has used for a minute; it is loaded again when it is needed."""
+        for place, generation in list(self._known.items()):
+            if not generation.uses and now - generation.used_at > _IDLE_S:
+                self.drop(place)
+
+    async def close(self, patience_s: float) -> None:
+        """End all templates, and with them every process that runs user code."""
+        ending = [t for generation in self._known.values() for t in generation.templates]
+        for place in list(self._known):
+            self.drop(place)
+        for template in (self._spare, self._bare):
+            if template is not None:
+                template.close()
+                ending.append(template)
+        self._spare = self._bare = None
+        if ending:
+            await asyncio.wait({template.ended for template in ending}, timeout=patience_s)
+
+    async def refresh(self, routes_of: tuple[str, int | None]) -> None:
+        """Push the endpoints that have changed to the processes that call them."""
+        followers = [g for g in self._known.values() if g.follows(routes_of)]
+        if not followers:
+            return
+        table = await self.link.insist(self.mirror.table, *routes_of)
+        for generation in followers:
+            generation.push(table)
+
+    def _bare_ended(self, template: Template) -> None:
+        if self._bare is template:
+            # The spare one has lost whoever reports its end: it is closing.
+            self._bare = self._spare = None
+
+
+def _look_at(done: asyncio.Task[Any]) -> None:
+    """Take note of an error, so that the loop doesn't report it as never looked at."""
+    if not done.cancelled():
+        done.exception()
