@@ -182,7 +182,7 @@ def _some(names: Sequence[str], limit: int = 4) -> str:
 def _is_foreign(file: str) -> bool:
     # A worker on another machine may have us elsewhere: site-packages tells it there.
     library = ("site-packages" in file) or ("dist-packages" in file) or "/lib/python3" in file
-    return library or file.startswith(("<frozen", *_OURS))
+    return library or file.startswith(("<frozen", _OURS))
 
 
 def _is_lost_connection(error: BaseException) -> bool:

@@ -20,6 +20,9 @@ from rootward.modules.errors import SignatureError
 from rootward.modules.state import values
 
 JOB_FUNCTION: Final = "rootward.worker.jobs.run_task"
+# Of 32: with the function's name, a job's data then stays within the 64 bytes up to which Redis
+# keeps a hash compact. 224 bits are as far beyond guessing as 256.
+_JOB_SIGNATURE_BYTES: Final = 28
 _SMALL_STATE: Final = 4096
 _MOST_OWN: Final = 1024
 _MOST_SEALS: Final = 256
@@ -41,7 +44,7 @@ class Signer:
         self._own_states: dict[bytes, tuple[str, int, bytes]] = {}
 
     def sign_job(self, name: str, generation: int, task: str, job_id: str) -> bytes:
-        """Sign the right to run `task` as the job `job_id` (32 bytes)."""
+        """Sign the right to run `task` as the job `job_id` (28 bytes)."""
         return self.job_signer(name, generation)(task, job_id)
 
     def job_signer(
@@ -53,7 +56,8 @@ class Signer:
         traced = b"".join(map(_framed, _flat(trace)))
 
         def sign(task: str, job_id: str) -> bytes:
-            return mac(place + _framed(task) + _framed(job_id) + traced)
+            signature = mac(place + _framed(task) + _framed(job_id) + traced)
+            return signature[:_JOB_SIGNATURE_BYTES]
 
         return sign
 
@@ -68,7 +72,8 @@ class Signer:
         Raises SignatureError unless a holder of the secret made `signature`.
         """
         name, generation, task, job_id = place
-        self._verify("job", (name, str(generation), task, job_id, *_flat(trace)), signature)
+        parts = (name, str(generation), task, job_id, *_flat(trace))
+        self._verify("job", parts, signature, _JOB_SIGNATURE_BYTES)
 
     def seal_tree(self, definition: bytes, name: str, generation: int) -> bytes:
         """Sign the packed tree of one generation."""
@@ -139,8 +144,11 @@ class Signer:
             self._derived[purpose] = keys
         return keys
 
-    def _verify(self, purpose: str, parts: Sequence[str], signature: bytes) -> None:
-        if not any(hmac.compare_digest(_mac(key, parts), signature) for key in self._keys(purpose)):
+    def _verify(
+        self, purpose: str, parts: Sequence[str], signature: bytes, length: int = 32
+    ) -> None:
+        made = (_mac(key, parts)[:length] for key in self._keys(purpose))
+        if not any(hmac.compare_digest(each, signature) for each in made):
             raise SignatureError(
                 f"{purpose} of {'/'.join(parts[:3])}: not signed with this secret; set the same "
                 "ROOTWARD_SECRET here as where it was made"
@@ -179,7 +187,7 @@ def payloads(
     """
     from ..store.rq_compat import Serializer
 
-    sign, blank = signer.job_signer(name, generation, trace), bytes(32)
+    sign, blank = signer.job_signer(name, generation, trace), bytes(_JOB_SIGNATURE_BYTES)
     named = {"trace": dict(trace)} if trace else {}
     head, tail = Serializer.dumps((JOB_FUNCTION, None, (blank,), named)).split(blank)
 

@@ -156,7 +156,7 @@ def test_a_worker_of_another_protocol_takes_nothing_and_whoever_waits_is_told(
         assert deployed.process.returncode == 0, deployed.report()
         deployment = client.deployment("versioned")
         reason = deployment.status().reason or ""
-        assert "speaks protocol 1 (old speaks 0)" in reason
+        assert "speaks protocol 2 (old speaks 0)" in reason
         deployment.cancel()
         client.store.leave("old-1")
 

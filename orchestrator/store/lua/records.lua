@@ -25,8 +25,8 @@ end
 
 local function job_key(id) return RQ .. ':job:' .. id end
 local function agent_key(id) return P .. ':agent:' .. id end
--- The protocol's version is queue.py's; a test holds them together.
-local function agent_queue(id) return P .. '-v1-at-' .. id end
+-- The protocol's version is rq_compat.py's; a test holds them together.
+local function agent_queue(id) return P .. '-v2-at-' .. id end
 local function is_agent(id) return id ~= '' and call('ZSCORE', P .. ':agents', id) and true end
 
 local function generation(name, n)

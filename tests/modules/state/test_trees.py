@@ -98,7 +98,7 @@ tree = Part(name='part')
 """
 
 READ = (
-    "import sys; from rootward import portable;"
+    "import sys; from rootward.modules.state import trees as portable;"
     "print(portable.unpack(sys.stdin.buffer.read()).root(1))"
 )
 
@@ -112,7 +112,8 @@ def read_elsewhere(packed: bytes, folder: Path) -> subprocess.CompletedProcess[b
 
 def pack_in(folder: Path, target: str, how: str) -> bytes:
     code = (
-        "import sys; from rootward import portable, target; from rootward.modules.tree import Tree;"
+        "import sys; from rootward.modules.state import target, trees as portable;"
+        "from rootward.modules.tree import Tree;"
         f"t = target.load_target({target!r}); tree = Tree(t.root, t.default_name);"
         f"sys.stdout.buffer.write({how})"
     )

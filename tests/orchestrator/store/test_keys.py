@@ -26,7 +26,7 @@ def test_lasting_keys_are_listed_with_their_reason() -> None:
     assert KEYS.lasting(KEYS.held("w-1")) is Lasts.ALWAYS
     assert KEYS.lasting(KEYS.generation("ü.x", 1)) is Lasts.WHILE_ACTIVE
     assert KEYS.lasting(KEYS.job("p-1-n-1-0")) is Lasts.WHILE_ACTIVE
-    assert KEYS.lasting(KEYS.queue("p-1-v1")) is Lasts.ALWAYS
+    assert KEYS.lasting(KEYS.queue("p-1-v2")) is Lasts.ALWAYS
 
 
 def test_a_key_that_must_expire_is_not_listed() -> None:

@@ -31,10 +31,10 @@ def test_names_that_read_alike_get_different_ids() -> None:
 
 
 def test_queues_are_named_for_protocol_resources_and_agent() -> None:
-    assert plain_queue("p") == "p-v1"
-    assert resource_queue("p", {}) == resource_queue("p", {"gpu": 0}) == "p-v1"
-    assert resource_queue("p", {"gpu": 2, "big": 1}) == "p-v1-big1-gpu2"
-    assert agent_queue("p", "w-1") == "p-v1-at-w-1"
+    assert plain_queue("p") == "p-v2"
+    assert resource_queue("p", {}) == resource_queue("p", {"gpu": 0}) == "p-v2"
+    assert resource_queue("p", {"gpu": 2, "big": 1}) == "p-v2-big1-gpu2"
+    assert agent_queue("p", "w-1") == "p-v2-at-w-1"
 
 
 def test_a_payload_that_is_no_msgpack_is_refused() -> None:
