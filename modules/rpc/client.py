@@ -146,7 +146,7 @@ def _count(endpoint: Endpoint, by: int) -> None:
 def _ask(endpoint: Endpoint, path: str, body: bytes, key: bytes, timeout: float | None) -> _Answer:
     """Send one call to one replica and return its answer once the first of it is here."""
     try:
-        connection = connect(endpoint.url)
+        connection = connect(endpoint.url, endpoint.token)
     except OSError as error:
         raise _Missed(f"can't be reached ({error})", begun=False) from error
     answer = _Answer(connection, endpoint, path, body, key)
@@ -195,6 +195,7 @@ class _Answer:
     def begin(self, head: bytes, timeout: float | None) -> None:
         """Send the call; read the answer's head and as much as tells that it has been taken."""
         connection = self._connection
+        self._prove(timeout)
         try:
             connection.send(head, self._call, timeout)
         except NotSent as error:
@@ -224,6 +225,15 @@ class _Answer:
             raise _Missed(f"answered {self._status}", begun=False)
         if content_type not in (envelope.CALL_TYPE, envelope.STREAM_TYPE):
             raise CallError(f"{self._path}: {self._endpoint.url} {self._refusal()}")
+
+    def _prove(self, timeout: float | None) -> None:
+        """Send nothing of the call before the other side has proven that it is the replica."""
+        try:
+            self._connection.prove(self._key, timeout)
+        except OSError as error:
+            if isinstance(error, TimeoutError) and timeout is not None:
+                raise
+            raise _Missed(f"can't be called ({error})", begun=False) from error
 
     def value(self) -> Any:
         """Return the result, or raise what the service raised."""

@@ -2,7 +2,7 @@
 
 A connection is reused only while the other side surely keeps it, and after a look that it has not
 ended. Each is used by one call at a time and by one process only: a forked child begins without
-any.
+any. A new one carries nothing before the other side has proven that it is the replica.
 """
 
 from __future__ import annotations
@@ -16,18 +16,28 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from ..errors import CallError
+from . import proof
 
 CONNECT_TIMEOUT_S: Final = 3.0
 # Less than replicas keep idle ones, so that it is never they who close one that is being used.
 IDLE_S: Final = 30.0
 _MAX_LINE: Final = 1 << 16
+_MAX_HEADERS: Final = 100
 _JOINED_BYTES: Final = 1 << 16
 
-_idle: dict[tuple[str, int], list[Connection]] = {}
+_idle: dict[Peer, list[Connection]] = {}
 
 
 class NotSent(Exception):
     """The connection ended before the other side had the whole of what was sent."""
+
+
+class Peer(NamedTuple):
+    """Whom a connection leads to: an address, and the token of the replica that was found there."""
+
+    host: str
+    port: int
+    token: str
 
 
 class Place(NamedTuple):
@@ -48,10 +58,14 @@ def place(url: str) -> Place:
     return Place(parts.hostname, parts.port or 80, parts.path.rstrip("/"), parts.netloc)
 
 
-def connect(url: str) -> Connection:
-    """Return a kept connection to the URL's place, or a new one; raises OSError."""
+def connect(url: str, token: str) -> Connection:
+    """Return a kept connection to the replica that `token` names, or a new one; raises OSError.
+
+    Nothing may be sent on it before `prove`.
+    """
     host, port, _, _ = place(url)
-    kept = _idle.get((host, port))
+    peer = Peer(host, port, token)
+    kept = _idle.get(peer)
     while kept:
         try:
             connection = kept.pop()
@@ -61,7 +75,7 @@ def connect(url: str) -> Connection:
             return connection
         connection.close()
     _close_stale()
-    return Connection((host, port))
+    return Connection(peer)
 
 
 def _close_stale() -> None:
@@ -81,10 +95,10 @@ def _close_stale() -> None:
 class Connection:
     """One TCP connection, used for one exchange at a time."""
 
-    def __init__(self, address: tuple[str, int]) -> None:
+    def __init__(self, peer: Peer) -> None:
         """Connect; raises OSError."""
-        self.address = address
-        self._sock = socket.create_connection(address, CONNECT_TIMEOUT_S)
+        self.peer = peer
+        self._sock = socket.create_connection((peer.host, peer.port), CONNECT_TIMEOUT_S)
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # A host that vanished sends nothing: the kernel asks after it.
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -93,6 +107,7 @@ class Connection:
                 self._sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
         self._file = self._sock.makefile("rb", 1 << 16)
         self._used_at = time.monotonic()
+        self._is_proven = False
 
     def is_fresh(self) -> bool:
         """Whether it has been used so lately that the other side still keeps it."""
@@ -109,12 +124,43 @@ class Connection:
     def keep(self) -> None:
         """Keep it for the next exchange."""
         self._used_at = time.monotonic()
-        _idle.setdefault(self.address, []).append(self)
+        _idle.setdefault(self.peer, []).append(self)
 
     def close(self) -> None:
         """End it."""
         self._file.close()
         self._sock.close()
+
+    def prove(self, key: bytes, timeout: float | None) -> None:
+        """Have the other side prove, once, that it is the replica and holds `key`.
+
+        Raises OSError: Unproven when it isn't, TimeoutError after `timeout` seconds.
+        """
+        if self._is_proven:
+            return
+        limit_s = proof.TIMEOUT_S if timeout is None else min(timeout, proof.TIMEOUT_S)
+        challenge = proof.new_challenge()
+        self._sock.settimeout(limit_s)
+        host = f"[{self.peer.host}]" if ":" in self.peer.host else self.peer.host
+        self._sock.sendall(proof.request(f"{host}:{self.peer.port}", challenge))
+        try:
+            proof.check(key, self.peer.token, challenge, self._answer())
+        except (ValueError, IndexError) as error:
+            raise proof.Unproven from error
+        self._is_proven = True
+
+    def _answer(self) -> bytes:
+        """Return the body of a short answer."""
+        if self.line().split(b" ", 2)[1] != b"200":
+            raise proof.Unproven
+        length = 0
+        for _ in range(_MAX_HEADERS):
+            name, _, value = self.line().partition(b":")
+            if name == b"\r\n":
+                break
+            if name.lower() == b"content-length":
+                length = min(int(value), proof.LIMIT_BYTES)
+        return self.read(length)
 
     def send(self, head: bytes, body: bytes, timeout: float | None) -> None:
         """Send a request; `timeout` (seconds) holds for every wait until the next. NotSent."""

@@ -114,9 +114,9 @@ class Signer:
         """Key that signs the calls between the processes of one deployment (32 bytes)."""
         return _mac(self._keys("call")[0], (name,))
 
-    def call_token(self, name: str) -> str:
-        """Token (64 hex digits) that opens a deployment's replicas to callers off loopback."""
-        return _mac(self._keys("token")[0], (name,)).hex()
+    def call_token(self, name: str, generation: int) -> str:
+        """Token (64 hex digits) that opens a generation's replicas to callers of plain HTTP."""
+        return _mac(self._keys("token")[0], (name, str(generation))).hex()
 
     def fingerprints(self, prefix: str) -> tuple[str, ...]:
         """Return what tells this secret (and each previous one) from others, and nothing of it."""

@@ -11,6 +11,7 @@ import re
 import socket
 from typing import TYPE_CHECKING, Any, Self
 
+from rootward.modules.rpc import proof
 from rootward.orchestrator.gateway.access import Access
 from rootward.orchestrator.gateway.frontend.server import Door
 from rootward.orchestrator.gateway.limits import Limits
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 TIMEOUT_S = 10.0
 CALL = "/services/app/echo/call"
 TOKEN = "a token of the tests, long enough"
+KEY = b"k" * 32
 
 
 def answer_of(body: bytes, status: int = 200, *lines: bytes) -> bytes:
@@ -37,6 +39,10 @@ class Replica:
 
     def __init__(self, name: str, answer: Answer | None = None) -> None:
         self.name, self._answer = name, answer
+        self.key = KEY
+        # What it says instead of a proof.
+        self.greeting = b""
+        self.proofs = 0
         self.requests: list[bytes] = []
         self.raw = b""
         self.reads_bodies = True
@@ -67,6 +73,11 @@ class Replica:
         try:
             while True:
                 request = await self._read(reader)
+                if challenge := re.search(rb"X-Rootward-Challenge: (\w+)", request):
+                    told = proof.body(self.key, self.view.token, challenge[1].decode())
+                    writer.write(self.greeting or answer_of(told))
+                    self.proofs += 1
+                    continue
                 self.raw += request
                 self.requests.append(request)
                 if self._answer is not None:
@@ -146,6 +157,7 @@ class House:
                 "wanted": 1,
                 "endpoints": endpoints,
                 "call_token": "call-token",
+                "call_key": KEY,
                 **options,
             }
         )

@@ -304,7 +304,7 @@ class Supervisor:
             host=self._host,
             token=secrets.token_hex(16),
             call_key=self._signer.call_key(generation.name),
-            call_token=self._signer.call_token(generation.name),
+            call_token=self._signer.call_token(*generation.place),
             startup_timeout=service.startup_timeout,
             env=service.env,
             states=tuple(generation.log),

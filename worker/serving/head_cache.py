@@ -10,12 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from rootward.modules.rpc import proof
 from rootward.orchestrator.gateway.limits import Limits
 from rootward.orchestrator.http.framing import Malformed, read_request
 
 LIMITS: Final = Limits(head_bytes=64 << 10)
 _REMEMBERED: Final = 256
 _SHORT_BYTES: Final = 1 << 10
+# A challenge comes once.
+_NEVER_AGAIN: Final = frozenset({proof.HEADER.lower().encode()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +51,11 @@ class Heads:
         if known is not None:
             return known
         head = _read(data)
-        if len(data) <= _SHORT_BYTES and head.left_s is None:
+        if (
+            len(data) <= _SHORT_BYTES
+            and head.left_s is None
+            and not _NEVER_AGAIN & head.headers.keys()
+        ):
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
             self._known[data] = head

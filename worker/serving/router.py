@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from rootward.modules.rpc import envelope
+from rootward.modules.rpc import envelope, proof
 
 from .formats import (
     JSON_TYPE,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _SIGNED: Final = envelope.CALL_TYPE.encode()
+_CHALLENGE: Final = proof.HEADER.lower().encode()
 
 
 class Page(NamedTuple):
@@ -102,6 +103,9 @@ class ReplicaApp:
             return Page(JSON_TYPE, self.describe())
         if path == b"/metrics":
             return Page(METRICS_TYPE, self.metrics.text().encode())
+        challenge = headers.get(_CHALLENGE, b"").decode("latin-1")
+        if path == b"/healthz" and proof.is_challenge(challenge):
+            return Page(JSON_TYPE, proof.body(self._call_key, self._token, challenge))
         return Page(JSON_TYPE, b'{"status": "ok"}')
 
     def _check(self, headers: dict[bytes, bytes]) -> None:

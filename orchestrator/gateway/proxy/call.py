@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Final
 
 from ...http.framing import seconds_of
 from ..frontend.responses import Refusal, head
-from .upstream import ReplicaConnection, seen
+from .prover import connect
+from .upstream import seen
 
 if TYPE_CHECKING:
     from ...http.framing import Malformed, Request, Response
     from .replica import Replica
     from .responder import Caller
     from .table import Service
+    from .upstream import ReplicaConnection
 
 ATTEMPTS: Final = 4
 _NOT_BEGUN: Final = frozenset({421, 503})
@@ -163,10 +165,7 @@ class Call:
     async def _connect(self, replica: Replica) -> None:
         was_suspect = replica.is_suspect
         try:
-            async with asyncio.timeout(self._caller.limits.connect_s):
-                _, connection = await self._loop.create_connection(
-                    lambda: ReplicaConnection(replica), replica.view.host, replica.view.port
-                )
+            connection = await connect(replica, self._caller.limits.connect_s)
         except OSError:
             replica.broke(self._loop.time())
             self._service.meter.ejections += 1

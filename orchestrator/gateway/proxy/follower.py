@@ -156,7 +156,8 @@ class Follower:
             repeatable=repeatable,
             is_coming=bool(wanted) and not (ending and not is_current),
             reason="" if endpoints else self._reason(generation, wanted, mine, is_current),
-            call_token=self._signer.call_token(generation.name),
+            call_token=self._signer.call_token(generation.name, generation.generation),
+            call_key=self._signer.call_key(generation.name),
         )
 
     def _reason(

@@ -27,6 +27,7 @@ class Replica:
     """The state of one endpoint; `idle` are its open connections without a call."""
 
     __slots__ = (
+        "call_key",
         "errors",
         "has_answered",
         "head",
@@ -35,16 +36,19 @@ class Replica:
         "is_probed",
         "is_suspect",
         "left_out_until",
+        "netloc",
         "pause_s",
         "paused_until",
         "view",
     )
 
-    def __init__(self, view: EndpointView, call_token: str) -> None:
-        self.view = view
+    def __init__(self, view: EndpointView, call_token: str, call_key: bytes | None) -> None:
+        """`call_key` is what it has to prove that it holds; None asks for no proof."""
+        self.view, self.call_key = view, call_key
         host = f"[{view.host}]" if ":" in view.host else view.host
+        self.netloc = f"{host}:{view.port}"
         self.head = (
-            f"host: {host}:{view.port}\r\nx-rootward-token: {view.token}\r\n"
+            f"host: {self.netloc}\r\nx-rootward-token: {view.token}\r\n"
             f"authorization: Bearer {call_token}\r\n"
         ).encode()
         self.idle: list[ReplicaConnection] = []

@@ -47,7 +47,8 @@ class Service:
     def take(self, view: ServiceView) -> None:
         """Follow a newer view; what waits looks again."""
         fresh = {
-            endpoint: self.replicas.get(endpoint) or Replica(endpoint, view.call_token)
+            endpoint: self.replicas.get(endpoint)
+            or Replica(endpoint, view.call_token, view.call_key)
             for endpoint in view.endpoints
         }
         for endpoint, replica in self.replicas.items():

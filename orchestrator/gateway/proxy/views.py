@@ -6,7 +6,7 @@ from signed records only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,8 @@ class ServiceView:
     """One service of the generation that the outside sees.
 
     `reason` says why nothing is ready, `is_coming` whether a call may wait for it. `call_token`
-    opens replicas that listen off loopback.
+    opens replicas that listen off loopback; `call_key` is what each proves to hold before it is
+    sent a call, None for what can't.
     """
 
     path: str
@@ -37,3 +38,4 @@ class ServiceView:
     is_coming: bool = True
     reason: str = ""
     call_token: str = ""
+    call_key: bytes | None = field(default=None, repr=False)

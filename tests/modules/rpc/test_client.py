@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rootward.modules.errors import CallError, Unavailable
-from rootward.modules.rpc import client, envelope
+from rootward.modules.rpc import client, envelope, proof
 from rootward.modules.rpc.endpoints import WHOLE, Endpoint, PushedRoutes
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ class ScriptedReplica:
     def __init__(self, answer: Callable[[socket.socket, bytes, str], None]) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.asked = 0
+        self.raw = b""
+        self.key = KEY
         self.token = f"token-{id(self)}"
         self._answer = answer
         threading.Thread(target=self._accept, daemon=True).start()
@@ -52,13 +54,20 @@ class ScriptedReplica:
         # The caller may end the connection at any moment, also with a reset.
         with contextlib.suppress(OSError), connection, connection.makefile("rb") as file:
             while line := file.readline():
-                length = 0
+                length, challenge = 0, b""
                 while line.strip():
+                    self.raw += line
                     name, _, value = line.partition(b":")
                     if name.lower() == b"content-length":
                         length = int(value)
+                    if name == proof.HEADER.encode():
+                        challenge = value.strip()
                     line = file.readline()
                 body = file.read(length)
+                if challenge:
+                    told = proof.body(self.key, self.token, challenge.decode())
+                    send(connection, b"200 OK", "application/json", told)
+                    continue
                 self.asked += 1
                 self._answer(connection, body, self.token)
 
@@ -259,3 +268,47 @@ def test_less_busy_replica_gets_the_call(replica: Callable[..., ScriptedReplica]
     finally:
         client._outstanding.clear()
     assert (busy.asked, idle.asked) == (0, 10)
+
+
+def test_a_stranger_at_the_address_gets_neither_token_nor_call(
+    replica: Callable[..., ScriptedReplica],
+) -> None:
+    """The port of a dead replica may be anybody's; who has its record back in the table, too."""
+    stranger, ours = replica(), replica()
+    stranger.key = b"guessed" * 5
+    routes = routes_to(stranger, ours)
+    assert [client.call(routes, "a", (n,), repeatable=False) for n in range(20)] == [
+        n * 2 for n in range(20)
+    ]
+    assert stranger.asked == 0
+    assert stranger.token.encode() not in stranger.raw
+
+
+def test_a_proof_that_another_replica_has_made_proves_nothing(
+    replica: Callable[..., ScriptedReplica],
+) -> None:
+    """What a stranger passes on to a replica that lives is answered for that one's own token."""
+    stranger = replica()
+    known = stranger.endpoint
+    stranger.token = "the token of the one that it asks"
+    routes = PushedRoutes(KEY)
+    routes.update({"a": [known]})
+    with pytest.raises(Unavailable, match="isn't the replica"):
+        client.call(routes, "a", (1,), hold=0.1)
+    assert stranger.asked == 0
+
+
+def test_what_never_proves_anything_is_left_when_the_time_of_the_call_is_over(
+    replica: Callable[..., ScriptedReplica], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proof, "TIMEOUT_S", 0.1)
+    silent, ours = socket.create_server(("127.0.0.1", 0)), replica()
+    with silent:
+        dead = Endpoint(f"http://127.0.0.1:{silent.getsockname()[1]}", "t", "t")
+        routes = PushedRoutes(KEY)
+        routes.update({"a": [dead]})
+        with pytest.raises(TimeoutError, match=r"0\.05 s"):
+            client.call(routes, "a", (1,), timeout=0.05)
+        routes.update({"a": [dead, ours.endpoint]})
+        assert client.call(routes, "a", (4,)) == 8
+    assert client._outstanding == {}

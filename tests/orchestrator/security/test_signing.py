@@ -72,7 +72,8 @@ def test_an_endpoint_record_is_good_for_its_place_and_address() -> None:
 
 def test_call_keys_and_tokens_differ_by_deployment_and_do_not_show_the_secret() -> None:
     assert SIGNER.call_key("a") != SIGNER.call_key("b")
-    assert SIGNER.call_token("a") != SIGNER.call_key("a").hex()
+    assert SIGNER.call_token("a", 1) != SIGNER.call_key("a").hex()
+    assert SIGNER.call_token("a", 1) != SIGNER.call_token("a", 2)
 
 
 def test_a_payload_names_the_one_function_and_carries_its_signature() -> None:
