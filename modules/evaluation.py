@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from .module import ModuleBase
 
 _THREADS: Final = 32
+ACCOUNT: Final = "_evaluation"
+"""The attribute in which an evaluation leaves its account: plain data, shown beside the result."""
+_LONGEST_RESULT: Final = 1 << 20
+_LONGEST_REPR: Final = 200
 
 
 class EvalSet:
@@ -56,14 +61,44 @@ class EvalSet:
         """Return the task that evaluates `module` and sets its `eval_result`."""
 
         def evaluate() -> None:
+            began = time.monotonic()
             results = run_all(
                 [_computation(module, item) for item in self._items],
                 what=f"evaluation of {type(module).__name__}",
                 limit=_THREADS,
             )
-            module.eval_result = results if self._collect is None else self._collect(results)
+            collected = results if self._collect is None else self._collect(results)
+            module.eval_result = collected
+            account = account_of(collected) | {
+                "measure": _measure(self._collect),
+                "items": len(self._items),
+                "seconds": round(time.monotonic() - began, 3),
+            }
+            setattr(module, ACCOUNT, account)
 
         return evaluate
+
+
+def account_of(result: Any) -> dict[str, Any]:
+    """Return a result as JSON (None when it has no such form, or is too long) and as a repr."""
+    import json
+    import reprlib
+
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = _LONGEST_REPR
+    shown = short.repr(result)[:_LONGEST_REPR]
+    plain = result.tolist() if callable(getattr(result, "tolist", None)) else result
+    try:
+        text = json.dumps(plain, allow_nan=False)
+        value = json.loads(text) if len(text) <= _LONGEST_RESULT else None
+    except (TypeError, ValueError, RecursionError):
+        value = None
+    return {"result": value, "result_repr": shown, "failed": 0}
+
+
+def _measure(collect: Callable[[list[Any]], Any] | None) -> str:
+    name = getattr(collect, "__name__", type(collect).__name__)
+    return "" if collect is None or name == "<lambda>" else name
 
 
 def _computation(module: ModuleBase, item: Any) -> Callable[[], Any]:

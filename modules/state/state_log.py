@@ -9,6 +9,7 @@ with the task's own module and with what changed, never with the size of the tre
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping
 from operator import is_
 from types import TracebackType
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from .. import module as _module
 from ..errors import CodecError, NotPortable, StateTooLarge
+from ..evaluation import ACCOUNT
 from ..module import ModuleBase
 from . import values
 from .values import PLAIN
@@ -180,6 +182,26 @@ def _entry(tree: Tree, module: ModuleBase, path: str, names: list[str], limit: i
     return entry
 
 
+def plain_values(entry: bytes, names: Collection[str]) -> tuple[str, dict[str, Any]]:
+    """Return the path that an entry is of, and those of the named values that are plain data.
+
+    Nothing is unpickled and no tree is needed; what is no plain data is left out. CodecError for
+    bytes that are no entry.
+    """
+    import msgpack
+
+    try:
+        path, plain, coded, _ = msgpack.unpackb(entry, unicode_errors="surrogatepass")
+    except (ValueError, TypeError) as error:
+        raise CodecError(f"a state entry can't be read: {error}") from error
+    found = {name: plain[name] for name in names if name in plain}
+    for name in names:
+        if name in coded:
+            with contextlib.suppress(CodecError):
+                found[name] = values.loads_plain(coded[name])
+    return path, found
+
+
 def apply(tree: Tree, entry: bytes) -> None:
     """Write one entry into this copy of the tree.
 
@@ -222,7 +244,7 @@ def state_dict(root: ModuleBase) -> dict[str, Any]:
     for prefix, module in _relative(root):
         attributes = vars(module)
         for name in sorted(module._changed):
-            if name in attributes:
+            if name in attributes and name != ACCOUNT:
                 states[f"{prefix}.{name}" if prefix else name] = attributes[name]
     return states
 

@@ -118,6 +118,31 @@ def loads(data: bytes, *, tree: Tree | None = None) -> Any:
         raise _unreadable(error) from error
 
 
+def loads_plain(data: bytes) -> Any:
+    """Decode what `dumps` made of builtin types; CodecError for what needs a class or a tree."""
+
+    def decode_other(code: int, body: bytes) -> object:
+        if code in (_TUPLE, _SET, _FROZENSET):
+            return list(unpack(body))
+        if code == _INT:
+            return int(body)
+        raise CodecError("the value is no plain data")
+
+    import msgpack
+
+    def unpack(body: bytes) -> Any:
+        return msgpack.unpackb(
+            body, ext_hook=decode_other, strict_map_key=False, unicode_errors="surrogatepass"
+        )
+
+    try:
+        return unpack(data)
+    except CodecError:
+        raise
+    except Exception as error:
+        raise _unreadable(error) from error
+
+
 def _unreadable(error: Exception) -> CodecError:
     return CodecError(f"an encoded value can't be read: {type(error).__name__}: {error}")
 

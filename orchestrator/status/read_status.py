@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 from ..planning.plan import Plan
 from ..states import DeploymentState, ReplicaState, TaskState
 from ..store.rq_compat import protocol_of
+from .evaluations import Evaluation, read_evaluations
 from .failure import TAIL_LINES, Failure
 from .status import EndpointStatus, Offer, ServiceStatus, Status, TaskStatus, why_waiting
+from .timeline import Timeline, make_timeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -49,7 +51,30 @@ def read_status(store: Store, record: GenerationRecord, signer: Signer | None = 
         ended_at=record.ended_at,
         tasks=tasks,
         services=services,
+        evaluations=_evaluations(store, signer, record, tasks),
     )
+
+
+def read_timeline(store: Store, record: GenerationRecord, signer: Signer) -> Timeline:
+    """Return when each task of a generation waited and ran; raises SignatureError."""
+    plan = read_plan(store, signer, record.name, record.generation)
+    after = {} if plan is None else {task.id: task.after for task in plan.tasks}
+    return make_timeline(read_status(store, record, signer), after, store.now())
+
+
+def _evaluations(
+    store: Store,
+    signer: Signer | None,
+    record: GenerationRecord,
+    tasks: Sequence[TaskStatus],
+) -> tuple[Evaluation, ...]:
+    evaluated = [
+        task.module for task in tasks if task.kind == "eval" and task.state == TaskState.SUCCEEDED
+    ]
+    paths = [path for path in evaluated if path is not None]
+    if signer is None or not paths:
+        return ()
+    return read_evaluations(store, signer, record.name, record.generation, paths)
 
 
 def _calls_left(services: Iterable[ServiceStatus]) -> Iterator[str]:

@@ -15,10 +15,16 @@ from ..store.rq_compat import PROTOCOL
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from .evaluations import Evaluation
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskStatus:
-    """One task; times are Unix seconds or None, `error` is type and message or None."""
+    """One task; times are Unix seconds or None.
+
+    `error` is None or type, message, traceback and the last lines of its output; `reason` says why
+    it is in its state, where that isn't plain.
+    """
 
     id: str
     kind: str
@@ -39,7 +45,6 @@ class TaskStatus:
 
     def to_json(self) -> dict[str, Any]:
         """Return the task as `status --json` prints it."""
-        error = self.error
         return {
             "id": self.id,
             "kind": self.kind,
@@ -50,8 +55,15 @@ class TaskStatus:
             "queued_at": self.queued_at,
             "started_at": self.started_at,
             "ended_at": self.ended_at,
-            "error": None if error is None else {k: error.get(k, "") for k in ("type", "message")},
+            "error": _error_json(self.error),
+            "reason": self.reason,
         }
+
+
+def _error_json(error: Mapping[str, str] | None) -> dict[str, str] | None:
+    if error is None:
+        return None
+    return {key: error.get(key, "") for key in ("type", "message", "traceback", "log_tail")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +135,7 @@ class Status:
     ended_at: float | None = None
     tasks: tuple[TaskStatus, ...] = ()
     services: tuple[ServiceStatus, ...] = ()
+    evaluations: tuple[Evaluation, ...] = ()
 
     @property
     def id(self) -> str:
@@ -145,6 +158,7 @@ class Status:
             "ended_at": self.ended_at,
             "tasks": [task.to_json() for task in self.tasks],
             "services": [service.to_json() for service in self.services],
+            "evaluations": [each.to_json() for each in self.evaluations],
         }
 
 

@@ -242,10 +242,13 @@ class Readings:
             return None
         return Opening(tree=tree, plan=plan, makes_current=makes_current == b"1")
 
-    def states(self, name: str, generation: int, offset: int = 0) -> list[bytes]:
-        """Return the sealed entries of a generation's state log from `offset` on."""
+    def states(self, name: str, generation: int, offset: int = 0, last: int = -1) -> list[bytes]:
+        """Return the sealed entries of a generation's state log from `offset` to `last`.
+
+        Negative numbers count from the end.
+        """
         key = self.keys.part(name, generation, "states")
-        entries: list[bytes] = self._client.lrange(key, offset, -1)
+        entries: list[bytes] = self._client.lrange(key, offset, last)
         return entries
 
     def events(self, name: str, after_id: str = "0-0", block_ms: int = 0) -> list[Event]:
