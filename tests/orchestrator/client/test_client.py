@@ -93,11 +93,11 @@ def test_status_json_has_the_documented_shape(client: Client) -> None:
     document = deployment.status().to_json()
     assert set(document) == {
         *("deployment", "generation", "state", "reason", "created_at", "ended_at"),
-        *("tasks", "services"),
+        *("tasks", "services", "evaluations"),
     }
     assert document["tasks"][0].keys() == {
         *("id", "kind", "module", "state", "attempt", "worker"),
-        *("queued_at", "started_at", "ended_at", "error"),
+        *("queued_at", "started_at", "ended_at", "error", "reason"),
     }
 
 
