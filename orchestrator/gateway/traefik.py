@@ -53,6 +53,8 @@ def _of_service(view: ServiceView) -> dict[str, str]:
         f"routers/{id_}/rule": f"Path(`{prefix}`) || PathPrefix(`{prefix}/`)",
         f"routers/{id_}/service": id_,
         f"middlewares/{id_}-strip/stripPrefix/prefixes/0": prefix,
+        # On loopback a replica is known by its own address only.
+        f"{server}/passHostHeader": "false",
         f"{server}/healthCheck/path": "/readyz",
         f"{server}/healthCheck/interval": "1s",
         f"{server}/healthCheck/timeout": "1s",

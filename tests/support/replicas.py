@@ -21,17 +21,21 @@ if TYPE_CHECKING:
 TIMEOUT_S = 20.0
 KEY = b"k" * 32
 TOKEN = "the-token"
+CALL_TOKEN = "the-call-token"
 
 
 class ServedFunction:
     """Serves `target` in a thread of its own while it is entered."""
 
-    def __init__(self, target: Callable[..., Any], *, concurrency: int = 4) -> None:
+    def __init__(
+        self, target: Callable[..., Any], *, concurrency: int = 4, host: str = "127.0.0.1"
+    ) -> None:
+        self._host = host
         self.metrics = Metrics("f")
         self.serving = Serving(target, inspect.signature(target), self.metrics, concurrency)
         self.calls: list[int] = []
-        self._sock = socket.create_server(("127.0.0.1", 0))
-        self.address = self._sock.getsockname()
+        self._sock = socket.create_server((host, 0))
+        self.address = "127.0.0.1", self._sock.getsockname()[1]
         self._is_open = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
 
@@ -69,7 +73,7 @@ class ServedFunction:
 
     async def _serve(self) -> None:
         app = ReplicaApp(
-            self.metrics, host="127.0.0.1", token=TOKEN, call_key=KEY, call_token="call"
+            self.metrics, host=self._host, token=TOKEN, call_key=KEY, call_token=CALL_TOKEN
         )
         self.listener = Listener(app, self.serving)
         self.listener.on_calls = self.calls.append
@@ -117,7 +121,9 @@ class RawConnection:
 def post(value: Any, *lines: str, path: str = "/") -> bytes:
     """Return a request that calls with one value."""
     body = json.dumps(value).encode()
-    head = "\r\n".join([f"POST {path} HTTP/1.1", "Host: x", *lines, f"Content-Length: {len(body)}"])
+    head = "\r\n".join(
+        [f"POST {path} HTTP/1.1", "Host: localhost", *lines, f"Content-Length: {len(body)}"]
+    )
     return head.encode() + b"\r\n\r\n" + body
 
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
-from urllib.parse import urlsplit
 
 from rootward.modules.rpc import envelope, proof
+from rootward.orchestrator.gateway.access import LOOPBACK, is_loopback
 
 from .formats import (
     JSON_TYPE,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .head_cache import Head
     from .metrics import Metrics
 
-LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+_OWN_SITE: Final = frozenset({b"same-origin", b"none"})
 _SIGNED: Final = envelope.CALL_TYPE.encode()
 _CHALLENGE: Final = proof.HEADER.lower().encode()
 
@@ -56,7 +56,7 @@ class ReplicaApp:
         call_token: str,
         guard: Guard | None = None,
     ) -> None:
-        """`host` is the address that it is bound to: off loopback callers must be known.
+        """`host` is the address that it is bound to: off loopback callers must have `call_token`.
 
         Once the lease that `guard` watches is over, nothing is answered any more.
         """
@@ -65,10 +65,13 @@ class ReplicaApp:
         self.describe: Callable[[], bytes] = lambda: b"{}"
         self._guard = guard
         self.metrics = metrics
-        self._host, self._token = host, token
+        self._token = token
         self._token_bytes = token.encode()
-        self._call_key, self._call_token = call_key, call_token
-        self._is_open = host in LOOPBACK or host.startswith("127.")
+        self._call_key, self._call_token = call_key, call_token.encode()
+        # Who is on this machine may call.
+        self._is_open = is_loopback(host)
+        bound = f"[{host}]" if ":" in host else host
+        self._hosts = LOOPBACK | {bound.encode().lower()}
 
     @property
     def has_lapsed(self) -> bool:
@@ -87,6 +90,7 @@ class ReplicaApp:
             if head.method != b"POST":
                 raise Refused(405, "MethodNotAllowed", f"{_shown(path)} takes POST")
             self._check(headers)
+            self._check_drain()
             return self._format(headers, is_bare=path == b"/")
         if path not in (b"/healthz", b"/readyz", b"/metrics", b"/openapi.json"):
             raise Refused(
@@ -94,54 +98,87 @@ class ReplicaApp:
             )
         if head.method not in (b"GET", b"HEAD"):
             raise Refused(405, "MethodNotAllowed", f"{_shown(path)} takes GET")
-        if path == b"/readyz":
-            self._check_name(headers)
-            if self.is_draining:
-                raise Refused(503, "Draining", "this replica is about to end")
+        return self._page(path, headers)
+
+    def _page(self, path: bytes, headers: dict[bytes, bytes]) -> Page:
+        if path == b"/metrics":
+            self._check(headers)
+            return Page(METRICS_TYPE, self.metrics.text().encode())
         if path == b"/openapi.json":
             self._check(headers)
+            self._check_drain()
             return Page(JSON_TYPE, self.describe())
-        if path == b"/metrics":
-            return Page(METRICS_TYPE, self.metrics.text().encode())
+        # What is left is for everyone who knows where the replica is.
+        self._check_host(headers)
+        if path == b"/readyz":
+            self._names_this(headers)
+            self._check_drain()
+            return Page(JSON_TYPE, b'{"status": "ok"}')
         challenge = headers.get(_CHALLENGE, b"").decode("latin-1")
-        if path == b"/healthz" and proof.is_challenge(challenge):
+        if proof.is_challenge(challenge):
             return Page(JSON_TYPE, proof.body(self._call_key, self._token, challenge))
         return Page(JSON_TYPE, b'{"status": "ok"}')
 
     def _check(self, headers: dict[bytes, bytes]) -> None:
-        """Refuse who means another replica, comes from a web page, or isn't known here."""
-        if self.is_draining:
-            raise Refused(503, "Draining", "this replica is about to end")
-        self._check_name(headers)
-        origin = headers.get(b"origin")
-        if origin is not None and self._is_foreign(origin):
-            raise Refused(403, "Forbidden", "calls from other sites' pages aren't taken")
-        if self._is_open or headers.get(b"content-type") == _SIGNED:
-            # A signed body says by itself who sent it.
+        """Refuse who means another replica, is a page of another site, or isn't known here.
+
+        No page can send the name of a replica or a signed body: a browser asks for leave first.
+        """
+        names_this = self._names_this(headers)
+        if headers.get(b"content-type") == _SIGNED:
+            # It says by itself who sent it.
             return
-        given = headers.get(b"authorization", b"").removeprefix(b"Bearer ")
-        if not any(
-            hmac.compare_digest(token, self._call_token.encode())
-            for token in (given, headers.get(b"x-rootward-token", b""))
-        ):
+        is_known = self._has_call_token(headers)
+        if not names_this:
+            self._check_site(headers)
+            if not is_known:
+                self._check_host(headers)
+        if not (is_known or self._is_open):
             raise Refused(
-                401, "Unauthorized", "send the deployment's call token as Authorization: Bearer"
+                401, "Unauthorized", "send the generation's call token as Authorization: Bearer"
             )
 
-    def _check_name(self, headers: dict[bytes, bytes]) -> None:
+    def _check_drain(self) -> None:
+        if self.is_draining:
+            raise Refused(503, "Draining", "this replica is about to end")
+
+    def _has_call_token(self, headers: dict[bytes, bytes]) -> bool:
+        if not self._call_token:
+            return False
+        given = headers.get(b"authorization", b"").removeprefix(b"Bearer ")
+        return any(
+            hmac.compare_digest(token, self._call_token)
+            for token in (given, headers.get(b"x-rootward-token", b""))
+        )
+
+    def _names_this(self, headers: dict[bytes, bytes]) -> bool:
+        """Whether the caller has named this replica; Refused when it has named another."""
         named = headers.get(b"x-rootward-token")
-        if named is None or hmac.compare_digest(named, self._token_bytes):
-            return
-        if self._call_token and hmac.compare_digest(named, self._call_token.encode()):
-            return
+        if named is None:
+            return False
+        if hmac.compare_digest(named, self._token_bytes) or self._has_call_token(headers):
+            return True
         raise Refused(421, "Misdirected", "the token names another replica: look it up again")
 
-    def _is_foreign(self, origin: bytes) -> bool:
-        try:
-            host = urlsplit(origin.decode("latin-1")).hostname
-        except ValueError:
-            return True
-        return host not in LOOPBACK and host != self._host
+    def _check_host(self, headers: dict[bytes, bytes]) -> None:
+        """Refuse a name that somebody has given our address: loopback is known by its own only."""
+        given = headers.get(b"host")
+        if not self._is_open or given is None:
+            return
+        authority = given.lower()
+        name = authority if authority.endswith(b"]") else authority.rpartition(b":")[0]
+        if name not in self._hosts and authority not in self._hosts:
+            raise Refused(421, "Misdirected", "this replica isn't known by that Host")
+
+    def _check_site(self, headers: dict[bytes, bytes]) -> None:
+        """Refuse what a browser sends for a page that isn't ours, and we have none."""
+        origin = headers.get(b"origin")
+        is_foreign = headers.get(b"sec-fetch-site", b"none") not in _OWN_SITE
+        if origin is not None:
+            own = headers.get(b"host", b"").lower()
+            is_foreign = is_foreign or origin.lower() not in {b"http://" + own, b"https://" + own}
+        if is_foreign:
+            raise Refused(403, "Forbidden", "calls from other sites' pages aren't taken")
 
     def _format(self, headers: dict[bytes, bytes], *, is_bare: bool) -> Format:
         given = headers.get(b"content-type", b"")

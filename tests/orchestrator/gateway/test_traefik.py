@@ -47,6 +47,7 @@ def test_a_service_becomes_a_route_that_takes_nothing_else() -> None:
     ]
     assert values_of(found, "/url") == ["http://127.0.0.1:80", "http://127.0.0.1:81"]
     assert not values_of(found, "Authorization")
+    assert values_of(found, "/passHostHeader") == ["false"]
 
 
 def test_replicas_off_loopback_get_the_token_of_the_deployment() -> None:

@@ -27,7 +27,7 @@ def kind(body: bytes) -> str:
 
 def test_connection_is_kept_and_answers_come_in_order() -> None:
     """Also when all requests come at once, calls and pages mixed, cut anywhere."""
-    data = post(1) + b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" + post(2) + post("a")
+    data = post(1) + b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" + post(2) + post("a")
     for size in (len(data), 1, 7, 50):
         with ServedFunction(double) as served, served.connection() as connection:
             for start in range(0, len(data), size):
@@ -54,17 +54,21 @@ def test_coroutines_answer_every_call_of_a_connection() -> None:
     [
         (b"nonsense\r\n\r\n", 400),
         (b"GET /healthz HTTP/1.1\r\n\r\n", 400),
-        (b"GET /healthz HTTP/1.1\nHost: x\n\n", 400),
-        (b"GET http://x/healthz HTTP/1.1\r\nHost: x\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: +2\r\n\r\n{}", 400),
-        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}", 400),
+        (b"GET /healthz HTTP/1.1\nHost: localhost\n\n", 400),
+        (b"GET http://x/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: +2\r\n\r\n{}", 400),
+        (
+            b"POST / HTTP/1.1\r\nHost: localhost\r\n"
+            b"Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
+            400,
+        ),
         (
             post(1, "Transfer-Encoding: chunked"),
             400,
         ),
-        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
-        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
-        (b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"a" * (64 << 10) + b"\r\n\r\n", 431),
+        (b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
+        (b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nA: " + b"a" * (64 << 10) + b"\r\n\r\n", 431),
     ],
 )
 def test_what_could_be_read_in_two_ways_is_refused_and_ends_the_connection(
@@ -80,7 +84,7 @@ def test_what_could_be_read_in_two_ways_is_refused_and_ends_the_connection(
 
 def test_body_in_chunks_is_taken() -> None:
     with ServedFunction(double) as served:
-        head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        head = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
         _, _, body = served.ask(head + b"1\r\n2\r\n1\r\n1\r\n0\r\n\r\n")
         assert result(body) == 42
 
@@ -97,7 +101,7 @@ def test_expectation_is_met_before_the_body_comes() -> None:
 def test_head_and_old_versions_are_answered_in_their_way() -> None:
     with ServedFunction(double) as served:
         with served.connection() as connection:
-            connection.send(b"HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n" + post(1))
+            connection.send(b"HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" + post(1))
             assert connection.answer(has_body=False)[0] == 200
             assert result(connection.answer()[2]) == 2
         with served.connection() as connection:
@@ -115,7 +119,9 @@ def test_refused_call_leaves_the_connection_when_its_body_was_read() -> None:
 
 def test_caller_that_sends_too_much_hears_why() -> None:
     with ServedFunction(double) as served, served.connection() as connection:
-        connection.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (20 << 20))
+        connection.send(
+            b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (20 << 20)
+        )
         for _ in range(20):
             connection.send(b" " * (1 << 20))
         assert connection.answer()[0] == 413
@@ -279,7 +285,7 @@ def test_drain_ends_with_the_last_call_and_tells_how_many_are_left() -> None:
         served.connection() as busy,
         served.connection() as idle,
     ):
-        idle.send(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+        idle.send(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert idle.answer()[0] == 200
         busy.send(post("long"))
         assert begun.wait(TIMEOUT_S)
