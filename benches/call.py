@@ -104,15 +104,15 @@ def bare_call(port: int) -> Callable[[], object]:
 def change(contestant: ours.Ours, name: str) -> Callable[[], object]:
     """Return what withdraws a replica or publishes it again, and waits until that is seen here."""
     store = contestant.client.store
-    generation = store.deployment(name).current
+    generation = store.deployments.get(name).current
     routes = contestant.client.registry.routes(name)
-    [(record, _)] = store.replicas(name, generation)
+    [(record, _)] = store.registry.replicas(name, generation)
     states = [ReplicaState.UNREADY, ReplicaState.READY]
 
     def publish() -> None:
         seen = routes.endpoints(record.path)
         states.append(states.pop(0))
-        assert store.put_replica(record.agent_id, replace(record, state=states[-1]))
+        assert store.registry.put(record.agent_id, replace(record, state=states[-1]))
         assert routes.wait(record.path, seen, 10) != seen
 
     return publish

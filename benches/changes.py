@@ -34,7 +34,7 @@ def routed_ms(street: Street, times: int) -> list[float]:
     """Return the milliseconds of so many changes."""
     secret = street.environ["ROOTWARD_SECRET"]
     with orchestrator.connect(street.url, secret=secret) as client:
-        real = client.store.replicas("echo", 1)[0][0]
+        real = client.store.registry.replicas("echo", 1)[0][0]
     with orchestrator.connect(street.url, secret=secret, prefix=PREFIX) as client:
         _serve(client, f"{street.folder}/app.py:tree", real)
         way = doors.gateway(street, ROOTWARD_PREFIX=PREFIX)
@@ -49,12 +49,12 @@ def _serve(client: Client, target: str, real: ReplicaRecord) -> None:
     """Submit the tree, and do all of its tasks by word alone."""
     store = client.store
     client.submit(target, name="echo", kinds=("deploy",))
-    store.join(AgentInfo(id=AGENT, worker="bench"), 3_600_000)
+    store.agents.join(AgentInfo(id=AGENT, worker="bench"), 3_600_000)
     _put(client, real, "first")
     finishes: list[Finish] = []
     while True:
         queues = [plain_queue(PREFIX)]
-        answer = store.exchange(AGENT, finishes=finishes, queues=queues, limit=8, offsets={})
+        answer = store.tasks.exchange(AGENT, finishes=finishes, queues=queues, limit=8, offsets={})
         if not answer.claims:
             break
         finishes = [
@@ -72,14 +72,14 @@ def _once(
         if time.perf_counter() - begin > _PATIENCE_S:
             raise TimeoutError("the gateway doesn't follow the registry")
     took_ms = (time.perf_counter() - begin) * 1e3
-    client.store.drop_replica("echo", 1, name, "the bench is done with it")
+    client.store.registry.drop("echo", 1, name, "the bench is done with it")
     return took_ms
 
 
 def _put(client: Client, real: ReplicaRecord, name: str) -> None:
     signature = client.signer.sign_endpoint("echo", 1, real.path, name, f"{real.url} {real.token}")
     record = replace(real, replica=name, agent_id=AGENT, worker="bench", signature=signature)
-    if not client.store.put_replica(AGENT, record):
+    if not client.store.registry.put(AGENT, record):
         raise RuntimeError("the registry doesn't take the replica")
 
 

@@ -259,7 +259,7 @@ def check_signature(client: Client) -> Iterator[Finding]:
     newest = client.deployments()[:1]
     if client.settings.secret is None:
         return
-    known = client.store.agreed()
+    known = client.store.agents.agreed()
     if known not in {None, *client.signer.fingerprints(client.keys.prefix)}:
         yield Finding(
             check="secret",

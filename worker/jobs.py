@@ -61,7 +61,7 @@ def run_task(signature: bytes, trace: Mapping[str, str] = NO_TRACE) -> None:
     # What RQ writes after this job: ours ask for no results.
     job.result_ttl = _RESULTS_S
     try:
-        record, place = store.job(job.id), store.place_of(job.id)
+        record, place = store.tasks.job(job.id), store.tasks.place_of(job.id)
         if record is None or place is None:
             return
         signer.verify_job((*place, record.id, job.id), signature, trace)
@@ -105,16 +105,16 @@ class _Errand:
         )
         agent_id = identity.new_id()
         # Quiet: it takes this one job and no other.
-        joined = self._store.join(identity.info(agent_id, "quiet"), self._lease_ms)
+        joined = self._store.agents.join(identity.info(agent_id, "quiet"), self._lease_ms)
         keeper = self._keeper(agent_id, joined.store_id)
         try:
-            claim = self._store.claim(agent_id, job_id)
+            claim = self._store.tasks.claim(agent_id, job_id)
             if claim is None:
                 return None
             return await self._run_claimed(agent_id, claim)
         finally:
             keeper.stop()
-            self._store.leave(agent_id)
+            self._store.agents.leave(agent_id)
 
     def _keeper(self, agent_id: str, store_id: str) -> Keeper:
         loop = asyncio.get_running_loop()
@@ -159,10 +159,10 @@ class _Errand:
     def _settle(self, agent_id: str, assignment: Assignment, outcome: Outcome | None) -> str | None:
         claim = assignment.claim
         if outcome is None:
-            self._store.hand_back(claim.job_id, claim.token, lost=assignment.lost)
+            self._store.tasks.hand_back(claim.job_id, claim.token, lost=assignment.lost)
             return None
-        self._store.exchange(agent_id, finishes=[assignment.finish(outcome, self._signer)])
-        record = self._store.job(claim.job_id)
+        self._store.tasks.exchange(agent_id, finishes=[assignment.finish(outcome, self._signer)])
+        record = self._store.tasks.job(claim.job_id)
         if record is None or record.state is not TaskState.FAILED:
             return None
         error = record.error or {}
@@ -173,10 +173,10 @@ class _Errand:
 
         Without that pause this same worker would take it again, and again.
         """
-        events = self._store.events(claim.name)
+        events = self._store.history.events(claim.name)
         last = events[-1].id if events else "0-0"
-        self._store.hand_back(claim.job_id, claim.token)
-        while events := self._store.events(claim.name, last, block_ms=_HANDED_BACK_MS):
+        self._store.tasks.hand_back(claim.job_id, claim.token)
+        while events := self._store.history.events(claim.name, last, block_ms=_HANDED_BACK_MS):
             last = events[-1].id
             if any(event.task == claim.task for event in events):
                 return

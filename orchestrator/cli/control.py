@@ -99,7 +99,9 @@ def stop(
 
 def stop_all(client: Client, name: str) -> list[Deployment]:
     """Have all generations of a deployment stop; return those that do, the newest last."""
-    return [client.deployment(name, number) for number in sorted(client.store.stop(name))]
+    return [
+        client.deployment(name, number) for number in sorted(client.store.deployments.stop(name))
+    ]
 
 
 @click.command()

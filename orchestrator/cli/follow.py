@@ -70,7 +70,7 @@ def watch(
 
 def tell_current(client: Client, deployment: Deployment) -> None:
     """Say that another generation than this one is what the outside sees, if so."""
-    record = client.store.deployment(deployment.name)
+    record = client.store.deployments.get(deployment.name)
     if record is not None and record.current not in {None, deployment.generation}:
         tell(f"{deployment.name}@{record.current} is current and keeps serving")
 

@@ -107,7 +107,7 @@ def eval_results(client: Client, deployment: Deployment, root: ModuleBase) -> di
 
     tree = Tree(root, deployment.name)
     name, generation = deployment.name, deployment.generation
-    for sealed in client.store.states(name, generation):
+    for sealed in client.store.tasks.states(name, generation):
         state_log.apply(tree, client.signer.open_state(sealed, name, generation))
     results = ((node.path, node.module.eval_result) for node in tree.nodes)
     return {path: result for path, result in results if result is not None}

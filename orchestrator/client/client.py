@@ -127,7 +127,7 @@ class Client:
 
     def check_secret(self) -> None:
         """Raise WrongSecret when the workers that live here have another secret than this one."""
-        if self.store.agreed() not in {None, *self.signer.fingerprints(self.keys.prefix)}:
+        if self.store.agents.agreed() not in {None, *self.signer.fingerprints(self.keys.prefix)}:
             raise other_secret(self._clients.address)
 
     @cached_property
@@ -198,8 +198,8 @@ class Client:
         writer = Writer(keys=self.keys, signer=self.signer, trace=span.carrier)
         submission_id = uuid.uuid4().hex
         fingerprints = self.signer.fingerprints(self.keys.prefix)
-        generation = self.store.reserve(plan.deployment, submission_id, fingerprints)
-        self.store.create(
+        generation = self.store.deployments.reserve(plan.deployment, submission_id, fingerprints)
+        self.store.deployments.create(
             writer.build(plan, packed, order, submission_id=submission_id, generation=generation)
         )
         span.stored(generation, len(plan.steps))
@@ -219,11 +219,11 @@ class Client:
                     f"{number!r} is no generation of {name}: write NAME@NUMBER", name=name
                 )
             generation = int(number)
-        record = self.store.deployment(name)
+        record = self.store.deployments.get(name)
         if record is None:
             raise self._unknown(name)
         found = record.latest if generation is None else generation
-        if self.store.generation(name, found) is None:
+        if self.store.deployments.generation(name, found) is None:
             raise UnknownDeployment(
                 f"{name} has no generation {found}: its latest is {record.latest}", name=name
             )
@@ -231,11 +231,11 @@ class Client:
 
     def deployments(self) -> list[DeploymentRecord]:
         """Return what is deployed or kept as history, newest first."""
-        return list(self.store.deployments())
+        return list(self.store.deployments.all())
 
     def workers(self) -> list[AgentRecord]:
         """Return the workers whose lease holds, newest first."""
-        return list(self.store.agents())
+        return list(self.store.agents.all())
 
     def scale(self, name: str, path: str, replicas: int) -> None:
         """Set how many replicas the current generation of `name` keeps of the service at `path`.
@@ -243,11 +243,11 @@ class Client:
         `path` is whole, or what follows the deployment's name. Raises UnknownDeployment and
         UnknownService.
         """
-        record = self.store.deployment(name)
+        record = self.store.deployments.get(name)
         if record is None:
             raise self._unknown(name)
         generation = record.current or record.latest
-        served = self.store.generation(name, generation)
+        served = self.store.deployments.generation(name, generation)
         known = list(served.services) if served is not None else []
         full = path if path in known else f"{name}/{path}"
         if full not in known:
@@ -264,7 +264,7 @@ class Client:
                 f"{name}@{generation} is {served.state}, so nothing of it is served: "
                 f"`rootward resume {name}` brings it back"
             )
-        self.store.scale(name, generation, full, replicas)
+        self.store.deployments.scale(name, generation, full, replicas)
 
     def _deployment(self, name: str, generation: int) -> Deployment:
         signer = self._signer_if_any()
@@ -279,7 +279,7 @@ class Client:
         return self.signer if self.settings.secret is not None else None
 
     def _unknown(self, name: str) -> UnknownDeployment:
-        known = [record.name for record in self.store.deployments()]
+        known = [record.name for record in self.store.deployments.all()]
         return UnknownDeployment(
             f"there is no deployment {name!r}{_hint(name, known)}: see `rootward deployments`",
             name=name,

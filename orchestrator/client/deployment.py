@@ -172,12 +172,12 @@ class Deployment:
 
     def cancel(self, reason: str = "cancelled by hand") -> Deployment:
         """Start nothing more of it and end what runs; its task outcomes stay."""
-        self._store.cancel(self.name, self.generation, reason)
+        self._store.deployments.cancel(self.name, self.generation, reason)
         return self
 
     def resume(self) -> Deployment:
         """Run what has not succeeded again, and bring back replicas that are gone."""
-        self._store.resume(self.name, self.generation)
+        self._store.deployments.resume(self.name, self.generation)
         return self
 
     def stop(self, timeout: float | None = STOP_TIMEOUT_S) -> Deployment:
@@ -186,7 +186,7 @@ class Deployment:
         Raises TimeoutError after `timeout` seconds, when the stopping goes on without the caller;
         with 0 it isn't waited for at all.
         """
-        self._store.stop(self.name, self.generation)
+        self._store.deployments.stop(self.name, self.generation)
         return self if timeout == 0 else self.wait_stopped(timeout)
 
     def wait_stopped(self, timeout: float | None = None) -> Deployment:
@@ -222,7 +222,7 @@ class Deployment:
         wanted = task or module
         if wanted is None:
             return
-        known = self._store.tasks(self.name, self.generation)
+        known = self._store.tasks.of(self.name, self.generation)
         paths = {each.path for each in known if each.path} | set(self._record().services)
         if wanted not in paths | {each.id for each in known}:
             import difflib
@@ -234,7 +234,7 @@ class Deployment:
             raise UnknownTask(f"{self.id} has no task or module {wanted!r}{hint}")
 
     def _record(self) -> GenerationRecord:
-        record = self._store.generation(self.name, self.generation)
+        record = self._store.deployments.generation(self.name, self.generation)
         if record is None:
             raise UnknownDeployment(
                 f"{self.id} isn't known any more: its history has been removed",
@@ -244,22 +244,22 @@ class Deployment:
 
     def _events_after(self, after: str, block_ms: int) -> list[Event]:
         try:
-            return self._store.events(self.name, after, block_ms)
+            return self._store.history.events(self.name, after, block_ms)
         except UNREACHED:
             # The wait broke off; a read that doesn't wait is repeated until Redis is back.
-            return self._store.events(self.name, after)
+            return self._store.history.events(self.name, after)
 
     def _course_after(self, seen: str, block_ms: int) -> str:
         try:
-            return self._store.course(self.name, self.generation, seen, block_ms)
+            return self._store.deployments.course(self.name, self.generation, seen, block_ms)
         except UNREACHED:
-            return self._store.course(self.name, self.generation, seen)
+            return self._store.deployments.course(self.name, self.generation, seen)
 
     def _lines_after(self, after: str, block_ms: int) -> list[LogEntry]:
         try:
-            return self._store.logs(self.name, self.generation, after, block_ms=block_ms)
+            return self._store.history.logs(self.name, self.generation, after, block_ms=block_ms)
         except UNREACHED:
-            return self._store.logs(self.name, self.generation, after)
+            return self._store.history.logs(self.name, self.generation, after)
 
     def _block_ms(self, deadline: float | None) -> int:
         """Return how long to block next; TimeoutError when the deadline has passed."""
@@ -299,7 +299,7 @@ class Deployment:
         # With its workers gone nobody may be left to say so: what has no lease runs no more.
         return [
             replica.replica
-            for replica, lease_ms in self._store.replicas(self.name, self.generation)
+            for replica, lease_ms in self._store.registry.replicas(self.name, self.generation)
             if lease_ms > 0 and replica.state not in GONE
             if paths is None or replica.path in paths
         ]
@@ -308,7 +308,7 @@ class Deployment:
         failures = read_failures(self._store, self.name, self.generation)
         skipped = [
             task.id
-            for task in self._store.tasks(self.name, self.generation)
+            for task in self._store.tasks.of(self.name, self.generation)
             if task.state is TaskState.SKIPPED and task.kind != "join"
         ]
         return DeploymentFailed(

@@ -95,7 +95,7 @@ class DistributedExecutor:
             return
         store, name = self._client.store, found.deployment.name
         if found.tree.root is root:
-            store.stop(name)
+            store.deployments.stop(name)
             for deployment in self._serving(name):
                 deployment.wait_stopped(STOP_TIMEOUT_S)
             for node in found.tree.nodes:
@@ -104,7 +104,7 @@ class DistributedExecutor:
         else:
             for deployment in self._serving(name):
                 for path in reversed(_served_below(found.tree, root)):
-                    store.scale(name, deployment.generation, path, 0)
+                    store.deployments.scale(name, deployment.generation, path, 0)
                     deployment.wait_unserved([path], STOP_TIMEOUT_S)
             for path in _served_below(found.tree, root):
                 found.tree.module_at(path)._runtime = None
@@ -167,12 +167,12 @@ class DistributedExecutor:
         """Apply the recorded states to the caller's objects, and let them call what is served."""
         name, generation = deployment.name, deployment.generation
         signer = self._client.signer
-        for sealed in self._client.store.states(name, generation):
+        for sealed in self._client.store.tasks.states(name, generation):
             state_log.apply(tree, signer.open_state(sealed, name, generation))
-        record = self._client.store.deployment(name)
+        record = self._client.store.deployments.get(name)
         current = None if record is None else record.current
         # The ready replicas of a first generation that failed stay, though it isn't current.
-        serving = self._client.store.generation(name, current or generation)
+        serving = self._client.store.deployments.generation(name, current or generation)
         if serving is None or not serving.services:
             return
         routes = self._client.registry.routes(name, None if current else generation)
@@ -189,7 +189,7 @@ class DistributedExecutor:
 
     def _serving(self, name: str) -> list[Deployment]:
         """Return the newest generation and the current one, which is what can serve."""
-        record = self._client.store.deployment(name)
+        record = self._client.store.deployments.get(name)
         if record is None:
             return []
         numbers = {record.latest, record.current} - {None}

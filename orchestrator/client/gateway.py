@@ -111,9 +111,9 @@ class Gateway:
     def watch(self) -> Iterator[Change]:
         """Yield every change of the registry from now on, without end."""
         store = self._client.store
-        after = store.changes_end()
+        after = store.registry.changes_end()
         while True:
-            for change in store.changes(after, block_ms=BLOCK_MS):
+            for change in store.registry.changes(after, block_ms=BLOCK_MS):
                 after = change.id
                 yield change
 
@@ -156,16 +156,16 @@ class Gateway:
         """Return the generation that serves it, or is about to as the first of its name."""
         store = self._client.store
         name = service.partition("/")[0]
-        record = store.deployment(name)
+        record = store.deployments.get(name)
         if record is None:
             return None
-        return store.generation(name, record.current or record.latest)
+        return store.deployments.generation(name, record.current or record.latest)
 
     def _current_generations(self) -> Iterator[GenerationRecord]:
         store = self._client.store
-        for deployment in store.deployments():
+        for deployment in store.deployments.all():
             if deployment.current is not None:
-                record = store.generation(deployment.name, deployment.current)
+                record = store.deployments.generation(deployment.name, deployment.current)
                 if record is not None:
                     yield record
 

@@ -44,7 +44,7 @@ class Echo:
         sys.stderr.flush()
 
     def _read(self) -> None:
-        while lines := self._store.logs(self._name, self._generation, self._after):
+        while lines := self._store.history.logs(self._name, self._generation, self._after):
             for line in lines:
                 self._after = line.id
                 if line.task is not None:

@@ -61,7 +61,7 @@ class Owner:
             return
         self._thread.join(timeout=self._lease_s)
         try:
-            self._store.disown(self.id)
+            self._store.agents.disown(self.id)
         except RedisError as error:
             # Redis is gone: when it is back the lease has run out, and the controller stops them.
             _tell_unreached(error)
@@ -74,7 +74,7 @@ class Owner:
                 _tell_unreached(error)
 
     def _renew(self) -> None:
-        self._store.own(self.id, int(self._lease_s * 1000))
+        self._store.agents.own(self.id, int(self._lease_s * 1000))
 
 
 def _tell_unreached(error: RedisError) -> None:

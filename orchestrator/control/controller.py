@@ -78,15 +78,17 @@ class Controller:
         A generation that can't be read or helped is told in the log and doesn't keep the others
         from being looked after.
         """
-        if not self._store.lead(self._agent_id, self._lease_ms):
+        if not self._store.agents.lead(self._agent_id, self._lease_ms):
             self._memories.clear()
             return False
         if not is_swept:
-            self._store.sweep(self._lease_ms)
-        active = [record for place in self._store.active() if (record := self._read(place))]
+            self._store.agents.sweep(self._lease_ms)
+        active = [
+            record for place in self._store.deployments.active() if (record := self._read(place))
+        ]
         places = {(record.name, record.generation) for record in active}
         self._memories = {k: m for k, m in self._memories.items() if k in places}
-        agents = self._store.agents() if active else ()
+        agents = self._store.agents.all() if active else ()
         self._leaving = frozenset(
             agent.info.id for agent in agents if agent.info.state == "draining"
         )
@@ -104,7 +106,7 @@ class Controller:
         return True
 
     def _read(self, place: Place) -> GenerationRecord | None:
-        return self._store.generation(*place)
+        return self._store.deployments.generation(*place)
 
     def _look_after(
         self, record: GenerationRecord, active: list[GenerationRecord], now: float
@@ -134,7 +136,7 @@ class Controller:
                 since=replica.since,
                 is_leaving=replica.agent_id in self._leaving,
             )
-            for replica, _ in self._store.replicas(record.name, record.generation)
+            for replica, _ in self._store.registry.replicas(record.name, record.generation)
         )
         for path, wanted in record.services.items():
             if record.ready.get(path, 0) >= wanted:
@@ -157,7 +159,7 @@ class Controller:
             memory.looked_at = now
             memory.deployed.update(
                 task.path
-                for task in self._store.tasks(record.name, record.generation)
+                for task in self._store.tasks.of(record.name, record.generation)
                 if task.kind == Kind.DEPLOY and task.state is TaskState.SUCCEEDED and task.path
             )
         return frozenset(memory.deployed)
@@ -206,7 +208,7 @@ class Controller:
                 assert_never(record.state)
 
     def _is_replaced(self, record: GenerationRecord) -> bool:
-        deployment = self._store.deployment(record.name)
+        deployment = self._store.deployments.get(record.name)
         return deployment is not None and (deployment.current or 0) > record.generation
 
     def _giving_way(
@@ -229,7 +231,7 @@ class Controller:
         running = Counter(
             replica.path for replica in observed.replicas if replica.state not in GONE
         )
-        offers = [agent.info.resources for agent in self._store.agents()]
+        offers = [agent.info.resources for agent in self._store.agents.all()]
         return giving_way(services.values(), running, successors, offers, now)
 
     def _successors(self, newer: GenerationRecord) -> list[Successor]:
@@ -241,7 +243,7 @@ class Controller:
             return []
         return [
             Successor(service=scarce[task.path], state=str(task.state), queued_at=task.queued_at)
-            for task in self._store.tasks(newer.name, newer.generation)
+            for task in self._store.tasks.of(newer.name, newer.generation)
             if task.kind == Kind.DEPLOY and task.path in scarce
         ]
 
@@ -252,7 +254,7 @@ class Controller:
             case StopReplica():
                 self._tell_to_stop(action, memory, now)
             case FailGeneration():
-                self._store.fail(record.name, record.generation, action.reason)
+                self._store.deployments.fail(record.name, record.generation, action.reason)
             case _:
                 assert_never(action)
 
@@ -261,7 +263,7 @@ class Controller:
         service = memory.plan.service(path) if memory.plan else None
         job = repair_job_id(prefix, name, generation)
         task = f"{Kind.DEPLOY}:{path}"
-        self._store.add_repair(
+        self._store.deployments.add_repair(
             name,
             generation,
             path,
@@ -282,7 +284,7 @@ class Controller:
         if now < memory.told.get(action.replica, float("-inf")) + TELL_AGAIN_S:
             return
         memory.told[action.replica] = now
-        self._store.command(
+        self._store.agents.command(
             action.agent_id,
             {"op": "stop_replica", "replica": action.replica, "grace": action.grace_s},
         )

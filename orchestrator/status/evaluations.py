@@ -62,7 +62,7 @@ def read_evaluations(
     wanted, found = set(modules), dict[str, Evaluation]()
     end = -1
     while wanted:
-        entries = store.states(name, generation, end - _PAGE + 1, end)
+        entries = store.tasks.states(name, generation, end - _PAGE + 1, end)
         for sealed in reversed(entries):
             entry = signer.open_state(sealed, name, generation)
             path, values = state_log.plain_values(entry, (ACCOUNT, "eval_result"))

@@ -35,7 +35,7 @@ def read_status(store: Store, record: GenerationRecord, signer: Signer | None = 
     waits can name them.
     """
     name, generation = record.name, record.generation
-    tasks = tuple(_task(each) for each in store.tasks(name, generation))
+    tasks = tuple(_task(each) for each in store.tasks.of(name, generation))
     reason = record.reason
     if reason is None and record.state.is_progressing:
         reason = _reason_to_wait(store, signer, name, generation, tasks)
@@ -59,7 +59,7 @@ def read_timeline(store: Store, record: GenerationRecord, signer: Signer) -> Tim
     """Return when each task of a generation waited and ran; raises SignatureError."""
     plan = read_plan(store, signer, record.name, record.generation)
     after = {} if plan is None else {task.id: task.after for task in plan.tasks}
-    return make_timeline(read_status(store, record, signer), after, store.now())
+    return make_timeline(read_status(store, record, signer), after, store.agents.now())
 
 
 def _evaluations(
@@ -97,12 +97,12 @@ def _reason_to_wait(
     if TaskState.QUEUED not in states or TaskState.RUNNING in states:
         return None
     plan = None if signer is None else read_plan(store, signer, name, generation)
-    return why_waiting(tasks, _needs(plan), [_offer(agent) for agent in store.agents()])
+    return why_waiting(tasks, _needs(plan), [_offer(agent) for agent in store.agents.all()])
 
 
 def read_plan(store: Store, signer: Signer, name: str, generation: int) -> Plan | None:
     """Return the stored plan of a generation, or None when it is gone; raises SignatureError."""
-    sealed = store.plan(name, generation)
+    sealed = store.deployments.plan(name, generation)
     return None if sealed is None else Plan.from_bytes(signer.open_plan(sealed, name, generation))
 
 
@@ -111,7 +111,7 @@ def read_services(store: Store, record: GenerationRecord) -> tuple[ServiceStatus
     if not record.services:
         return ()
     found: dict[str, list[EndpointStatus]] = defaultdict(list)
-    for replica, lease_ms in store.replicas(record.name, record.generation):
+    for replica, lease_ms in store.registry.replicas(record.name, record.generation):
         if replica.state not in GONE:
             found[replica.path].append(_endpoint(replica, lease_ms))
     return tuple(
@@ -128,7 +128,7 @@ def read_services(store: Store, record: GenerationRecord) -> tuple[ServiceStatus
 
 def read_failures(store: Store, name: str, generation: int) -> tuple[Failure, ...]:
     """Return the failed tasks of a generation in order of finish, each with the tail of its log."""
-    failed = [task for task in store.tasks(name, generation) if task.state is TaskState.FAILED]
+    failed = [task for task in store.tasks.of(name, generation) if task.state is TaskState.FAILED]
     if not failed:
         return ()
     # A warm-up fails of what the deploy task that did its work again then failed of.
@@ -141,7 +141,7 @@ def read_failures(store: Store, name: str, generation: int) -> tuple[Failure, ..
 
 def _tails(store: Store, name: str, generation: int, tasks: dict[str, int]) -> dict[str, list[str]]:
     written: dict[str, str] = defaultdict(str)
-    for line in store.logs(name, generation):
+    for line in store.history.logs(name, generation):
         # What an earlier attempt wrote says nothing about this one.
         if line.task in tasks and line.attempt in {None, tasks[line.task]}:
             written[line.task] = (written[line.task] + line.text)[-65536:]

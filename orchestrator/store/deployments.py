@@ -1,4 +1,4 @@
-"""The part of the store that submits generations and changes what is asked of them.
+"""Deployments in the store: submitted, changed, and read.
 
 A submission is staged in pieces that nobody sees and that expire, then sealed by one script, which
 puts its first tasks on their queues. Cancel, stop, resume and scale are one script each. Every call
@@ -8,18 +8,21 @@ may be repeated; what has been done is not done twice.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from ..errors import other_secret
-from .keys import STAGED_S, Keys
-from .record_codec import cut
+from .keys import STAGED_S
+from .part import StorePart
+from .records import DeploymentRecord, GenerationRecord
+from .records.deployments import read_generation
+from .records.encoding import cut
 from .rq_compat import job_prefix
 
 if TYPE_CHECKING:
-    from .connection import Clients
+    from collections.abc import Mapping, Sequence
+
     from .records import Submission, TaskSpec
-    from .scripts import Scripts, Value
+    from .scripts import Value
 
 TASKS_PER_PIECE: Final = 2000
 """Tasks, some hundred bytes each, that are sent at once."""
@@ -30,12 +33,8 @@ LONGEST_SEAL_S: Final = 60.0
 _BUSY_PAUSE_S = 0.1
 
 
-class Submissions:
-    """Submits generations, and cancels, stops, resumes and scales them."""
-
-    clients: Clients
-    keys: Keys
-    scripts: Scripts
+class DeploymentStore(StorePart):
+    """Submits generations, cancels, stops, resumes and scales them, and reads how they stand."""
 
     def reserve(self, name: str, submission_id: str, fingerprints: Sequence[str] = ()) -> int:
         """Return the generation number of a submission; the same id gets the same number.
@@ -43,9 +42,11 @@ class Submissions:
         Raises WrongSecret, before anything is written, when `fingerprints` are given and the
         workers that live here have a secret that none of them tells.
         """
-        number = self.scripts.reserve(name, submission_id, STAGED_S * 6, fingerprints)
+        keys = [self._keys.name(name), self._keys.reservation(name, submission_id)]
+        keys += [self._keys.secret, self._keys.agents]
+        number = int(self._scripts.run("reserve", keys, [STAGED_S * 6, *fingerprints]))
         if not number:
-            raise other_secret(self.clients.address)
+            raise other_secret(self._clients.address)
         return number
 
     def create(self, submission: Submission) -> None:
@@ -60,7 +61,8 @@ class Submissions:
         services: list[Value] = [value for pair in submission.services.items() for value in pair]
         *earlier, last = _pieces(submission.tasks, number_of)
         for number, piece in enumerate(earlier):
-            self.scripts.stage(part, number, piece, STAGED_S)
+            key = self._keys.staged(*part, number)
+            self._scripts.run("stage", [key], [STAGED_S, piece])
         self._seal(
             part,
             len(earlier),
@@ -72,7 +74,7 @@ class Submissions:
                 "" if submission.deadline_s is None else submission.deadline_s,
                 submission.owner or "",
                 int(max(SHORTEST_HISTORY_S, submission.history_s)),
-                job_prefix(self.keys.prefix, *part),
+                job_prefix(self._keys.prefix, *part),
                 submission.plan,
                 submission.tree,
                 last,
@@ -89,10 +91,12 @@ class Submissions:
         """
         from redis.exceptions import ResponseError
 
+        keys = [self._keys.generation(*part)]
+        keys += [self._keys.staged(*part, number) for number in range(staged)]
         deadline = time.monotonic() + LONGEST_SEAL_S
         while True:
             try:
-                self.scripts.create(part, staged, args)
+                self._scripts.run("create", keys, [*part, *args])
             except ResponseError as error:
                 if not str(error).startswith("BUSY ") or time.monotonic() > deadline:
                     raise
@@ -102,11 +106,11 @@ class Submissions:
 
     def cancel(self, name: str, generation: int, reason: str = "cancelled") -> bool:
         """Cancel a generation that progresses; False when it doesn't."""
-        return self.scripts.cancel((name, generation), reason)
+        return self._change("cancel", name, generation, reason)
 
     def fail(self, name: str, generation: int, reason: str) -> bool:
         """Fail a generation that progresses, with what is left of it; False when it doesn't."""
-        return self.scripts.fail((name, generation), reason)
+        return self._change("fail", name, generation, reason)
 
     def stop(
         self, name: str, generation: int | None = None, reason: str = "stopped"
@@ -115,18 +119,19 @@ class Submissions:
 
         One that failed or was cancelled and serves nothing stays as it is.
         """
-        return tuple(self.scripts.stop(name, generation, reason))
+        args: list[Value] = [name, "" if generation is None else generation, reason]
+        return tuple(map(int, self._scripts.run("stop", [self._keys.name(name)], args)))
 
     def resume(self, name: str, generation: int) -> bool:
         """Run what has not succeeded, and have replicas that are gone brought back.
 
         False when there is nothing to resume or a newer generation has taken its place.
         """
-        return self.scripts.resume((name, generation))
+        return self._change("resume", name, generation)
 
     def scale(self, name: str, generation: int, path: str, wanted: int) -> bool:
         """Change how many replicas a service should have; False when there is no such service."""
-        return self.scripts.scale((name, generation), path, wanted)
+        return self._change("scale", name, generation, path, wanted)
 
     def add_repair(
         self, name: str, generation: int, path: str, *, spec: TaskSpec, job_id: str
@@ -137,16 +142,96 @@ class Submissions:
         queue and the time limit; the rest of `spec` isn't looked at.
         """
         timeout: Value = "" if spec.timeout is None else spec.timeout
-        args: list[Value] = [path, spec.queue, spec.data, timeout]
-        return job_id if self.scripts.repair((name, generation), job_id, args) else None
+        keys = [self._keys.generation(name, generation), self._keys.job(job_id)]
+        args: list[Value] = [name, generation, job_id, path, spec.queue, spec.data, timeout]
+        return job_id if self._scripts.run("repair", keys, args) else None
 
-    def own(self, owner: str, lease_ms: int) -> None:
-        """Take or renew the lease of a program on the deployments that it owns."""
-        self.scripts.own(owner, lease_ms)
+    def _change(self, script: str, name: str, generation: int, *args: Value) -> bool:
+        key = self._keys.generation(name, generation)
+        return bool(self._scripts.run(script, [key], [name, generation, *args]))
 
-    def disown(self, owner: str) -> tuple[str, ...]:
-        """Stop all that a program owns; return the ids (`NAME@GENERATION`) of what stops."""
-        return tuple(self.scripts.disown(owner))
+    def get(self, name: str) -> DeploymentRecord | None:
+        """Return a deployment with its newest generation; None when there is none of the name."""
+        found = self._deployments([name])
+        return found[0] if found else None
+
+    def all(self) -> list[DeploymentRecord]:
+        """Return all deployments, the one with the newest generation first."""
+        names = self._client.zrevrange(self._keys.deployments, 0, -1)
+        return self._deployments([name.decode() for name in names])
+
+    def names(self) -> list[str]:
+        """Return the names of all deployments, also of those whose history is over."""
+        return [name.decode() for name in self._client.zrange(self._keys.deployments, 0, -1)]
+
+    def _deployments(self, names: Sequence[str]) -> list[DeploymentRecord]:
+        pipe = self._client.pipeline(transaction=False)
+        for name in names:
+            pipe.hgetall(self._keys.name(name))
+        answers = zip(names, pipe.execute(), strict=True)
+        # A number that was only reserved is no deployment yet.
+        found = {name: fields for name, fields in answers if b"latest" in fields}
+        newest = self._generations([(name, int(f[b"latest"])) for name, f in found.items()])
+        return [
+            DeploymentRecord(
+                name=name,
+                created_at=int(fields[b"created"]) / 1000,
+                latest=int(fields[b"latest"]),
+                current=int(fields[b"current"]) if b"current" in fields else None,
+                newest=newest.get((name, int(fields[b"latest"]))),
+            )
+            for name, fields in found.items()
+        ]
+
+    def generation(self, name: str, generation: int) -> GenerationRecord | None:
+        """Return a generation; None when it never was or its history is over."""
+        place = (name, generation)
+        return self._generations([place]).get(place)
+
+    def _generations(
+        self, places: Sequence[tuple[str, int]]
+    ) -> dict[tuple[str, int], GenerationRecord]:
+        pipe = self._client.pipeline(transaction=True)
+        for place in places:
+            pipe.hgetall(self._keys.generation(*place))
+            for part in ("services", "ready", "repairs"):
+                pipe.hgetall(self._keys.part(*place, part))
+            pipe.hlen(self._keys.part(*place, "replicas"))
+        answers = pipe.execute()
+        told = ((place, answers[5 * i : 5 * i + 5]) for i, place in enumerate(places))
+        return {
+            place: read_generation(*place, found, parts)
+            for place, (found, *parts) in told
+            if b"state" in found
+        }
+
+    def generations(self, name: str) -> list[int]:
+        """Return the numbers of the generations that are stored, newest first."""
+        latest = int(self._client.hget(self._keys.name(name), "latest") or 0)
+        pipe = self._client.pipeline(transaction=False)
+        numbers = range(latest, 0, -1)
+        for number in numbers:
+            pipe.exists(self._keys.generation(name, number))
+        return [number for number, there in zip(numbers, pipe.execute(), strict=True) if there]
+
+    def active(self) -> list[tuple[str, int]]:
+        """Return name and number of every generation that progresses, serves or stops."""
+        ids = (id_.decode() for id_ in self._client.smembers(self._keys.active))
+        parts = (id_.rpartition("@") for id_ in ids)
+        return sorted((name, int(number)) for name, _, number in parts)
+
+    def plan(self, name: str, generation: int) -> bytes | None:
+        """Return the sealed plan of a generation."""
+        plan: bytes | None = self._client.get(self._keys.part(name, generation, "plan"))
+        return plan
+
+    def course(self, name: str, generation: int, after_id: str, block_ms: int = 0) -> str:
+        """Wait until a generation has come to another state than at `after_id`; return the new id.
+
+        That of the beginning is `0-0`; it is the same when nothing came in `block_ms`.
+        """
+        entries = self._entries(self._keys.part(name, generation, "course"), after_id, block_ms)
+        return entries[-1][0].decode() if entries else after_id
 
 
 def _pieces(tasks: Sequence[TaskSpec], number_of: Mapping[str, int]) -> list[bytes]:

@@ -7,13 +7,15 @@ makes the same call by the clients' own means. Without a plain socket there is n
 
 from __future__ import annotations
 
-import asyncio
-import socket
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import hiredis
+
+if TYPE_CHECKING:
+    import asyncio
+    import socket
 
 _READ_BYTES: Final = 1 << 16
 PATIENCE_S: Final = 5.0

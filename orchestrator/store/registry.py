@@ -1,8 +1,8 @@
-"""The part of the store that keeps the registry of replicas.
+"""The registry in the store: replicas, what a generation serves, and the stream of changes.
 
 A replica is registered under the lease of its agent and goes with it. Each change is one script,
 which also counts the ready ones and moves the generation between ready and degraded. Entries of
-the change stream tell every mirror of the registry.
+the change stream reach every follower of the registry.
 """
 
 from __future__ import annotations
@@ -11,21 +11,18 @@ import secrets
 from typing import TYPE_CHECKING
 
 from ..states import ReplicaState
-from .record_codec import pack_replica
+from .part import StorePart, milliseconds
+from .records.registry import pack_replica, read_change, read_serving, unpack_replica
 
 if TYPE_CHECKING:
-    from .keys import Keys
-    from .records import ReplicaRecord
-    from .scripts import Scripts, Value
+    from .records import Change, ReplicaRecord, Serving
+    from .scripts import Value
 
 
-class Replicas:
-    """Puts replicas into the registry and takes them out."""
+class RegistryStore(StorePart):
+    """Puts replicas into the registry, takes them out, and reads who serves."""
 
-    keys: Keys
-    scripts: Scripts
-
-    def put_replica(self, agent_id: str, record: ReplicaRecord, *, restore: bool = False) -> bool:
+    def put(self, agent_id: str, record: ReplicaRecord, *, restore: bool = False) -> bool:
         """Register a replica or its new state; in state `ready` it is published.
 
         False when the agent has no lease or the generation takes no replica any more: then the
@@ -33,6 +30,8 @@ class Replicas:
         brings back the generation too.
         """
         args: list[Value] = [
+            record.name,
+            record.generation,
             agent_id,
             record.replica,
             record.path,
@@ -42,9 +41,10 @@ class Replicas:
             pack_replica(record),
             int(restore),
         ]
-        return self.scripts.put_replica((record.name, record.generation), args)
+        key = self._keys.generation(record.name, record.generation)
+        return bool(self._scripts.run("put_replica", [key], args))
 
-    def drop_replica(
+    def drop(
         self,
         name: str,
         generation: int,
@@ -54,12 +54,52 @@ class Replicas:
         state: ReplicaState = ReplicaState.STOPPED,
     ) -> bool:
         """Take a replica out, as stopped or (LOST) as ended by itself; False when it isn't in."""
-        return self.scripts.drop_replica((name, generation), replica, state, reason)
+        args: list[Value] = [name, generation, replica, state, reason]
+        key = self._keys.generation(name, generation)
+        return bool(self._scripts.run("drop_replica", [key], args))
 
-    def replica_log(
+    def log(
         self, name: str, generation: int, path: str, replica: str, text: str, *, fd: int = 1
     ) -> bool:
         """Store what a replica printed; False when its generation is gone."""
         # The id tells a call that redis-py repeats from one that says the same again.
         request = secrets.token_hex(8)
-        return self.scripts.replica_log((name, generation), path, replica, request, [fd, text])
+        args: list[Value] = [path, replica, request, fd, text]
+        key = self._keys.generation(name, generation)
+        return bool(self._scripts.run("replica_log", [key], args))
+
+    def serving(self, name: str, generation: int) -> Serving:
+        """Return what a generation serves, and which generation is the current one.
+
+        One round trip of four commands, as callers wait for it. Not a transaction: what changes
+        between them is told by the stream of changes, and then read again.
+        """
+        pipe = self._client.pipeline(transaction=False)
+        pipe.hmget(self._keys.name(name), "current", "latest")
+        pipe.hmget(self._keys.generation(name, generation), "state", "makes_current")
+        pipe.hgetall(self._keys.part(name, generation, "services"))
+        pipe.hvals(self._keys.part(name, generation, "replicas"))
+        return read_serving(*pipe.execute())
+
+    def replicas(self, name: str, generation: int) -> list[tuple[ReplicaRecord, int]]:
+        """Return the replicas of a generation, each with the milliseconds left of its lease."""
+        pipe = self._client.pipeline(transaction=True)
+        pipe.hvals(self._keys.part(name, generation, "replicas"))
+        pipe.zrange(self._keys.agents, 0, -1, withscores=True)
+        pipe.time()
+        values, agents, time = pipe.execute()
+        now = milliseconds(time)
+        ends = {agent.decode(): int(end) for agent, end in agents}
+        records = [unpack_replica(value) for value in values]
+        told = [(record, max(0, ends.get(record.agent_id, 0) - now)) for record in records]
+        return sorted(told, key=lambda pair: pair[0].rank)
+
+    def changes(self, after_id: str, block_ms: int = 0) -> list[Change]:
+        """Return up to 1,000 changes of the registry after `after_id`."""
+        entries = self._entries(self._keys.changes, after_id, block_ms)
+        return [read_change(id_, fields) for id_, fields in entries]
+
+    def changes_end(self) -> str:
+        """Return the id of the newest change: read it, then all replicas, then follow from it."""
+        last = self._client.xrevrange(self._keys.changes, count=1)
+        return last[0][0].decode() if last else "0-0"

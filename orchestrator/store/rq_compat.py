@@ -11,8 +11,10 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 PROTOCOL: Final = 2
 """Version of payloads and scripts; queues carry it, so that workers of another never meet them."""

@@ -1,35 +1,40 @@
-"""The store: everything that rootward keeps in Redis, behind one object.
+"""The store: everything that rootward keeps in Redis, one part a noun.
 
-It is made of one part a noun: submissions (what is asked), leases (who runs it), replicas (what
-serves) and readings (what is known). Every write is one script that may be repeated, all times are
-those of Redis, and RQ's keys are kept as a mirror for RQ's tools.
+`deployments` is what is asked for, `tasks` the work that this takes, `agents` who does it,
+`registry` what serves, `history` what happened. Every write is one script that may be repeated, all
+times are those of Redis, and RQ's keys are kept as a mirror for RQ's tools.
 """
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING
 
-from .agents import Leases
-from .deployments import Submissions
-from .queries import Readings
-from .registry import Replicas
-from .scripts import Scripts
+from .agents import AgentStore
+from .deployments import DeploymentStore
+from .history import HistoryStore
+from .registry import RegistryStore
+from .scripts import ScriptRunner
+from .tasks import TaskStore
 
 if TYPE_CHECKING:
     from .connection import Clients
     from .keys import Keys
 
 
-class Store(Submissions, Leases, Replicas, Readings):
+class Store:
     """What is stored under one prefix on one Redis; threads may share it.
 
-    Only `exchange` of one agent belongs to one thread at a time.
+    Only `tasks.exchange` of one agent belongs to one thread at a time.
     """
 
-    def __init__(self, clients: Clients, keys: Keys) -> None:
+    def __init__(
+        self, clients: Clients, keys: Keys, *, scripts: ScriptRunner | None = None
+    ) -> None:
         self.clients = clients
         self.keys = keys
-        self.scripts = Scripts(clients.scripts, keys)
-        self._unanswered: dict[str, str] = {}
-        self._requests = itertools.count(1)
+        self.scripts = scripts = scripts or ScriptRunner(clients.scripts, keys)
+        self.deployments = DeploymentStore(clients, keys, scripts)
+        self.tasks = TaskStore(clients, keys, scripts)
+        self.agents = AgentStore(clients, keys, scripts)
+        self.registry = RegistryStore(clients, keys, scripts)
+        self.history = HistoryStore(clients, keys, scripts)

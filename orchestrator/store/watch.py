@@ -115,7 +115,7 @@ class RegistryMirror:
 
     def _start(self) -> None:
         if self._thread is None:
-            after = self._store.changes_end()
+            after = self._store.registry.changes_end()
             self._thread = threading.Thread(
                 target=self._follow, args=(after,), name="rootward-registry", daemon=True
             )
@@ -125,13 +125,13 @@ class RegistryMirror:
         quiet_s, is_away = 0.0, False
         while not self._closing.is_set():
             try:
-                changes = self._store.changes(after, block_ms=self._block_ms)
+                changes = self._store.registry.changes(after, block_ms=self._block_ms)
                 touched = {change.name for change in changes}
                 quiet_s = 0.0 if touched else quiet_s + self._block_ms / 1000
                 newest = changes[-1].id if changes else after
                 if quiet_s >= REFRESH_S:
                     # A store that came back older, or empty, tells nothing.
-                    quiet_s, newest = 0.0, self._store.changes_end()
+                    quiet_s, newest = 0.0, self._store.registry.changes_end()
                     if newest != after:
                         touched = {name for name, _ in self._places()}
                 self._refresh(place for place in self._places() if place[0] in touched)
@@ -164,7 +164,7 @@ class RegistryMirror:
             # One reader at a time: an older answer must not replace a newer one.
             with self._reading:
                 # Who follows the current generation and this very one has both in one round trip.
-                read = functools.cache(functools.partial(self._store.serving, name))
+                read = functools.cache(functools.partial(self._store.registry.serving, name))
                 tables = [(each, self._read(name, each, read)) for each in followed]
                 changed = [each for each, table in tables if self._take_in(name, each, table)]
             for each in changed:

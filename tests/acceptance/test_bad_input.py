@@ -151,14 +151,14 @@ def test_a_worker_of_another_protocol_takes_nothing_and_whoever_waits_is_told(
 ) -> None:
     with orchestrator.connect(network.url, secret=network.secret, prefix=network.prefix) as client:
         other = AgentInfo(id="old-1", worker="old", queues=(f"{network.prefix}-v0",))
-        client.store.join(other, 60_000)
+        client.store.agents.join(other, 60_000)
         deployed = deploy(network, "tree = ServerModule(Part(), name='versioned')", "--detach")
         assert deployed.process.returncode == 0, deployed.report()
         deployment = client.deployment("versioned")
         reason = deployment.status().reason or ""
         assert "speaks protocol 2 (old speaks 0)" in reason
         deployment.cancel()
-        client.store.leave("old-1")
+        client.store.agents.leave("old-1")
 
 
 def test_a_state_over_the_limit_fails_the_task_with_a_way_out(network: Network) -> None:

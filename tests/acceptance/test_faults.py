@@ -113,7 +113,7 @@ def test_a_new_generation_that_fails_leaves_the_old_one_as_it_was(site: Site) ->
         with pytest.raises(orchestrator.DeploymentFailed, match="no such model"):
             site.submit("broken", "served").wait(30)
         wait_until(
-            lambda: site.client.store.replicas("served", 2) == [],
+            lambda: site.client.store.registry.replicas("served", 2) == [],
             description="nothing of the new one is left",
         )
     assert caller.errors == []
@@ -202,7 +202,7 @@ def test_what_is_cancelled_is_resumed_where_it_was(site: Site) -> None:
     running.cancel()
     began = time.monotonic()
     wait_until(
-        lambda: site.client.store.agents()[0].held == 0, description="the task was stopped hard"
+        lambda: site.client.store.agents.all()[0].held == 0, description="the task was stopped hard"
     )
     assert time.monotonic() - began < 5
     assert str(site.task("scripted").state) == "cancelled"
@@ -222,7 +222,7 @@ def test_scale_brings_replicas_and_takes_them_away(site: Site, network: Network)
             assert program.wait(20) == 0, program.report()
         wait_until(
             lambda wanted=wanted: (
-                [str(each.state) for each, _ in site.client.store.replicas("served", 1)]
+                [str(each.state) for each, _ in site.client.store.registry.replicas("served", 1)]
                 == ["ready"] * int(wanted)
             ),
             description=f"{wanted} replicas are ready",
@@ -259,6 +259,6 @@ tree = Root()
     site.worker(lease=1.0)
     with pytest.raises(orchestrator.DeploymentFailed, match="3 times"):
         deployment.wait(30)
-    states = {task.path: str(task.state) for task in site.client.store.tasks("deadly", 1)}
+    states = {task.path: str(task.state) for task in site.client.store.tasks.of("deadly", 1)}
     assert states["deadly/scripted"] == "failed"
     assert (states["deadly/b"], states["deadly/c"]) == ("succeeded", "succeeded")

@@ -71,7 +71,7 @@ def test_another_worker_leads_when_the_one_that_led_is_killed(network: Network) 
         first.wait(10)
         client.scale("served", "served", 2)
         wait_until(
-            lambda: sum(r.state == "ready" for r, _ in store.replicas("served", 1)) == 2,
+            lambda: sum(r.state == "ready" for r, _ in store.registry.replicas("served", 1)) == 2,
             description="two are ready", timeout=40,
         )  # fmt: skip
         assert leading() not in {"", leader}

@@ -213,7 +213,7 @@ def test_train_only_and_eval_only_submissions_leave_the_running_generation_alone
     # Its calls go to the current generation, which was trained: 3 + 100.
     command(network, "deploy", "counter.py:tree", "--kinds", "eval")
     with orchestrator.connect(network.url, secret=network.secret, prefix=network.prefix) as client:
-        record = client.store.deployment("counter")
+        record = client.store.deployments.get("counter")
         assert record is not None
         assert (record.latest, record.current) == (3, 1)
 

@@ -121,7 +121,7 @@ def test_rq_info_tells_of_workers_and_running_jobs_and_ends_none(
 def test_rq_fetches_a_job_and_its_result(site: Site, rq: Rq) -> None:
     site.worker()
     site.submit("plain", "plain").wait(20)
-    task = site.client.store.tasks("plain", 1)[0]
+    task = site.client.store.tasks.of("plain", 1)[0]
     job = rq.job(task.job_id)
     assert job.get_status() is JobStatus.FINISHED
     assert task.id in str(job.description)
@@ -202,7 +202,7 @@ def test_a_stock_worker_with_our_serializer_runs_a_tree(site: Site, rq: Rq) -> N
     with rq.worker(*OURS) as stock:
         deployment = site.submit("plain", "plain").wait(50)
         assert stock.is_running, stock.report()
-    tasks = site.client.store.tasks("plain", 1)
+    tasks = site.client.store.tasks.of("plain", 1)
     assert [(str(task.state), task.attempt) for task in tasks] == [("succeeded", 1)] * 3
     text = "".join(line.text for line in deployment.logs(follow=False))
     assert sorted(text.splitlines()) == ["training a", "training b"]
@@ -244,7 +244,7 @@ def test_a_stock_worker_without_our_serializer_does_no_harm(site: Site, rq: Rq) 
         site.worker()
         deployment.wait(30)
         assert stock.is_running, stock.report()
-    tasks = site.client.store.tasks("plain", 1)
+    tasks = site.client.store.tasks.of("plain", 1)
     assert [(str(task.state), task.attempt) for task in tasks] == [("succeeded", 1)] * 3
 
 

@@ -37,7 +37,7 @@ def site(network: Network) -> Iterator[Site]:
 def test_a_plain_tree_is_trained_children_first_and_its_output_is_kept(site: Site) -> None:
     site.worker()
     deployment = site.submit("plain", "plain").wait(20)
-    tasks = site.client.store.tasks("plain", 1)
+    tasks = site.client.store.tasks.of("plain", 1)
     assert [str(task.state) for task in tasks] == ["succeeded"] * 3
     assert tasks[2].started_at >= max(tasks[0].ended_at, tasks[1].ended_at)
     text = "".join(line.text for line in deployment.logs(follow=False))
@@ -70,8 +70,8 @@ def test_sigterm_lets_a_task_end_and_withdraws_replicas(site: Site) -> None:
     Path(gate).touch()
     assert worker.wait(20) == 0, worker.report()
     running.wait(5)
-    assert site.client.store.replicas("served", 1) == []
-    assert site.client.store.agents() == []
+    assert site.client.store.registry.replicas("served", 1) == []
+    assert site.client.store.agents.all() == []
 
 
 def test_a_second_sigterm_ends_at_once_and_hands_back_without_a_loss(site: Site) -> None:
@@ -96,7 +96,8 @@ def test_a_replica_that_cant_load_fails_its_deploy_with_the_users_error(site: Si
     assert "loading" in str(caught.value)
     assert "raise ValueError(self.how)" in caught.value.failures[0].traceback
     wait_until(
-        lambda: site.client.store.replicas("broken", 1) == [], description="nothing is registered"
+        lambda: site.client.store.registry.replicas("broken", 1) == [],
+        description="nothing is registered",
     )
 
 

@@ -71,7 +71,7 @@ def test_a_worker_that_was_frozen_past_its_lease_starts_anew(site: Site) -> None
     first = site.worker()
     site.submit("served", "served").wait(20)
     site.worker()
-    before = {agent.info.id for agent in site.client.store.agents()}
+    before = {agent.info.id for agent in site.client.store.agents.all()}
     holder = site.replica("served").worker
     frozen = site.network.workers[int(holder[1:]) - 1]
     frozen.process.send_signal(signal.SIGSTOP)
@@ -84,11 +84,11 @@ def test_a_worker_that_was_frozen_past_its_lease_starts_anew(site: Site) -> None
     finally:
         frozen.process.send_signal(signal.SIGCONT)
     wait_until(
-        lambda: "starting anew" in frozen.stderr and len(site.client.store.agents()) == 2,
+        lambda: "starting anew" in frozen.stderr and len(site.client.store.agents.all()) == 2,
         description=f"it joins again\n{frozen.report()}",
         timeout=20,
     )
-    after = {agent.info.id for agent in site.client.store.agents()}
+    after = {agent.info.id for agent in site.client.store.agents.all()}
     assert len(before & after) == 1
     assert site.replica("served").worker != holder
     assert first.is_running
@@ -102,7 +102,11 @@ def test_a_task_whose_process_dies_is_tried_three_times_and_says_of_what_it_died
         site.scripted(("kill", 9)).wait(20)
     assert "last line" in str(caught.value)
     assert site.task("scripted").attempt == 3
-    told = [event for event in site.client.store.events("scripted") if event.event == "task.lost"]
+    told = [
+        event
+        for event in site.client.store.history.events("scripted")
+        if event.event == "task.lost"
+    ]
     assert [event.reason for event in told] == ["its process was killed by SIGKILL"] * 2
     with pytest.raises(DeploymentFailed, match="its process exited with code 7"):
         site.scripted(("leave", 7), name="leaver").wait(20)

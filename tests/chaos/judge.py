@@ -84,17 +84,17 @@ def finished(town: Town) -> dict[str, int]:
 
 def missing(town: Town) -> list[str]:
     """Say what of the served deployment isn't as it was asked for."""
-    record = town.client.store.deployment("live")
+    record = town.client.store.deployments.get("live")
     if record is None or record.current is None:
         return ["nothing is current"]
     wrong = []
-    active = [number for name, number in town.client.store.active() if name == "live"]
+    active = [number for name, number in town.client.store.deployments.active() if name == "live"]
     if active != [record.current]:
         wrong.append(f"generation {record.current} is current, and {active} are active")
     status = town.client.deployment("live", record.current).status()
     if str(status.state) != "ready":
         wrong.append(f"generation {record.current} is {status.state}: {status.reason}")
-    replicas = [each for each, _ in town.client.store.replicas("live", record.current)]
+    replicas = [each for each, _ in town.client.store.registry.replicas("live", record.current)]
     serving = [each for each in replicas if each.state == "ready" and serves(town, each)]
     wanted = sum(service.wanted for service in status.services)
     if not len(serving) == len(replicas) == wanted == town.replicas + 1:
@@ -131,13 +131,13 @@ def scene(town: Town) -> Iterator[str]:
     """Tell all that can be seen, for whoever looks for the cause."""
     store = town.client.store
     yield "--- generations and replicas"
-    for name, number in store.active():
-        yield f"{name}@{number}: {store.generation(name, number)}"
-        for replica, lease_ms in store.replicas(name, number):
+    for name, number in store.deployments.active():
+        yield f"{name}@{number}: {store.deployments.generation(name, number)}"
+        for replica, lease_ms in store.registry.replicas(name, number):
             told = f"{replica.path} {replica.replica} {replica.state} {replica.reason!r}"
             at = f"process {replica.pid} ({serves(town, replica)}) {replica.url}"
             yield f"  {told} of {replica.agent_id}, {lease_ms} ms left, {at}"
-    yield f"--- agents: {[(a.info.id, a.info.state) for a in store.agents()]}"
+    yield f"--- agents: {[(a.info.id, a.info.state) for a in store.agents.all()]}"
     with town.server() as server:
         yield f"--- leader: {server.get(f'{town.prefix}:controller')!r}"
     for version in range(max(1, town.version - 3), town.version + 1):

@@ -77,7 +77,7 @@ def store(server: Clients, prefix: str) -> Iterator[Store]:
 def lasting_too_long(store: Store) -> Iterator[str]:
     """Yield every key of the store that has neither a time to live nor a reason to last."""
     client: Redis = store.clients.scripts
-    active = {f"{name}@{number}" for name, number in store.active()}
+    active = {f"{name}@{number}" for name, number in store.deployments.active()}
     for raw in client.scan_iter(match=f"*{store.keys.prefix}*", count=1000):
         key = raw.decode()
         if client.ttl(key) != -1:
@@ -94,8 +94,8 @@ def _owner(store: Store, key: str) -> set[str]:
     if found and found[2]:
         return {f"{found[1]}@{found[2]}"}
     if found:
-        return {f"{found[1]}@{number}" for number in store.generations(found[1])}
-    place = store.place_of(key.removeprefix(store.keys.job("")))
+        return {f"{found[1]}@{number}" for number in store.deployments.generations(found[1])}
+    place = store.tasks.place_of(key.removeprefix(store.keys.job("")))
     return {f"{place[0]}@{place[1]}"} if place else set()
 
 

@@ -30,7 +30,7 @@ def test_a_generation_is_ready_when_its_tasks_and_its_replicas_are(store: Store)
     assert scene.state() == "progressing"
     scene.put("a", replica="r2")
     assert scene.state() == "ready"
-    record = store.deployment("demo")
+    record = store.deployments.get("demo")
     assert record is not None
     assert record.current == 1
 
@@ -38,16 +38,16 @@ def test_a_generation_is_ready_when_its_tasks_and_its_replicas_are(store: Store)
 def test_the_course_tells_of_each_state_and_of_nothing_else(store: Store) -> None:
     scene = Scene(store)
     scene.submit({"train:a": [], "train:b": []})
-    assert store.course("demo", 1, "0-0") == "0-0"
+    assert store.deployments.course("demo", 1, "0-0") == "0-0"
     first = scene.claim()
-    begun = store.course("demo", 1, "0-0", 1000)
+    begun = store.deployments.course("demo", 1, "0-0", 1000)
     assert begun != "0-0"
     scene.succeed(first)
     second = scene.claim()
-    assert store.course("demo", 1, begun, 1) == begun
+    assert store.deployments.course("demo", 1, begun, 1) == begun
     scene.succeed(second)
     assert scene.state() == "ready"
-    assert store.course("demo", 1, begun, 1000) != begun
+    assert store.deployments.course("demo", 1, begun, 1000) != begun
 
 
 def test_a_new_generation_becomes_current_in_one_step_and_then_the_old_one_stops(
@@ -57,18 +57,18 @@ def test_a_new_generation_becomes_current_in_one_step_and_then_the_old_one_stops
     served(scene)
     scene.submit(SERVED, services={"a": 1}, makes_current=True, generation=2)
     claim = scene.claim()
-    record = store.deployment("demo")
+    record = store.deployments.get("demo")
     assert record is not None
     assert (record.current, scene.state(generation=1)) == (1, "ready")
     scene.put("a", replica="r2", generation=2)
     scene.succeed(claim)
-    record = store.deployment("demo")
+    record = store.deployments.get("demo")
     assert record is not None
     assert record.current == 2
     assert [scene.state(generation=n) for n in (1, 2)] == ["stopping", "ready"]
-    store.drop_replica("demo", 1, "r1")
+    store.registry.drop("demo", 1, "r1")
     assert scene.state(generation=1) == "stopped"
-    assert store.active() == [("demo", 2)]
+    assert store.deployments.active() == [("demo", 2)]
 
 
 def test_a_newer_generation_cancels_one_that_progresses(store: Store) -> None:
@@ -79,7 +79,9 @@ def test_a_newer_generation_cancels_one_that_progresses(store: Store) -> None:
     assert scene.state(generation=1) == "cancelled"
     assert scene.states() == {"train:a": "cancelled", "train:b": "cancelled"}
     assert scene.succeed(claim) == "stale"
-    heard = store.wait_bell(scene.agent, store.wait_bell(scene.agent, {}, 1).cursors, 100)
+    heard = store.agents.wait_bell(
+        scene.agent, store.agents.wait_bell(scene.agent, {}, 1).cursors, 100
+    )
     assert heard.commands == (
         {"op": "cancel_job", "job": claim.job_id, "reason": "replaced by demo@2"},
     )
@@ -93,13 +95,16 @@ def test_a_failed_replacement_is_retired_and_leaves_the_current_one(store: Store
     scene.put("a", replica="r2", generation=2)
     scene.succeed(claims["deploy:a"])
     scene.fail(claims["deploy:b"])
-    failed, current = store.generation("demo", 2), store.generation("demo", 1)
+    failed, current = (
+        store.deployments.generation("demo", 2),
+        store.deployments.generation("demo", 1),
+    )
     assert failed is not None
     assert current is not None
     assert (failed.state, failed.retire, failed.is_over) == ("failed", True, False)
     assert (current.state, current.retire) == ("ready", False)
-    store.drop_replica("demo", 2, "r2")
-    assert store.active() == [("demo", 1)]
+    store.registry.drop("demo", 2, "r2")
+    assert store.deployments.active() == [("demo", 1)]
 
 
 def test_a_failed_first_generation_keeps_its_replicas(store: Store) -> None:
@@ -109,19 +114,19 @@ def test_a_failed_first_generation_keeps_its_replicas(store: Store) -> None:
     scene.put("a")
     scene.succeed(claims["deploy:a"])
     scene.fail(claims["deploy:b"])
-    record = store.generation("demo", 1)
+    record = store.deployments.generation("demo", 1)
     assert record is not None
     assert (record.state, record.retire, record.replicas) == ("failed", False, 1)
-    assert store.stop("demo") == (1,)
+    assert store.deployments.stop("demo") == (1,)
     assert scene.state() == "stopping"
-    store.drop_replica("demo", 1, "r-a")
+    store.registry.drop("demo", 1, "r-a")
     assert scene.state() == "stopped"
 
 
 def test_losing_a_replica_degrades_and_bringing_it_back_heals(store: Store) -> None:
     scene = Scene(store)
     served(scene)
-    store.drop_replica("demo", 1, "r1", "it crashed")
+    store.registry.drop("demo", 1, "r1", "it crashed")
     assert scene.state() == "degraded"
     scene.put("a", replica="r2")
     assert scene.state() == "ready"
@@ -133,8 +138,8 @@ def test_a_cancelled_generation_starts_nothing_more(store: Store) -> None:
     scene = Scene(store)
     scene.submit({"train:a": [], "train:b": []})
     claim = scene.claim()
-    assert store.cancel("demo", 1, "by hand")
-    assert not store.cancel("demo", 1, "by hand")
+    assert store.deployments.cancel("demo", 1, "by hand")
+    assert not store.deployments.cancel("demo", 1, "by hand")
     assert scene.exchange(limit=5).claims == ()
     assert scene.succeed(claim) == "stale"
     assert scene.state() == "cancelled"
@@ -144,11 +149,11 @@ def test_a_cancelled_generation_starts_nothing_more(store: Store) -> None:
 def test_a_deadline_fails_what_is_left(store: Store) -> None:
     scene = Scene(store)
     scene.submit({"train:a": []}, deadline_s=5.0)
-    record = store.generation("demo", 1)
+    record = store.deployments.generation("demo", 1)
     assert record is not None
     assert record.deadline_at is not None
     assert 4.0 < record.deadline_at - record.created_at < 6.0
-    assert store.fail("demo", 1, "its deadline has passed")
+    assert store.deployments.fail("demo", 1, "its deadline has passed")
     assert scene.state() == "failed"
     assert scene.states() == {"train:a": "cancelled"}
 
@@ -159,19 +164,19 @@ def test_resume_runs_only_what_has_not_succeeded(store: Store) -> None:
     scene.succeed(scene.claim())
     scene.fail(scene.claim())
     assert scene.state() == "failed"
-    assert store.resume("demo", 1)
+    assert store.deployments.resume("demo", 1)
     assert scene.states() == {"train:a": "succeeded", "train:b": "queued", "train:c": "waiting"}
     assert scene.run_all() == ["train:b", "train:c"]
     assert scene.state() == "ready"
-    assert not store.resume("demo", 1)
+    assert not store.deployments.resume("demo", 1)
 
 
 def test_resume_brings_back_a_cancelled_generation(store: Store) -> None:
     scene = Scene(store)
     scene.submit({"train:a": [], "join:train": ["train:a"], "eval:a": ["join:train"]})
     scene.claim()
-    store.cancel("demo", 1)
-    assert store.resume("demo", 1)
+    store.deployments.cancel("demo", 1)
+    assert store.deployments.resume("demo", 1)
     assert scene.run_all() == ["train:a", "eval:a"]
     assert scene.state() == "ready"
 
@@ -181,16 +186,16 @@ def test_resume_is_refused_once_a_newer_generation_is_current(store: Store) -> N
     scene.submit({"train:a": []})
     scene.fail(scene.claim())
     served(scene, 2)
-    assert not store.resume("demo", 1)
+    assert not store.deployments.resume("demo", 1)
 
 
 def test_a_stopped_generation_can_be_resumed_and_asks_for_its_replicas(store: Store) -> None:
     scene = Scene(store)
     served(scene)
-    store.stop("demo")
-    store.drop_replica("demo", 1, "r1")
-    assert store.resume("demo", 1)
-    record = store.generation("demo", 1)
+    store.deployments.stop("demo")
+    store.registry.drop("demo", 1, "r1")
+    assert store.deployments.resume("demo", 1)
+    record = store.deployments.generation("demo", 1)
     assert record is not None
     assert (record.state, record.left, record.ready["a"]) == ("progressing", 0, 0)
     scene.put("a", replica="r2")
@@ -205,32 +210,35 @@ def test_history_expires_with_all_its_keys(store: Store) -> None:
     client, keys = store.clients.scripts, store.keys
     for key in (keys.name("demo"), keys.generation("demo", 1), keys.events("demo")):
         assert 0 < client.ttl(key) <= 100
-    assert 0 < client.ttl(keys.job(store.tasks("demo", 1)[0].job_id)) <= 100
+    assert 0 < client.ttl(keys.job(store.tasks.of("demo", 1)[0].job_id)) <= 100
 
 
 def test_scale_changes_what_is_enough(store: Store) -> None:
     scene = Scene(store)
     served(scene)
-    assert store.scale("demo", 1, "a", 2)
+    assert store.deployments.scale("demo", 1, "a", 2)
     assert scene.state() == "degraded"
-    assert store.scale("demo", 1, "a", 1)
+    assert store.deployments.scale("demo", 1, "a", 1)
     assert scene.state() == "ready"
-    assert not store.scale("demo", 1, "b", 1)
+    assert not store.deployments.scale("demo", 1, "b", 1)
 
 
 def test_there_are_never_more_repairs_than_replicas_missing(store: Store) -> None:
     scene = Scene(store)
     served(scene)
     spec = TaskSpec(id="deploy:a", data=b"d", queue=scene.queue)
-    assert store.add_repair("demo", 1, "a", spec=spec, job_id="x-1") is None
-    store.drop_replica("demo", 1, "r1", "it crashed")
-    assert store.add_repair("demo", 1, "a", spec=spec, job_id=_repair(store, 1)) is not None
-    assert store.add_repair("demo", 1, "a", spec=spec, job_id=_repair(store, 2)) is None
+    assert store.deployments.add_repair("demo", 1, "a", spec=spec, job_id="x-1") is None
+    store.registry.drop("demo", 1, "r1", "it crashed")
+    assert (
+        store.deployments.add_repair("demo", 1, "a", spec=spec, job_id=_repair(store, 1))
+        is not None
+    )
+    assert store.deployments.add_repair("demo", 1, "a", spec=spec, job_id=_repair(store, 2)) is None
     claim = scene.claim()
     assert (claim.task, claim.path) == ("deploy:a", "a")
     scene.put("a", replica="r2")
     scene.succeed(claim)
-    record = store.generation("demo", 1)
+    record = store.deployments.generation("demo", 1)
     assert record is not None
     assert (record.state, record.repairs, record.left) == ("ready", {}, 0)
     assert store.clients.scripts.ttl(store.keys.job(claim.job_id)) > 0
@@ -239,12 +247,15 @@ def test_there_are_never_more_repairs_than_replicas_missing(store: Store) -> Non
 def test_a_repair_that_fails_leaves_room_for_another(store: Store) -> None:
     scene = Scene(store)
     served(scene)
-    store.drop_replica("demo", 1, "r1", "it crashed")
+    store.registry.drop("demo", 1, "r1", "it crashed")
     spec = TaskSpec(id="deploy:a", data=b"d", queue=scene.queue)
-    store.add_repair("demo", 1, "a", spec=spec, job_id=_repair(store, 1))
+    store.deployments.add_repair("demo", 1, "a", spec=spec, job_id=_repair(store, 1))
     scene.fail(scene.claim())
     assert scene.state() == "degraded"
-    assert store.add_repair("demo", 1, "a", spec=spec, job_id=_repair(store, 2)) is not None
+    assert (
+        store.deployments.add_repair("demo", 1, "a", spec=spec, job_id=_repair(store, 2))
+        is not None
+    )
 
 
 def test_a_train_only_generation_does_not_become_current(store: Store) -> None:
@@ -252,7 +263,7 @@ def test_a_train_only_generation_does_not_become_current(store: Store) -> None:
     served(scene)
     scene.submit({"train:a": []}, generation=2)
     scene.run_all()
-    record = store.deployment("demo")
+    record = store.deployments.get("demo")
     assert record is not None
     assert (record.current, record.latest) == (1, 2)
     assert [scene.state(generation=n) for n in (1, 2)] == ["ready", "ready"]
@@ -260,9 +271,9 @@ def test_a_train_only_generation_does_not_become_current(store: Store) -> None:
 
 def test_what_a_program_owns_stops_with_it(store: Store) -> None:
     scene = Scene(store)
-    store.own("program-1", 60_000)
+    store.agents.own("program-1", 60_000)
     scene.submit({"train:a": []}, owner="program-1")
-    assert store.disown("program-1") == ("demo@1",)
+    assert store.agents.disown("program-1") == ("demo@1",)
     assert scene.state() == "stopped"
 
 
@@ -270,9 +281,9 @@ def test_deployments_are_told_newest_first(store: Store) -> None:
     scene = Scene(store)
     for name in ("one", "zwei-ü", "three"):
         scene.submit({"train:a": []}, name=name)
-    assert {record.name for record in store.deployments()} == {"one", "zwei-ü", "three"}
-    assert store.generations("one") == [1]
-    assert store.deployment("none") is None
+    assert {record.name for record in store.deployments.all()} == {"one", "zwei-ü", "three"}
+    assert store.deployments.generations("one") == [1]
+    assert store.deployments.get("none") is None
 
 
 def _repair(store: Store, number: int) -> str:
@@ -285,13 +296,13 @@ def test_what_was_only_prepared_is_stopped_when_a_first_generation_fails(store: 
     claims = scene.claim_all()
     scene.put("a", "starting")
     scene.succeed(claims["prepare:a"])
-    cursors = store.wait_bell(scene.agent, {}, 1).cursors
+    cursors = store.agents.wait_bell(scene.agent, {}, 1).cursors
     scene.fail(claims["train:b"])
     assert scene.state() == "failed"
-    (command,) = store.wait_bell(scene.agent, cursors, 100).commands
+    (command,) = store.agents.wait_bell(scene.agent, cursors, 100).commands
     assert command == {"op": "stop_replica", "replica": "r-a", "grace": 0}
-    store.drop_replica("demo", 1, "r-a")
-    assert store.active() == []
+    store.registry.drop("demo", 1, "r-a")
+    assert store.deployments.active() == []
 
 
 def test_what_is_stopped_long_after_its_end_keeps_its_name_as_long_as_its_history(
@@ -303,7 +314,7 @@ def test_what_is_stopped_long_after_its_end_keeps_its_name_as_long_as_its_histor
     client, keys = store.clients.scripts, store.keys
     for key in (keys.name("demo"), keys.events("demo")):
         client.expire(key, 10)
-    assert store.stop("demo", 1) == (1,)
+    assert store.deployments.stop("demo", 1) == (1,)
     history = client.ttl(keys.generation("demo", 1))
     assert history > 10
     assert client.ttl(keys.name("demo")) == client.ttl(keys.events("demo")) == history
@@ -317,12 +328,12 @@ def test_a_prepare_goes_with_a_generation_whose_other_tasks_have_ended(store: St
     scene.put("a", "starting")
     scene.succeed(claims["train:a"])
     scene.succeed(scene.claim())
-    cursors = store.wait_bell(scene.agent, {}, 1).cursors
+    cursors = store.agents.wait_bell(scene.agent, {}, 1).cursors
     scene.fail(claims["train:b"])
     assert scene.state() == "failed"
-    commands = store.wait_bell(scene.agent, cursors, 100).commands
+    commands = store.agents.wait_bell(scene.agent, cursors, 100).commands
     assert {command["op"] for command in commands} == {"stop_replica", "cancel_job"}
-    assert {task.id: str(task.state) for task in store.tasks("demo", 1)} == {
+    assert {task.id: str(task.state) for task in store.tasks.of("demo", 1)} == {
         "prepare:a": "cancelled",
         "train:a": "succeeded",
         "deploy:a": "succeeded",

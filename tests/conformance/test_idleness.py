@@ -16,25 +16,25 @@ IDLE_MS = IDLE_LEASES * LEASE_MS
 
 def test_a_lease_is_longer_only_while_nothing_is_active(store: Store) -> None:
     scene = Scene(store)
-    assert store.renew(scene.agent, LEASE_MS, idle_ms=IDLE_MS).is_idle
-    (record,) = store.agents()
+    assert store.agents.renew(scene.agent, LEASE_MS, idle_ms=IDLE_MS).is_idle
+    (record,) = store.agents.all()
     assert LEASE_MS < record.lease_ms <= IDLE_MS
     scene.submit({"train:a": []})
-    assert not store.renew(scene.agent, LEASE_MS, idle_ms=IDLE_MS).is_idle
-    (record,) = store.agents()
+    assert not store.agents.renew(scene.agent, LEASE_MS, idle_ms=IDLE_MS).is_idle
+    (record,) = store.agents.all()
     assert record.lease_ms <= LEASE_MS
 
 
 def test_what_an_idle_agent_claims_is_under_a_lease_of_the_usual_length(store: Store) -> None:
     """It may die before its next renewal."""
     scene = Scene(store)
-    assert store.renew(scene.agent, LEASE_MS, idle_ms=IDLE_MS).is_idle
+    assert store.agents.renew(scene.agent, LEASE_MS, idle_ms=IDLE_MS).is_idle
     scene.submit({"train:a": []})
     scene.exchange()
-    (record,) = store.agents()
+    (record,) = store.agents.all()
     assert record.lease_ms > LEASE_MS, "it holds nothing yet"
     scene.claim()
-    (record,) = store.agents()
+    (record,) = store.agents.all()
     assert record.lease_ms <= LEASE_MS
 
 
@@ -44,28 +44,28 @@ def test_the_silence_of_agents_that_idle_gives_nobody_time_back(store: Store) ->
     client, sweep = store.clients.scripts, store.keys.sweep
 
     def renew_after(silence_ms: int) -> int:
-        store.renew("dead-1", 1)
-        assert store.renew(scene.agent, LEASE_MS, idle_ms=IDLE_MS).is_idle
+        store.agents.renew("dead-1", 1)
+        assert store.agents.renew(scene.agent, LEASE_MS, idle_ms=IDLE_MS).is_idle
         heard = int(client.hget(sweep, "heard") or 0)
         client.hset(sweep, mapping={"heard": heard - silence_ms, "swept": 0})
-        assert store.renew(scene.agent, LEASE_MS, idle_ms=IDLE_MS).is_idle
-        return {record.info.id: record.lease_ms for record in store.agents()}["dead-1"]
+        assert store.agents.renew(scene.agent, LEASE_MS, idle_ms=IDLE_MS).is_idle
+        return {record.info.id: record.lease_ms for record in store.agents.all()}["dead-1"]
 
     scene.join("dead-1")
     assert renew_after(IDLE_MS // 2) < LEASE_MS / 10
     assert renew_after(IDLE_MS) > LEASE_MS / 2, "nobody could renew for so long"
     scene.submit({"train:a": []})
-    store.renew(scene.agent, LEASE_MS, idle_ms=IDLE_MS)
-    store.renew("dead-1", 1)
+    store.agents.renew(scene.agent, LEASE_MS, idle_ms=IDLE_MS)
+    store.agents.renew("dead-1", 1)
     heard = int(client.hget(sweep, "heard") or 0)
     client.hset(sweep, mapping={"heard": heard - IDLE_MS // 2, "swept": 0})
-    assert store.sweep(LEASE_MS).lost_agents == (), "what is active is renewed often"
+    assert store.agents.sweep(LEASE_MS).lost_agents == (), "what is active is renewed often"
 
 
 def test_no_pause_that_gives_nothing_back_outlasts_what_is_left_of_a_lease(store: Store) -> None:
     """Else agents that idle would be swept after it; and their own silence is no pause."""
     scene = Scene(store)
-    assert store.renew(scene.agent, LEASE_MS, idle_ms=IDLE_MS).is_idle
+    assert store.agents.renew(scene.agent, LEASE_MS, idle_ms=IDLE_MS).is_idle
     quiet_ms = int(store.clients.scripts.hget(store.keys.sweep, "quiet") or 0)
     assert IDLE_SHARE * IDLE_MS < quiet_ms < (1 - IDLE_SHARE) * IDLE_MS
 
@@ -77,13 +77,15 @@ def test_what_makes_a_generation_active_rings(store: Store) -> None:
     claim = scene.claim()
     scene.put("a")
     scene.succeed(claim)
-    store.stop("demo")
-    ((record, _),) = store.replicas("demo", 1)
-    store.drop_replica("demo", 1, record.replica)
-    assert store.active() == []
-    cursors = store.wait_bell(scene.agent, {}, 1).cursors
-    assert store.resume("demo", 1)
-    heard = store.wait_bell(scene.agent, cursors, 1000)
+    store.deployments.stop("demo")
+    ((record, _),) = store.registry.replicas("demo", 1)
+    store.registry.drop("demo", 1, record.replica)
+    assert store.deployments.active() == []
+    cursors = store.agents.wait_bell(scene.agent, {}, 1).cursors
+    assert store.deployments.resume("demo", 1)
+    heard = store.agents.wait_bell(scene.agent, cursors, 1000)
     assert heard.rung, "no task comes back, but its replica is to"
-    assert store.put_replica(scene.agent, replace(record, name="lost", replica="r-b"), restore=True)
-    assert store.wait_bell(scene.agent, heard.cursors, 1000).rung
+    assert store.registry.put(
+        scene.agent, replace(record, name="lost", replica="r-b"), restore=True
+    )
+    assert store.agents.wait_bell(scene.agent, heard.cursors, 1000).rung

@@ -39,7 +39,7 @@ def test_what_an_agent_held_comes_back_in_front_and_in_the_order_of_the_plan(
     if is_lost:
         swept(store, "w-2")
     else:
-        store.leave("w-2")
+        store.agents.leave("w-2")
     assert scene.run_all() == [*first, "train:b"]
 
 
@@ -55,7 +55,7 @@ def test_deploys_that_wait_for_the_agent_that_prepared_them_come_back_in_order(
     scene.exchange(limit=3, agent="warm-1")
     scene.succeed(scene.claim())
     assert scene.exchange(limit=1).claims == (), "what is prepared waits for the agent that did it"
-    store.leave("warm-1")
+    store.agents.leave("warm-1")
     assert scene.run_all()[:3] == list(deploys)
 
 
@@ -65,13 +65,13 @@ def test_a_task_that_lost_its_process_is_told_and_counted_like_one_that_lost_its
     scene = Scene(store)
     scene.submit({"train:a": []})
     first = scene.claim()
-    assert store.hand_back(first.job_id, first.token, lost="killed by SIGKILL")
-    assert not store.hand_back(first.job_id, first.token, lost="killed by SIGKILL")
-    [lost] = [event for event in store.events("demo") if event.event == "task.lost"]
+    assert store.tasks.hand_back(first.job_id, first.token, lost="killed by SIGKILL")
+    assert not store.tasks.hand_back(first.job_id, first.token, lost="killed by SIGKILL")
+    [lost] = [event for event in store.history.events("demo") if event.event == "task.lost"]
     assert (lost.worker, lost.attempt, lost.reason) == ("w", 1, "killed by SIGKILL")
     second = scene.claim()
     assert second.attempt == 2
-    assert store.hand_back(second.job_id, second.token, lost="killed by SIGKILL")
+    assert store.tasks.hand_back(second.job_id, second.token, lost="killed by SIGKILL")
     dead = scene.join("dead-1")
     third = scene.claim(agent=dead)
     assert swept(store, dead).failed == (third.job_id,)
@@ -86,7 +86,7 @@ def test_a_task_that_loses_three_workers_fails(store: Store) -> None:
         sweep = swept(store, agent)
     assert sweep.failed == (claim.job_id,)
     assert scene.states() == {"train:a": "failed", "train:b": "skipped"}
-    (task, _) = store.tasks("demo", 1)
+    (task, _) = store.tasks.of("demo", 1)
     assert task.error is not None
     assert task.error["type"] == "WorkerLost"
     assert scene.state() == "failed"
@@ -131,7 +131,7 @@ def test_a_busy_worker_leaves_a_suspect_to_others(store: Store) -> None:
     scene.submit({"train:long": [], "train:other": []}, name="busy")
     (first,) = scene.exchange(limit=1).claims
     assert first.task == "train:a"
-    assert store.hand_back(first.job_id, first.token)
+    assert store.tasks.hand_back(first.job_id, first.token)
     client, queue = store.clients.scripts, store.keys.queue(scene.queue)
     client.lmove(queue, queue, "LEFT", "RIGHT")
     assert scene.claim().task == "train:long"
@@ -149,11 +149,11 @@ def test_replicas_of_a_lost_agent_leave_the_registry(store: Store) -> None:
     claim = scene.claim()
     scene.put("a", agent="dead-1")
     scene.succeed(claim)
-    after = store.changes_end()
+    after = store.registry.changes_end()
     swept(store, "dead-1")
-    assert store.replicas("demo", 1) == []
+    assert store.registry.replicas("demo", 1) == []
     assert scene.state() == "degraded"
-    assert [change.op for change in store.changes(after)][-1] == "drop"
+    assert [change.op for change in store.registry.changes(after)][-1] == "drop"
     assert "replica.lost" in scene.events()
 
 
@@ -162,10 +162,10 @@ def test_an_agent_that_leaves_counts_no_loss(store: Store) -> None:
     scene.submit({"train:a": []})
     scene.join("gone-1")
     scene.claim(agent="gone-1")
-    assert store.leave("gone-1")
-    assert not store.leave("gone-1")
+    assert store.agents.leave("gone-1")
+    assert not store.agents.leave("gone-1")
     assert scene.claim().attempt == 1
-    assert [record.info.id for record in store.agents()] == [scene.agent]
+    assert [record.info.id for record in store.agents.all()] == [scene.agent]
 
 
 def test_a_deploy_comes_back_when_the_agent_that_prepared_it_is_lost(store: Store) -> None:

@@ -20,7 +20,7 @@ def deployed(store: Store) -> Scene:
 def test_a_replica_is_read_as_it_was_put_with_its_agents_lease(store: Store) -> None:
     scene = deployed(store)
     assert scene.put("a", signature=b"\x00\xff", pid=7, since=1.5, url="http://h:1")
-    ((record, lease_ms),) = store.replicas("demo", 1)
+    ((record, lease_ms),) = store.registry.replicas("demo", 1)
     assert (record.signature, record.pid, record.since) == (b"\x00\xff", 7, 1.5)
     assert record.state is ReplicaState.READY
     assert 0 < lease_ms <= LEASE_MS
@@ -28,13 +28,13 @@ def test_a_replica_is_read_as_it_was_put_with_its_agents_lease(store: Store) -> 
 
 def test_each_change_is_in_the_stream_once(store: Store) -> None:
     scene = deployed(store)
-    after = store.changes_end()
+    after = store.registry.changes_end()
     scene.put("a", "starting")
     scene.put("a", "starting")
     scene.put("a", "ready")
-    store.drop_replica("demo", 1, "r-a")
-    assert not store.drop_replica("demo", 1, "r-a")
-    changes = [change for change in store.changes(after) if change.op != "current"]
+    store.registry.drop("demo", 1, "r-a")
+    assert not store.registry.drop("demo", 1, "r-a")
+    changes = [change for change in store.registry.changes(after) if change.op != "current"]
     assert [change.op for change in changes] == ["put", "put", "drop"]
     assert changes[1].record is not None
     assert changes[1].record.state is ReplicaState.READY
@@ -45,8 +45,8 @@ def test_the_events_of_a_replica_tell_its_life(store: Store) -> None:
     scene = deployed(store)
     for state in ("starting", "ready", "unready"):
         scene.put("a", state)
-    store.drop_replica("demo", 1, "r-a", "it crashed", state=ReplicaState.LOST)
-    told = [event for event in store.events("demo") if event.event.startswith("replica.")]
+    store.registry.drop("demo", 1, "r-a", "it crashed", state=ReplicaState.LOST)
+    told = [event for event in store.history.events("demo") if event.event.startswith("replica.")]
     assert [event.event for event in told] == [
         "replica.starting",
         "replica.ready",
@@ -65,7 +65,7 @@ def test_another_agent_cannot_change_a_replica(store: Store) -> None:
 
 def test_a_generation_that_has_ended_takes_no_new_replica(store: Store) -> None:
     scene = deployed(store)
-    store.stop("demo")
+    store.deployments.stop("demo")
     assert not scene.put("a")
     assert not scene.put("a", generation=9)
 
@@ -73,7 +73,7 @@ def test_a_generation_that_has_ended_takes_no_new_replica(store: Store) -> None:
 def test_a_stopping_generation_still_follows_the_replicas_that_it_has(store: Store) -> None:
     scene = deployed(store)
     scene.put("a")
-    store.stop("demo")
+    store.deployments.stop("demo")
     assert scene.put("a", "draining")
     assert scene.state() == "stopping"
 
@@ -83,22 +83,22 @@ def test_a_restored_replica_brings_back_its_generation(store: Store) -> None:
     scene = Scene(store)
     assert not scene.put("a", generation=3)
     (record,) = _records(scene)
-    assert store.put_replica(scene.agent, record, restore=True)
-    deployment = store.deployment("demo")
+    assert store.registry.put(scene.agent, record, restore=True)
+    deployment = store.deployments.get("demo")
     assert deployment is not None
     assert (deployment.current, deployment.latest) == (3, 3)
     assert scene.state(generation=3) == "ready"
-    store.drop_replica("demo", 3, record.replica)
+    store.registry.drop("demo", 3, record.replica)
     assert scene.state(generation=3) == "degraded"
-    assert store.reserve("demo", "next") == 4
+    assert store.deployments.reserve("demo", "next") == 4
 
 
 def test_restore_brings_back_nothing_that_the_store_has_ended(store: Store) -> None:
     scene = Scene(store)
-    scene.submit({"train:a": []}, generation=store.reserve("demo", "s"))
+    scene.submit({"train:a": []}, generation=store.deployments.reserve("demo", "s"))
     (record,) = _records(scene, generation=1)
     store.clients.scripts.delete(store.keys.generation("demo", 1))
-    assert not store.put_replica(scene.agent, record, restore=True)
+    assert not store.registry.put(scene.agent, record, restore=True)
     store.clients.scripts.srem(store.keys.active, "demo@1")
     for key in store.clients.scripts.scan_iter(match=f"*{store.keys.prefix}*"):
         store.clients.scripts.expire(key, 10)
@@ -107,17 +107,17 @@ def test_restore_brings_back_nothing_that_the_store_has_ended(store: Store) -> N
 def test_output_of_a_replica_lives_as_long_as_its_generation(store: Store) -> None:
     scene = deployed(store)
     scene.put("a")
-    assert store.replica_log("demo", 1, "a", "r-a", "hello\n")
-    assert store.replica_log("demo", 1, "a", "r-a", "hello\n", fd=2)
-    lines = store.logs("demo", 1)
+    assert store.registry.log("demo", 1, "a", "r-a", "hello\n")
+    assert store.registry.log("demo", 1, "a", "r-a", "hello\n", fd=2)
+    lines = store.history.logs("demo", 1)
     assert [(line.replica, line.fd, line.text) for line in lines] == [
         ("r-a", 1, "hello\n"),
         ("r-a", 2, "hello\n"),
     ]
-    store.stop("demo")
-    store.drop_replica("demo", 1, "r-a")
-    assert store.replica_log("demo", 1, "a", "r-a", "late\n")
-    assert not store.replica_log("demo", 2, "a", "r-a", "never\n")
+    store.deployments.stop("demo")
+    store.registry.drop("demo", 1, "r-a")
+    assert store.registry.log("demo", 1, "a", "r-a", "late\n")
+    assert not store.registry.log("demo", 2, "a", "r-a", "never\n")
 
 
 def _records(scene: Scene, generation: int = 3) -> list:  # type: ignore[type-arg]
@@ -141,7 +141,7 @@ def test_a_replica_that_was_dropped_is_not_brought_back_by_a_late_call(store: St
     scene = Scene(store)
     scene.submit({"deploy:a": []}, services={"a": 1})
     assert scene.put("a")
-    assert store.drop_replica("demo", 1, "r-a")
+    assert store.registry.drop("demo", 1, "r-a")
     assert not scene.put("a")
     assert scene.put("a", replica="another")
 
@@ -152,7 +152,7 @@ def test_a_generation_is_settled_with_exactly_what_is_wanted_and_all_of_it_ready
     scene = Scene(store)
 
     def is_settled() -> bool:
-        record = store.generation("demo", 1)
+        record = store.deployments.generation("demo", 1)
         assert record is not None
         return record.is_settled
 
@@ -167,9 +167,9 @@ def test_a_generation_is_settled_with_exactly_what_is_wanted_and_all_of_it_ready
     scene.put("a")
     scene.put("a", "starting", replica="another")
     assert not is_settled(), "one too many"
-    store.drop_replica("demo", 1, "another")
+    store.registry.drop("demo", 1, "another")
     assert is_settled()
-    store.scale("demo", 1, "a", 2)
+    store.deployments.scale("demo", 1, "a", 2)
     assert not is_settled()
 
 
@@ -178,13 +178,13 @@ def test_what_a_generation_serves_is_read_at_once(store: Store) -> None:
     scene = Scene(store)
     scene.submit({"deploy:a": []}, services={"a": 1}, makes_current=True)
     scene.put("a")
-    serving = store.serving("demo", 1)
+    serving = store.registry.serving("demo", 1)
     assert (serving.current, serving.latest, serving.makes_current) == (None, 1, True)
     assert serving.state is DeploymentState.PENDING
     assert serving.services == {"a": 1}
     assert [replica.replica for replica in serving.replicas] == ["r-a"]
     scene.run_all()
-    assert store.serving("demo", 1).current == 1
-    other = store.serving("demo", 2)
+    assert store.registry.serving("demo", 1).current == 1
+    other = store.registry.serving("demo", 2)
     assert (other.current, other.latest, other.state) == (1, 1, None)
-    assert (store.serving("nobody", 1).latest, other.replicas) == (None, ())
+    assert (store.registry.serving("nobody", 1).latest, other.replicas) == (None, ())

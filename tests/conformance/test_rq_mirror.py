@@ -41,7 +41,7 @@ class Mirror:
         self.queue = Queue(scene.queue, connection=self.connection, serializer=Serializer)
 
     def job(self, index: int = 0) -> Job:
-        id_ = self.scene.store.tasks("demo", 1)[index].job_id
+        id_ = self.scene.store.tasks.of("demo", 1)[index].job_id
         return Job.fetch(id_, connection=self.connection, serializer=Serializer)
 
     def ids(self, registry: type) -> list[str]:
@@ -70,7 +70,7 @@ def fail_in_a_foreign_worker(mirror: Mirror, job: Job) -> None:
 
 def await_release(scene: Scene, job: Job) -> None:
     assert wait_until(
-        lambda: job.id in scene.store.sweep(1000).released, description="the job is released"
+        lambda: job.id in scene.store.agents.sweep(1000).released, description="the job is released"
     )
 
 
@@ -98,7 +98,7 @@ def test_a_running_task_is_started_with_an_execution(mirror: Mirror) -> None:
     assert job.worker_name == "w"
     assert job.started_at is not None
     assert mirror.ids(StartedJobRegistry) == [job.id]
-    assert mirror.scene.store.renew(mirror.scene.agent, LEASE_MS).running == 1
+    assert mirror.scene.store.agents.renew(mirror.scene.agent, LEASE_MS).running == 1
     (execution,) = job.get_executions()
     assert isinstance(execution, Execution)
     assert (execution.id, execution.worker_name) == (claim.token, "w")
@@ -150,20 +150,23 @@ def test_a_repeated_claim_of_a_requeued_task_tells_the_same_times(mirror: Mirror
     mirror.job().requeue()
     # As if RQ ran where the clock is far behind.
     scene.store.clients.scripts.hset(mirror.job().key, "enqueued_at", "2026-01-01T00:00:00.000000Z")
-    args = [scene.store.next_request(), 1, 1, scene.queue, 0, 0]
-    first = scene.store.scripts.exchange(scene.agent, args)
+    args = [scene.store.tasks.next_request(), 1, 1, scene.queue, 0, 0]
+    first = scene.send_exchange(args)
     assert first[3] == 1
-    assert scene.store.scripts.exchange(scene.agent, args) == first
+    assert scene.send_exchange(args) == first
 
 
 def test_agents_hear_of_a_requeue_by_rq(mirror: Mirror) -> None:
     """RQ rings no bell of ours: the next sweep does."""
     scene = mirror.scene
     scene.fail(scene.claim())
-    heard = scene.store.wait_bell(scene.agent, {}, 1)
+    heard = scene.store.agents.wait_bell(scene.agent, {}, 1)
     mirror.job().requeue()
     wait_until(
-        lambda: scene.store.sweep(1000) and scene.store.wait_bell("w", heard.cursors, 1).rung,
+        lambda: (
+            scene.store.agents.sweep(1000)
+            and scene.store.agents.wait_bell("w", heard.cursors, 1).rung
+        ),
         description="the bell has rung",
     )
     scene.succeed(scene.claim())
@@ -200,7 +203,7 @@ def test_counting_registries_fails_no_running_job(mirror: Mirror) -> None:
     """`rq info` cleans registries by its own clock: our scores are out of its reach."""
     mirror.scene.claim()
     started = StartedJobRegistry(queue=mirror.queue)
-    started.cleanup(timestamp=mirror.scene.store.now() + 3600)
+    started.cleanup(timestamp=mirror.scene.store.agents.now() + 3600)
     assert mirror.job().get_status() is JobStatus.STARTED
 
 
@@ -224,22 +227,22 @@ def test_a_job_kept_from_foreign_workers_outlives_the_agent_that_it_is_kept_for(
     scene, job = mirror.scene, mirror.job()
     fail_in_a_foreign_worker(mirror, job)
     await_release(scene, job)
-    assert scene.store.leave(scene.agent)
+    assert scene.store.agents.leave(scene.agent)
     assert mirror.queue.get_job_ids() == [job.id]
 
 
 def test_a_stock_worker_claims_the_job_that_it_took(mirror: Mirror) -> None:
     scene, job = mirror.scene, mirror.job()
     mirror.queue.remove(job)
-    claim = scene.store.claim(scene.agent, job.id)
+    claim = scene.store.tasks.claim(scene.agent, job.id)
     assert claim is not None
     assert (claim.task, claim.attempt) == ("train:a", 1)
-    assert scene.store.claim(scene.agent, job.id) is None
+    assert scene.store.tasks.claim(scene.agent, job.id) is None
     assert scene.succeed(claim) == "accepted"
 
 
 def test_cancelled_jobs_leave_the_queue(mirror: Mirror) -> None:
-    mirror.scene.store.cancel("demo", 1)
+    mirror.scene.store.deployments.cancel("demo", 1)
     assert mirror.queue.count == 0
     assert mirror.job().get_status() is JobStatus.CANCELED
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rootward.orchestrator.errors import IncompleteSubmission
-from rootward.orchestrator.store.record_codec import SMALL
+from rootward.orchestrator.store.records.encoding import SMALL
 from tests.support.scenes import LEASE_MS, Scene, done, failed, hasten_retries
 
 if TYPE_CHECKING:
@@ -34,20 +34,22 @@ def test_no_task_starts_before_all_it_waits_for_has_succeeded(store: Store) -> N
 
 def test_a_plan_is_not_seen_before_it_is_sealed(store: Store) -> None:
     scene = Scene(store)
-    store.reserve("demo", "s")
-    store.scripts.stage(("demo", 1), 0, b"0   1 7 0 1\ntrain:ax", 60)
+    store.deployments.reserve("demo", "s")
+    store.scripts.run("stage", [store.keys.staged("demo", 1, 0)], [60, b"0   1 7 0 1\ntrain:ax"])
     assert scene.exchange(limit=5).claims == ()
-    assert store.deployment("demo") is None
-    assert store.generation("demo", 1) is None
+    assert store.deployments.get("demo") is None
+    assert store.deployments.generation("demo", 1) is None
 
 
 def test_a_submission_that_is_stored_in_part_is_refused_whole(store: Store) -> None:
-    store.reserve("demo", "s")
+    store.deployments.reserve("demo", "s")
     head = ["s", "", 0, 0, "", "", 60, "x-", b"plan", b"tree", b"0   1 7 0 1\ntrain:ax", 1, "q"]
-    store.scripts.stage(("demo", 1), 0, b"0   1 7 0 1\ntrain:bx", 60)
+    store.scripts.run("stage", [store.keys.staged("demo", 1, 0)], [60, b"0   1 7 0 1\ntrain:bx"])
+    keys = [store.keys.generation("demo", 1)]
+    keys += [store.keys.staged("demo", 1, number) for number in range(2)]
     with pytest.raises(IncompleteSubmission, match="submit it again"):
-        store.scripts.create(("demo", 1), 2, head)
-    assert store.generation("demo", 1) is None
+        store.scripts.run("create", keys, ["demo", 1, *head])
+    assert store.deployments.generation("demo", 1) is None
 
 
 def test_a_submission_in_several_pieces_is_one(
@@ -56,7 +58,7 @@ def test_a_submission_in_several_pieces_is_one(
     monkeypatch.setattr("rootward.orchestrator.store.deployments.TASKS_PER_PIECE", 2)
     scene = Scene(store)
     scene.submit(TREE)
-    assert [task.id for task in store.tasks("demo", 1)] == list(TREE)
+    assert [task.id for task in store.tasks.of("demo", 1)] == list(TREE)
     assert scene.run_all() == ["train:a", "train:b", "train:root", "deploy:a", "deploy:root"]
     assert not list(store.clients.scripts.scan_iter(store.keys.staged("demo", 1, 0)[:-1] + "*"))
 
@@ -65,7 +67,7 @@ def test_nothing_of_a_sealed_submission_expires(store: Store) -> None:
     scene = Scene(store)
     scene.submit(TREE)
     client, keys = store.clients.scripts, store.keys
-    jobs = [keys.job(task.job_id) for task in store.tasks("demo", 1)]
+    jobs = [keys.job(task.job_id) for task in store.tasks.of("demo", 1)]
     lasting = [keys.name("demo"), keys.events("demo"), keys.generation("demo", 1), *jobs]
     lasting += [keys.part("demo", 1, part) for part in ("plan", "tree")]
     assert {client.ttl(key) for key in lasting} == {-1}
@@ -79,7 +81,7 @@ def test_a_join_that_waits_for_nothing_opens_at_once(store: Store) -> None:
 
 def test_the_same_submission_twice_is_one_generation(store: Store) -> None:
     scene = Scene(store)
-    assert store.reserve("demo", "s") == store.reserve("demo", "s") == 1
+    assert store.deployments.reserve("demo", "s") == store.deployments.reserve("demo", "s") == 1
     number = scene.submit({"train:a": []}, generation=1)
     claim = scene.claim()
     scene.submit({"train:a": []}, generation=number)
@@ -106,11 +108,11 @@ def test_a_finish_of_an_older_attempt_is_stale(store: Store) -> None:
     scene = Scene(store)
     scene.submit({"train:a": []})
     first = scene.claim()
-    assert store.hand_back(first.job_id, first.token)
+    assert store.tasks.hand_back(first.job_id, first.token)
     second = scene.claim()
     assert scene.succeed(first, states=[b"old"]) == "stale"
     assert scene.succeed(second, states=[b"new"]) == "accepted"
-    assert store.states("demo", 1) == [b"new"]
+    assert store.tasks.states("demo", 1) == [b"new"]
 
 
 def test_a_claim_brings_the_states_that_the_agent_has_not_seen(store: Store) -> None:
@@ -150,11 +152,11 @@ def test_a_failure_skips_what_waits_for_it_and_nothing_else(store: Store) -> Non
     assert scene.state() == "progressing"
     scene.succeed(claims["train:b"])
     assert scene.state() == "failed"
-    tasks = {task.id: task for task in store.tasks("demo", 1)}
+    tasks = {task.id: task for task in store.tasks.of("demo", 1)}
     assert tasks["train:d"].reason == "train:a failed"
     assert tasks["train:a"].error is not None
     assert tasks["train:a"].error["message"] == "broken"
-    record = store.generation("demo", 1)
+    record = store.deployments.generation("demo", 1)
     assert record is not None
     assert record.reason == "train:a failed"
 
@@ -190,10 +192,10 @@ def test_a_wide_plan_is_stored_in_pieces_and_joined_once(store: Store) -> None:
 def test_an_exchange_that_arrives_after_a_later_one_claims_nothing(store: Store) -> None:
     """Its answer has no reader: what it claimed would run nowhere."""
     scene = Scene(store)
-    late = [store.next_request(), 1, 1, scene.queue, 0, 0]
+    late = [store.tasks.next_request(), 1, 1, scene.queue, 0, 0]
     assert scene.exchange(limit=1).claims == ()
     scene.submit({"train:a": []})
-    assert store.scripts.exchange(scene.agent, late)[3:] == [0]
+    assert scene.send_exchange(late)[3:] == [0]
     assert scene.claim().task == "train:a"
 
 
@@ -233,7 +235,7 @@ def test_a_task_that_waits_to_be_tried_again_can_be_cancelled(store: Store) -> N
     scene = Scene(store)
     scene.submit({"train:a": []}, retries=3)
     scene.fail(scene.claim())
-    assert store.cancel("demo", 1)
+    assert store.deployments.cancel("demo", 1)
     hasten_retries(store)
     assert scene.exchange(limit=1).claims == ()
     assert scene.states() == {"train:a": "cancelled"}
@@ -250,8 +252,8 @@ def test_a_task_that_is_handed_back_counts_no_attempt(store: Store) -> None:
     scene = Scene(store)
     scene.submit({"train:a": []})
     claim = scene.claim()
-    assert store.hand_back(claim.job_id, claim.token)
-    assert not store.hand_back(claim.job_id, claim.token)
+    assert store.tasks.hand_back(claim.job_id, claim.token)
+    assert not store.tasks.hand_back(claim.job_id, claim.token)
     assert scene.claim().attempt == 1
 
 
@@ -259,9 +261,9 @@ def test_a_repeated_exchange_returns_the_claims_that_it_made(store: Store) -> No
     """A reply that was lost loses no task: redis-py sends the same arguments again."""
     scene = Scene(store)
     scene.submit({"train:a": [], "train:b": []})
-    args = [store.next_request(), 1, 1, scene.queue, 0, 0]
-    first = store.scripts.exchange(scene.agent, args)
-    again = store.scripts.exchange(scene.agent, args)
+    args = [store.tasks.next_request(), 1, 1, scene.queue, 0, 0]
+    first = scene.send_exchange(args)
+    again = scene.send_exchange(args)
     assert first == again
     assert scene.claim().task == "train:b"
 
@@ -269,8 +271,8 @@ def test_a_repeated_exchange_returns_the_claims_that_it_made(store: Store) -> No
 def test_an_exchange_after_an_error_finds_what_the_failed_one_claimed(store: Store) -> None:
     scene = Scene(store)
     scene.submit({"train:a": [], "train:b": []})
-    store._unanswered[scene.agent] = request = store.next_request()
-    store.scripts.exchange(scene.agent, [request, 1, 1, scene.queue, 0, 0])
+    store.tasks._unanswered[scene.agent] = request = store.tasks.next_request()
+    scene.send_exchange([request, 1, 1, scene.queue, 0, 0])
     assert scene.claim().task == "train:a"
     assert scene.claim().task == "train:b"
 
@@ -279,13 +281,13 @@ def test_output_is_stored_before_the_finish_is_seen(store: Store) -> None:
     scene = Scene(store)
     scene.submit({"train:a": []})
     claim = scene.claim()
-    assert store.log(claim.job_id, claim.token, 1, [(1, "one\n")])
-    assert store.log(claim.job_id, claim.token, 1, [(1, "one\n")])
+    assert store.tasks.log(claim.job_id, claim.token, 1, [(1, "one\n")])
+    assert store.tasks.log(claim.job_id, claim.token, 1, [(1, "one\n")])
     scene.succeed(claim, output=[(1, "two\n"), (2, "three\n")])
-    lines = store.logs("demo", 1, path="a")
+    lines = store.history.logs("demo", 1, path="a")
     assert [(line.fd, line.text) for line in lines] == [(1, "one\n"), (1, "two\n"), (2, "three\n")]
-    assert not store.log(claim.job_id, claim.token, 2, [(1, "late")])
-    assert store.logs("demo", 1, path="b") == []
+    assert not store.tasks.log(claim.job_id, claim.token, 2, [(1, "late")])
+    assert store.history.logs("demo", 1, path="b") == []
 
 
 def test_an_unknown_agent_gets_no_claims(store: Store) -> None:
@@ -311,20 +313,20 @@ def test_an_empty_plan_is_ready_at_once(store: Store) -> None:
     scene = Scene(store)
     scene.submit({})
     assert scene.state() == "ready"
-    assert store.active() == []
+    assert store.deployments.active() == []
 
 
 def test_the_bell_rings_for_released_tasks_and_carries_commands(store: Store) -> None:
     scene = Scene(store)
-    cursors = store.wait_bell(scene.agent, {}, 10).cursors
-    assert not store.wait_bell(scene.agent, cursors, 1).rung
+    cursors = store.agents.wait_bell(scene.agent, {}, 10).cursors
+    assert not store.agents.wait_bell(scene.agent, cursors, 1).rung
     scene.submit({"train:a": []})
-    assert store.command(scene.agent, {"op": "drop", "n": 1})
-    heard = store.wait_bell(scene.agent, cursors, 1000)
+    assert store.agents.command(scene.agent, {"op": "drop", "n": 1})
+    heard = store.agents.wait_bell(scene.agent, cursors, 1000)
     assert heard.rung
     assert heard.commands == ({"op": "drop", "n": 1},)
-    assert not store.wait_bell(scene.agent, heard.cursors, 1).rung
-    assert not store.command("nobody-1", {"op": "drop"})
+    assert not store.agents.wait_bell(scene.agent, heard.cursors, 1).rung
+    assert not store.agents.command("nobody-1", {"op": "drop"})
 
 
 def test_a_task_stays_small_in_memory_from_its_submission_to_its_end(store: Store) -> None:
@@ -332,7 +334,7 @@ def test_a_task_stays_small_in_memory_from_its_submission_to_its_end(store: Stor
     scene = Scene(store, agent="worker-of-host-1-0123456789ab")
     path = "root/" + "/".join(f"part{number}" for number in range(15))
     scene.submit({f"train:{path}": []})
-    (task,) = store.tasks("demo", 1)
+    (task,) = store.tasks.of("demo", 1)
     # What `payload` makes is shorter than what stands for it here.
     store.clients.scripts.hset(store.keys.job(task.job_id), "data", b"x" * SMALL)
 
@@ -343,9 +345,9 @@ def test_a_task_stays_small_in_memory_from_its_submission_to_its_end(store: Stor
     sizes = [longest()]
     claim = scene.claim()
     sizes.append(longest())
-    assert store.renew(scene.agent, LEASE_MS).running == 1
+    assert store.agents.renew(scene.agent, LEASE_MS).running == 1
     sizes.append(longest())
     scene.succeed(claim)
     assert max([*sizes, longest()]) <= 64
-    assert store.tasks("demo", 1)[0].path == path
-    assert {event.path for event in store.events("demo") if event.task} == {path}
+    assert store.tasks.of("demo", 1)[0].path == path
+    assert {event.path for event in store.history.events("demo") if event.task} == {path}

@@ -117,7 +117,7 @@ class SimulatedAgent:
             for loop in (self.pump, self.bell, self.rounds):
                 loop.due(self.world.random.uniform(0.0, 0.05))
         else:
-            renewed = self.store.renew(self.id, LEASE_MS, idle_ms=IDLE_LEASES * LEASE_MS)
+            renewed = self.store.agents.renew(self.id, LEASE_MS, idle_ms=IDLE_LEASES * LEASE_MS)
             if not renewed.known:
                 self.be_born()
                 return 0.0
@@ -136,7 +136,7 @@ class SimulatedAgent:
         queues = (plain_queue(self.world.keys.prefix),)
         state = "draining" if self.is_draining else "running"
         info = AgentInfo(id=self.id, worker=self.name, slots=SLOTS, queues=queues, state=state)
-        if not self.store.join(info, LEASE_MS).known:
+        if not self.store.agents.join(info, LEASE_MS).known:
             self.be_born()
             return
         self.has_joined = True
@@ -155,13 +155,13 @@ class SimulatedAgent:
                 self.join()
                 self.has_told = self.has_joined
             holds = self.jobs or self.outbox or self.sent
-            has_heirs = any(each.info.state == "running" for each in self.store.agents())
+            has_heirs = any(each.info.state == "running" for each in self.store.agents.all())
             if holds or (self.replicas and has_heirs):
                 return 1.0
         for record in list(self.replicas.values()):
-            self.store.drop_replica(record.name, record.generation, record.replica, "drained")
+            self.store.registry.drop(record.name, record.generation, record.replica, "drained")
             del self.replicas[record.replica]
-        self.store.leave(self.id)
+        self.store.agents.leave(self.id)
         world.replace(self)
         return None
 
@@ -178,7 +178,7 @@ class SimulatedAgent:
                 self.cursor = entry.decode()
                 self.command(self.world.parse(fields[b"c"]))
         for record in list(self.to_drop):
-            self.store.drop_replica(record.name, record.generation, record.replica, "told to")
+            self.store.registry.drop(record.name, record.generation, record.replica, "told to")
             self.to_drop.remove(record)
         return None
 
@@ -194,7 +194,7 @@ class SimulatedAgent:
         if not self.has_joined:
             return None
         world = self.world
-        swept = self.store.sweep(LEASE_MS, self.id)
+        swept = self.store.agents.sweep(LEASE_MS, self.id)
         if swept.is_idle and self.rests:
             round_s = IDLE_LEASES * LEASE_S
             due_s = round_s if swept.due_ms is None else swept.due_ms / 1000
@@ -215,7 +215,7 @@ class SimulatedAgent:
             self.sent, self.outbox, self.awaits_answer = self.outbox, [], True
         prefix, me = self.world.keys.prefix, self.id
         queues = [agent_queue(prefix, me), plain_queue(prefix)]
-        answer = self.store.exchange(me, finishes=self.sent, queues=queues, limit=limit)
+        answer = self.store.tasks.exchange(me, finishes=self.sent, queues=queues, limit=limit)
         self.sent, self.awaits_answer = [], False
         if not answer.known:
             self.be_born()
@@ -262,7 +262,7 @@ class SimulatedAgent:
         if not self.hold(running) or running.record is None:
             return False
         ready = replace(running.record, state=ReplicaState.READY)
-        if not self.store.put_replica(self.id, ready):
+        if not self.store.registry.put(self.id, ready):
             self.replicas.pop(ready.replica, None)
             return False
         self.replicas[ready.replica] = ready
@@ -285,7 +285,7 @@ class SimulatedAgent:
             running.record = self.new_replica(running.claim)
             # Held before anyone is told: the answer may be lost.
             self.replicas[running.record.replica] = running.record
-        running.is_held = self.store.put_replica(self.id, running.record)
+        running.is_held = self.store.registry.put(self.id, running.record)
         if not running.is_held:
             self.replicas.pop(running.record.replica, None)
         return running.is_held

@@ -60,16 +60,16 @@ class SimulatedClient:
         self.world.note(f"asked: {wish} {name}@{number}")
         match wish:
             case "cancel":
-                self._insist(lambda: self.store.cancel(name, number))
+                self._insist(lambda: self.store.deployments.cancel(name, number))
             case "resume":
-                self._insist(lambda: self.store.resume(name, number))
+                self._insist(lambda: self.store.deployments.resume(name, number))
             case "stop":
-                self._insist(lambda: self.store.stop(name, number))
+                self._insist(lambda: self.store.deployments.stop(name, number))
                 if name == LIVE:
                     self.world.later(random.uniform(5.0, 30.0), lambda: self.submit(LIVE))
             case "scale":
                 numbers = [number for name, number in sorted(self.submitted) if name == LIVE]
-                self._insist(lambda: self.store.scale(LIVE, numbers[-1], path, wanted))
+                self._insist(lambda: self.store.deployments.scale(LIVE, numbers[-1], path, wanted))
 
     def submit(self, name: str) -> None:
         """Submit a tree as the next generation of its name."""
@@ -78,12 +78,12 @@ class SimulatedClient:
         id_, mine = f"s{self.world.birth()}", set[tuple[str, int]]()
 
         def submit() -> None:
-            number = self.store.reserve(name, id_)
+            number = self.store.deployments.reserve(name, id_)
             if (name, number) not in mine:
                 # A number is given again when all that was known of its name has expired.
                 self.world.ledger.begin(name, number, plan)
                 mine.add((name, number))
-            self.store.create(
+            self.store.deployments.create(
                 self._writer.build(plan, b"tree", order, submission_id=id_, generation=number)
             )
             self.submitted.add((name, number))

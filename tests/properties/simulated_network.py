@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import ResponseError
 
-from rootward.orchestrator.store.scripts import Scripts
+from rootward.orchestrator.store.scripts import ScriptRunner
 
 if TYPE_CHECKING:
     from rootward.orchestrator.store.keys import Keys
@@ -102,7 +102,7 @@ class Network:
         self._world.note(f"fault: {fault}")
 
 
-class FlakyScripts(Scripts):
+class FlakyScripts(ScriptRunner):
     """The scripts of one agent, or of the client, behind the network."""
 
     def __init__(self, world: World, agent: SimulatedAgent | None, keys: Keys) -> None:

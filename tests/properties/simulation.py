@@ -24,7 +24,7 @@ from unittest import mock
 from rootward.orchestrator.security.signing import Signer
 from rootward.orchestrator.store.connection import Clients
 from rootward.orchestrator.store.keys import Keys
-from rootward.orchestrator.store.record_codec import read_claims
+from rootward.orchestrator.store.records.tasks import read_claims
 from rootward.orchestrator.store.scripts import source
 from rootward.orchestrator.store.store import Store
 from tests.properties.ledger import Ledger, WrongError
@@ -92,9 +92,8 @@ class World:
 
     def store_for(self, agent: SimulatedAgent | None) -> Store:
         """Return the store as one agent, or the client, reaches it."""
-        store = Store(Clients.sharing(self.redis), self.keys)
-        store.scripts = FlakyScripts(self, agent, self.keys)
-        return store
+        scripts = FlakyScripts(self, agent, self.keys)
+        return Store(Clients.sharing(self.redis), self.keys, scripts=scripts)
 
     # The server.
 
@@ -219,8 +218,8 @@ class World:
         """Say what isn't as it was asked for."""
         wrong = []
         for name, number in sorted(self.client.submitted):
-            record = self.store.generation(name, number)
-            is_current = record is not None and self.store.deployment(name).current == number
+            record = self.store.deployments.generation(name, number)
+            is_current = record is not None and self.store.deployments.get(name).current == number
             state = "gone" if record is None else str(record.state)
             if state not in FINAL:
                 wrong.append(f"{name}@{number} is {state}: {self.states(name, number)}")
@@ -230,8 +229,8 @@ class World:
                     wrong.append(f"{name}@{number} has {ready} of {record.services}")
         listed = {
             (replica.agent_id, replica.replica)
-            for name, number in self.store.active()
-            for replica, _ in self.store.replicas(name, number)
+            for name, number in self.store.deployments.active()
+            for replica, _ in self.store.registry.replicas(name, number)
         }
         running = {(agent.id, replica) for agent in self.agents for replica in agent.replicas}
         if listed != running:
@@ -243,7 +242,7 @@ class World:
 
     def states(self, name: str, number: int) -> dict[str, str]:
         """Return the states of a generation's tasks."""
-        return {task.id: str(task.state) for task in self.store.tasks(name, number)}
+        return {task.id: str(task.state) for task in self.store.tasks.of(name, number)}
 
 
 def main() -> None:

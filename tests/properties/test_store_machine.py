@@ -136,11 +136,11 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(slot=st.sampled_from(AGENTS))
     def claim_with_a_lost_answer(self, slot: str) -> None:
         agent = self.agents[slot]
-        args = [self.store.next_request(), 2, 1, self.scene.queue, 0, 0]
-        first = self.store.scripts.exchange(agent, args)
-        again = self.store.scripts.exchange(agent, args)
+        args = [self.store.tasks.next_request(), 2, 1, self.scene.queue, 0, 0]
+        first = self.scene.send_exchange(args, agent=agent)
+        again = self.scene.send_exchange(args, agent=agent)
         assert again == first
-        self.store._unanswered[agent] = str(args[0])
+        self.store.tasks._unanswered[agent] = str(args[0])
         answer = self.scene.exchange(agent=agent)
         assert len(answer.claims) == first[3]
         self.took(answer.claims, agent)
@@ -150,7 +150,7 @@ class StoreMachine(RuleBasedStateMachine):
     def hand_back(self, data: st.DataObject) -> None:
         claim = data.draw(st.sampled_from(self.claims))
         is_running = self.is_running(claim)
-        assert self.store.hand_back(claim.job_id, claim.token) is is_running
+        assert self.store.tasks.hand_back(claim.job_id, claim.token) is is_running
         if is_running:
             self.model.hand_back(claim.task)
 
@@ -161,7 +161,7 @@ class StoreMachine(RuleBasedStateMachine):
         put_off_retries(self.store)
         self.client.zadd(self.store.keys.agents, {agent: 1})
         self.client.delete(self.store.keys.sweep)
-        assert self.store.sweep(LEASE_MS).lost_agents == (agent,)
+        assert self.store.agents.sweep(LEASE_MS).lost_agents == (agent,)
         self.model.lose(agent)
         self.agents[slot] = self.birth(slot)
 
@@ -172,14 +172,14 @@ class StoreMachine(RuleBasedStateMachine):
     @rule()
     def cancel(self) -> None:
         was = self.model.state.is_progressing
-        assert self.store.cancel("demo", 1) is was
+        assert self.store.deployments.cancel("demo", 1) is was
         if was:
             self.model.cancel()
 
     @rule()
     def resume(self) -> None:
         self.resuming = True
-        assert self.store.resume("demo", 1) is self.model.resume()
+        assert self.store.deployments.resume("demo", 1) is self.model.resume()
 
     @precondition(lambda self: self.model.failed)
     @rule(data=st.data())
@@ -187,7 +187,7 @@ class StoreMachine(RuleBasedStateMachine):
         """Do as `rq requeue`: it sets the status and pushes, and asks nobody."""
         names = [t.id for t in self.model.tasks.values() if t.state is TaskState.FAILED]
         chosen = data.draw(st.sampled_from(names))
-        job = next(t.job_id for t in self.store.tasks("demo", 1) if t.id == chosen)
+        job = next(t.job_id for t in self.store.tasks.of("demo", 1) if t.id == chosen)
         self.client.zrem(f"rq:failed:{self.scene.queue}", job)
         self.client.hset(self.store.keys.job(job), "status", "queued")
         self.client.rpush(self.store.keys.queue(self.scene.queue), job)
@@ -195,10 +195,10 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_store_is_as_the_model(self) -> None:
-        record = self.store.generation("demo", 1)
+        record = self.store.deployments.generation("demo", 1)
         if record is None:
             return
-        tasks = {task.id: task for task in self.store.tasks("demo", 1)}
+        tasks = {task.id: task for task in self.store.tasks.of("demo", 1)}
         states = {id_: task.state for id_, task in tasks.items()}
         assert states == {id_: task.state for id_, task in self.model.tasks.items()}
         assert (record.state, record.left, record.failed) == (
@@ -207,7 +207,7 @@ class StoreMachine(RuleBasedStateMachine):
             self.model.failed,
         )
         assert [id_ for id_ in ("demo",) if record.is_over] == [
-            name for name in ("demo",) if ("demo", 1) not in self.store.active()
+            name for name in ("demo",) if ("demo", 1) not in self.store.deployments.active()
         ]
         for id_, state in states.items():
             assert self.is_right(self.before.get(id_, state), state), f"{id_} became {state}"
@@ -223,7 +223,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def every_queued_job_is_on_the_queue_and_every_running_one_held(self) -> None:
-        tasks = self.store.tasks("demo", 1)
+        tasks = self.store.tasks.of("demo", 1)
         queued = {task.job_id for task in tasks if task.state is TaskState.QUEUED}
         listed = self.client.lrange(self.store.keys.queue(self.scene.queue), 0, -1)
         listed += self.client.zrange(f"rq:scheduled:{self.scene.queue}", 0, -1)
@@ -240,8 +240,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def an_ended_generation_has_a_time_to_live(self) -> None:
-        ended = ("demo", 1) not in self.store.active()
-        for task in self.store.tasks("demo", 1):
+        ended = ("demo", 1) not in self.store.deployments.active()
+        for task in self.store.tasks.of("demo", 1):
             assert (self.client.ttl(self.store.keys.job(task.job_id)) >= 0) is ended
 
     def teardown(self) -> None:

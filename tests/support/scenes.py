@@ -61,12 +61,14 @@ class Scene:
 
     def join(self, agent: str, lease_ms: int = LEASE_MS) -> str:
         info = AgentInfo(id=agent, worker=agent.partition("-")[0], queues=(self.queue,))
-        assert self.store.join(info, lease_ms).known
+        assert self.store.agents.join(info, lease_ms).known
         return agent
 
     def submit(self, edges: Edges, *, name: str = "demo", **options: Any) -> int:
         """Store a plan as the next generation of `name`; return its number."""
-        number = options.pop("generation", None) or self.store.reserve(name, repr(options))
+        number = options.pop("generation", None) or self.store.deployments.reserve(
+            name, repr(options)
+        )
         submission = Submission(
             id=f"{name}-{number}",
             name=name,
@@ -77,7 +79,7 @@ class Scene:
             tree=b"the tree",
             **{"history_s": 1000.0, **options},
         )
-        self.store.create(submission)
+        self.store.deployments.create(submission)
         return int(number)
 
     def exchange(
@@ -85,13 +87,21 @@ class Scene:
     ) -> Exchange:
         who = agent or self.agent
         queues = [agent_queue(self.store.keys.prefix, who), self.queue]
-        return self.store.exchange(
+        return self.store.tasks.exchange(
             who,
             finishes=finishes,
             queues=queues,
             limit=limit,
             offsets={key.replace("_", "@"): value for key, value in offsets.items()},
         )
+
+    def send_exchange(self, args: list[Any], *, agent: str | None = None) -> list[Any]:
+        """Send the arguments of an exchange as they are, as a repeated request does."""
+        who = agent or self.agent
+        answer: list[Any] = self.store.scripts.run(
+            "exchange", [self.store.keys.agent(who)], [who, *args]
+        )
+        return answer
 
     def claim(self, *, agent: str | None = None) -> Claim:
         (claim,) = self.exchange(limit=1, agent=agent).claims
@@ -117,14 +127,14 @@ class Scene:
         return order
 
     def states(self, name: str = "demo", generation: int = 1) -> dict[str, str]:
-        return {task.id: str(task.state) for task in self.store.tasks(name, generation)}
+        return {task.id: str(task.state) for task in self.store.tasks.of(name, generation)}
 
     def state(self, name: str = "demo", generation: int = 1) -> str:
-        record = self.store.generation(name, generation)
+        record = self.store.deployments.generation(name, generation)
         return str(record.state) if record is not None else "gone"
 
     def events(self, name: str = "demo") -> list[str]:
-        return [str(event.event) for event in self.store.events(name)]
+        return [str(event.event) for event in self.store.history.events(name)]
 
     def put(
         self, path: str, state: str = "ready", *, agent: str | None = None, **options: Any
@@ -144,15 +154,15 @@ class Scene:
                 **options,
             }
         )
-        return self.store.put_replica(who, record)
+        return self.store.registry.put(who, record)
 
 
 def swept(store: Store, agent: str) -> Sweep:
     """Let the agent's lease end and sweep until it is found."""
-    store.renew(agent, 1)
+    store.agents.renew(agent, 1)
 
     def found() -> Sweep | None:
-        sweep = store.sweep(LEASE_MS)
+        sweep = store.agents.sweep(LEASE_MS)
         return sweep if agent in sweep.lost_agents else None
 
     sweep = wait_until(found, description=f"{agent} is swept")
@@ -165,7 +175,7 @@ def hasten_retries(store: Store) -> bool:
     waiting = _retry_at(store, 1)
     if waiting:
         store.clients.scripts.hdel(store.keys.sweep, "swept", "checked")
-        store.sweep(LEASE_MS)
+        store.agents.sweep(LEASE_MS)
     return waiting
 
 

@@ -44,7 +44,7 @@ class ScriptedWorker:
         self._applied: dict[str, int] = {}
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self.store.join(self.info, LEASE_MS)
+        self.store.agents.join(self.info, LEASE_MS)
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._live, daemon=True)
@@ -54,14 +54,14 @@ class ScriptedWorker:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join(10)
-        self.store.leave(self.info.id)
+        self.store.agents.leave(self.info.id)
 
     def work(self) -> list[str]:
         """Run what can be claimed until nothing is left; return the task ids in order."""
         ran: list[str] = []
         finishes: list[Finish] = []
         while True:
-            exchange = self.store.exchange(
+            exchange = self.store.tasks.exchange(
                 self.info.id, finishes=finishes, queues=self._queues, limit=1, offsets=self._applied
             )
             finishes = [self._run(claim) for claim in exchange.claims]
@@ -84,13 +84,13 @@ class ScriptedWorker:
             url=url,
             token=token,
             signature=signature,
-            since=self.store.now(),
+            since=self.store.agents.now(),
         )
 
     def _live(self) -> None:
         cursors: dict[str, str] = {}
         while not self._stop.is_set():
-            bell = self.store.wait_bell(self.info.id, cursors, 50)
+            bell = self.store.agents.wait_bell(self.info.id, cursors, 50)
             cursors = dict(bell.cursors)
             for command in bell.commands:
                 if command["op"] == "stop_replica":
@@ -98,15 +98,15 @@ class ScriptedWorker:
             self.work()
 
     def _stop_replica(self, replica: str) -> None:
-        for name, generation in self.store.active():
-            for record, _ in self.store.replicas(name, generation):
+        for name, generation in self.store.deployments.active():
+            for record, _ in self.store.registry.replicas(name, generation):
                 if record.replica == replica:
-                    self.store.drop_replica(name, generation, replica, "told to")
+                    self.store.registry.drop(name, generation, replica, "told to")
 
     def _run(self, claim: Claim) -> Finish:
         place = f"{claim.name}@{claim.generation}"
         if place not in self._trees:
-            opening = self.store.opening(claim.name, claim.generation)
+            opening = self.store.tasks.opening(claim.name, claim.generation)
             packed = self.signer.open_tree(opening.tree, claim.name, claim.generation)
             self._trees[place] = trees.unpack(packed)
         tree = self._trees[place]
@@ -118,7 +118,7 @@ class ScriptedWorker:
             return Finish(job_id=claim.job_id, token=claim.token, state=TaskState.SUCCEEDED)
         if module.serves and claim.kind == "deploy":
             record = self.replica(claim.name, claim.generation, claim.path, uuid.uuid4().hex)
-            self.store.put_replica(self.info.id, record)
+            self.store.registry.put(self.info.id, record)
             return Finish(job_id=claim.job_id, token=claim.token, state=TaskState.SUCCEEDED)
         return self._run_tasks(tree, claim)
 

@@ -128,8 +128,12 @@ class Site:
 
     def replica(self, name: str) -> Any:
         """The one ready replica of a deployment, or None."""
-        ready = [each for each, _ in self.client.store.replicas(name, 1) if each.state == "ready"]
+        ready = [
+            each
+            for each, _ in self.client.store.registry.replicas(name, 1)
+            if each.state == "ready"
+        ]
         return ready[0] if ready else None
 
     def task(self, name: str) -> Any:
-        return self.client.store.tasks(name, 1)[0]
+        return self.client.store.tasks.of(name, 1)[0]

@@ -153,7 +153,7 @@ class Agent:
         store = Store(clients, Keys(prefix=self._settings.prefix))
         signer = Signer(self._secret.reveal())
         mine = signer.fingerprints(self._settings.prefix)
-        if store.agree(mine[0]) not in mine:
+        if store.agents.agree(mine[0]) not in mine:
             clients.close()
             raise other_secret(clients.address)
         shift = Shift(self._identity, self._settings, store, signer, burst=burst)

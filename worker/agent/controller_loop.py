@@ -74,7 +74,7 @@ class Rounds:
 
     def _run_once(self) -> None:
         # Everyone sweeps, as a sweep that is late by a dead leader's lease spares the dead.
-        swept = self._store.sweep(round(self._lease_s * 1000), self._agent_id)
+        swept = self._store.agents.sweep(round(self._lease_s * 1000), self._agent_id)
         round_s = IDLE_LEASES * self._lease_s if swept.is_idle else ROUND_S
         due_s = round_s if swept.due_ms is None else swept.due_ms / 1000
         next_at = time.monotonic() + min(round_s, due_s)
@@ -90,10 +90,10 @@ class Rounds:
     def _await_change(self, until: float) -> None:
         """Wait until replicas have come or gone, which may let others come or go, or that time."""
         if self._seen is None:
-            self._seen = self._store.changes_end()
+            self._seen = self._store.registry.changes_end()
         # Not 0, which would be for ever; a hair later than the lease's end.
         left_ms = max(0, round((until - time.monotonic()) * 1000)) + 1
-        changes = self._store.changes(self._seen, block_ms=left_ms)
+        changes = self._store.registry.changes(self._seen, block_ms=left_ms)
         if changes:
             self._seen = changes[-1].id
             self._stop.wait(REST_S)

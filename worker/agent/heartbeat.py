@@ -119,7 +119,9 @@ class Keeper:
         joins, rouses = self._joins, self._rouses
         lease_ms = round(self._lease_s * 1000)
         try:
-            renewed = self._store.renew(self._agent_id, lease_ms, idle_ms=IDLE_LEASES * lease_ms)
+            renewed = self._store.agents.renew(
+                self._agent_id, lease_ms, idle_ms=IDLE_LEASES * lease_ms
+            )
         except Exception as error:
             logger.debug("no renewal: %s", error, extra={"event": "lease.unheard"})
             if now - self._renewed_at >= EXCLUSIVE_SHARE * self._length_s:

@@ -64,7 +64,7 @@ class Bell:
         if agent_id != self._reads_for:
             # Another incarnation has another inbox, and reads it from the beginning.
             self._reads_for, self._cursors = agent_id, {}
-        heard = self._store.wait_bell(agent_id, self._cursors, BLOCK_MS)
+        heard = self._store.agents.wait_bell(agent_id, self._cursors, BLOCK_MS)
         self._cursors = heard.cursors
         if heard.rung or heard.commands:
             self._tell(heard.rung, heard.commands)

@@ -152,7 +152,7 @@ class Account:
 
     async def _read(self, place: tuple[str, int]) -> float | None:
         try:
-            record = await self._link.once(self._store.generation, *place)
+            record = await self._link.once(self._store.deployments.generation, *place)
         except Exception as error:
             logger.debug("not counted: %s", error, extra={"event": "account.unread"})
             return None

@@ -56,7 +56,7 @@ class Sources:
         found = await self._link.insist(client.smembers, f"{keys.rq}:queues")
         names = [os.fsdecode(key).removeprefix(keys.queue("")) for key in found]
         fitting = [name for name in names if self._resources.needs(name)]
-        queued = await self._link.insist(self._store.queued, fitting) if fitting else {}
+        queued = await self._link.insist(self._store.tasks.queued, fitting) if fitting else {}
         self._special = [name for name, length in queued.items() if length]
         return bool(self._special)
 

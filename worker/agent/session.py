@@ -250,7 +250,7 @@ class Shift:
         logger.warning("the store has lost its data: joins again", extra={"event": "store.emptied"})
         await self._join()
         await self._link.insist(
-            self._store.agree, self._signer.fingerprints(self._settings.prefix)[0]
+            self._store.agents.agree, self._signer.fingerprints(self._settings.prefix)[0]
         )
         await self._supervisor.republish()
         self._pump.kick()
@@ -275,7 +275,7 @@ class Shift:
     async def _join(self) -> None:
         info = self._identity.info(self.agent_id, "running" if self._is_open else "quiet")
         lease_s = self._settings.lease_seconds
-        joined = await self._link.insist(self._store.join, info, round(lease_s * 1000))
+        joined = await self._link.insist(self._store.agents.join, info, round(lease_s * 1000))
         if self._keeper is None:
             self._keeper = Keeper(
                 self._store,
@@ -336,7 +336,7 @@ class Shift:
     async def _hand_over(self) -> None:
         """Serve on until others do: the controller lets each replica go that has been replaced."""
         while self._supervisor.is_serving:
-            agents = await self._link.insist(self._store.agents)
+            agents = await self._link.insist(self._store.agents.all)
             if not any(agent.info.state == "running" for agent in agents):
                 return
             await asyncio.sleep(TICK_S)
@@ -352,7 +352,7 @@ class Shift:
         try:
             async with asyncio.timeout(_GOODBYE_S):
                 if self.joined.is_set():
-                    await self._link.once(self._store.leave, self.agent_id)
+                    await self._link.once(self._store.agents.leave, self.agent_id)
                     await self._link.once(self._engine.retire)
         except Exception as error:
             logger.warning("left without a word: %s", error, extra={"event": "agent.left"})
@@ -370,7 +370,7 @@ class Shift:
     async def _tell_state(self, state: str) -> None:
         info = self._identity.info(self.agent_id, state)
         lease_ms = round(self._settings.lease_seconds * 1000)
-        await self._link.insist(self._store.join, info, lease_ms)
+        await self._link.insist(self._store.agents.join, info, lease_ms)
 
     def _routes_changed(self, name: str, generation: int | None) -> None:
         self._chore(self._generations.refresh((name, generation)))

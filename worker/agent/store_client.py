@@ -148,7 +148,7 @@ class Link:
             self._turn.give()
             told(result)
 
-        store.exchange_on(line, agent_id, tell, **traffic)
+        store.tasks.exchange_on(line, agent_id, tell, **traffic)
 
     def _exchange_slowly(
         self, store: Store, agent_id: str, told: Told, traffic: Traffic, *, has_turn: bool
@@ -158,7 +158,7 @@ class Link:
                 await self._turn.take()
             result: Exchange | Exception
             try:
-                call = partial(store.exchange, agent_id, **traffic)
+                call = partial(store.tasks.exchange, agent_id, **traffic)
                 result = await self._until_answered(call)
                 if self._may_have_line and (self._line is None or not self._line.is_open):
                     await self._open_line(store)

@@ -54,7 +54,7 @@ class Registrar:
         held.state = state
         record = self._record(held, reason)
         return await self._link.insist(
-            self._store.put_replica, self.agent_id, record, restore=restore
+            self._store.registry.put, self.agent_id, record, restore=restore
         )
 
     async def drop(self, held: HeldReplica, reason: str) -> None:
@@ -69,7 +69,7 @@ class Registrar:
     async def print(self, held: HeldReplica) -> None:
         """Store what the replica has printed since the last time, unless Redis refuses it."""
         name, number = held.generation.place
-        log = self._store.replica_log
+        log = self._store.registry.log
         for fd, text in held.output.take():
             path = held.service.path
             try:
@@ -79,7 +79,7 @@ class Registrar:
 
     async def _is_dropped(self, held: HeldReplica, reason: str) -> bool:
         name, number = held.generation.place
-        drop = self._store.drop_replica
+        drop = self._store.registry.drop
         state = ReplicaState.STOPPED if held.is_stopping else ReplicaState.LOST
         try:
             await self._link.insist(lambda: drop(name, number, held.id, reason, state=state))

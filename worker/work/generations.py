@@ -94,7 +94,7 @@ class Generation:
     async def succeeds_another(self) -> bool:
         """Whether another generation of its deployment is current, which it is to replace."""
         home = self._home
-        record = await home.link.insist(home.store.deployment, self.name)
+        record = await home.link.insist(home.store.deployments.get, self.name)
         return record is not None and record.current not in {None, self.number}
 
     async def known(self) -> None:
@@ -206,7 +206,7 @@ class Generation:
 
     async def _read(self) -> Opening:
         home = self._home
-        opening = await home.link.insist(home.store.opening, self.name, self.number)
+        opening = await home.link.insist(home.store.tasks.opening, self.name, self.number)
         if opening is None:
             raise GenerationGone(f"the store has no {self.name}@{self.number} any more")
         return opening

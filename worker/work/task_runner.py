@@ -127,12 +127,14 @@ class Runner:
             assignment.flushes += 1
             claim, output = assignment.claim, assignment.output.take()
             number = assignment.flushes
-            await self._link.insist(self._store.log, claim.job_id, claim.token, number, output)
+            await self._link.insist(
+                self._store.tasks.log, claim.job_id, claim.token, number, output
+            )
 
     async def hand_back(self, assignment: Assignment) -> None:
         """Queue it again, after what it has printed."""
         await self.flush(assignment)
-        claim, back = assignment.claim, self._store.hand_back
+        claim, back = assignment.claim, self._store.tasks.hand_back
         await self._link.insist(back, claim.job_id, claim.token, lost=assignment.lost)
 
     async def close(self) -> None:

@@ -110,7 +110,7 @@ class Api:
             while not self._is_draining():
                 try:
                     events = await asyncio.get_running_loop().run_in_executor(
-                        self._stream_pool, self._client.store.events, name, after, _BLOCK_MS
+                        self._stream_pool, self._client.store.history.events, name, after, _BLOCK_MS
                     )
                 except (RedisError, OSError):
                     await asyncio.sleep(_BLOCK_MS / 1000)
@@ -148,7 +148,7 @@ class Api:
         if "@" in request.path_params["name"]:
             await self._read(deployment.stop)
         else:
-            await self._read(lambda: self._client.store.stop(deployment.name))
+            await self._read(lambda: self._client.store.deployments.stop(deployment.name))
         return await self._told(deployment)
 
     async def scale(self, request: Request) -> Response:

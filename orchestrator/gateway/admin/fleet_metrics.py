@@ -30,11 +30,11 @@ _SPANS: Final = {
 def fleet_lines(store: Store) -> list[str]:
     """Read workers and active generations and return their metrics."""
     found: Tasks = []
-    for name, number in store.active():
-        record = store.generation(name, number)
+    for name, number in store.deployments.active():
+        record = store.deployments.generation(name, number)
         if record is not None:
-            found.append((record, store.tasks(name, number)))
-    return [*_of_workers(store.agents()), *_of_deployments(found), *_of_tasks(found)]
+            found.append((record, store.tasks.of(name, number)))
+    return [*_of_workers(store.agents.all()), *_of_deployments(found), *_of_tasks(found)]
 
 
 def _of_workers(agents: Iterable[AgentRecord]) -> list[str]:

@@ -71,7 +71,7 @@ class Follower:
     def _follow(self) -> None:
         while not self._closing.is_set():
             try:
-                after = self._store.changes_end()
+                after = self._store.registry.changes_end()
                 self._read_all()
                 self._reached(True)
                 self._follow_from(after)
@@ -87,7 +87,7 @@ class Follower:
         """Follow until Redis is away or the thread is to end."""
         looked = refreshed = time.monotonic()
         while not self._closing.is_set():
-            changes = self._store.changes(after, block_ms=BLOCK_MS)
+            changes = self._store.registry.changes(after, block_ms=BLOCK_MS)
             after = changes[-1].id if changes else after
             touched = {change.name for change in changes}
             now = time.monotonic()
@@ -97,13 +97,13 @@ class Follower:
                 continue
             if now - looked >= _LOOK_S:
                 looked = now
-                touched |= set(self._store.names()) - self._views.keys()
+                touched |= set(self._store.deployments.names()) - self._views.keys()
                 touched |= {name for name, views in self._views.items() if _is_incomplete(views)}
             for name in touched:
-                self._take(name, self._store.deployment(name))
+                self._take(name, self._store.deployments.get(name))
 
     def _read_all(self) -> None:
-        records = self._store.deployments()
+        records = self._store.deployments.all()
         for name in self._views.keys() - {record.name for record in records}:
             self._take(name, None)
         for record in records:
@@ -123,11 +123,11 @@ class Follower:
         number = record.current or record.latest
         generation = record.newest
         if generation is None or generation.generation != number:
-            generation = self._store.generation(record.name, number)
+            generation = self._store.deployments.generation(record.name, number)
         if generation is None or not generation.services:
             return ()
         is_current = record.current == number
-        replicas = [each for each, _ in self._store.replicas(record.name, number)]
+        replicas = [each for each, _ in self._store.registry.replicas(record.name, number)]
         repeatable = self._repeatable_in(record.name, number)
         return tuple(
             self._view(generation, path, is_current, replicas, repeatable.get(path, False))
@@ -177,7 +177,7 @@ class Follower:
             f"{each.state} on {each.worker}" + (f" ({each.reason})" if each.reason else "")
             for each in mine
         ]
-        if not told and not self._store.agents():
+        if not told and not self._store.agents.all():
             told = ["no worker is running"]
         return f"none of {wanted} wanted replicas is ready" + (
             f": {', '.join(told[:5])}" if told else ""

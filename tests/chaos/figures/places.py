@@ -78,7 +78,7 @@ def town(workers: int, lease_s: float = 3.0) -> Iterator[Town]:
 def joined(place: Town, workers: int) -> None:
     """Wait until so many workers have joined."""
     wait_until(
-        lambda: len(place.client.store.agents()) == workers,
+        lambda: len(place.client.store.agents.all()) == workers,
         description="the workers have joined", timeout=60,
     )  # fmt: skip
 
@@ -97,9 +97,9 @@ def ready(place: Town, count: int = 2) -> list[ReplicaRecord]:
     """Wait until so many replicas are ready, also in the mirror."""
 
     def found() -> list[ReplicaRecord]:
-        record = place.client.store.deployment("one")
+        record = place.client.store.deployments.get("one")
         assert record is not None
-        seen = place.client.store.replicas("one", record.current or 1)
+        seen = place.client.store.registry.replicas("one", record.current or 1)
         records = [each for each, _ in seen if each.state == "ready"]
         return records if len(records) == count == len(table(place)) else []
 

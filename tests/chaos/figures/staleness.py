@@ -47,9 +47,9 @@ def stale_writes(count: int) -> list[Measured]:
             claim = scene.claim(agent=agent)
             store.clients.scripts.zadd(store.keys.agents, {agent: 1})
             store.clients.scripts.hdel(store.keys.sweep, "swept")
-            assert agent in store.sweep(60_000).lost_agents
+            assert agent in store.agents.sweep(60_000).lost_agents
             finish = Finish(job_id=claim.job_id, token=claim.token, state=TaskState.SUCCEEDED)
-            answer = store.exchange(
+            answer = store.tasks.exchange(
                 agent, finishes=[finish], queues=[plain_queue("stale")], limit=3
             )
             record = ReplicaRecord(
@@ -58,10 +58,10 @@ def stale_writes(count: int) -> list[Measured]:
             )  # fmt: skip
             accepted += answer.results[0] == "accepted"
             accepted += len(answer.claims)
-            accepted += store.put_replica(agent, record)
-            accepted += store.renew(agent, 60_000).known
-            accepted += store.log(claim.job_id, claim.token, 1, [(1, "late")])
-            accepted += store.join(AgentInfo(id=agent, worker="w"), 60_000).known
+            accepted += store.registry.put(agent, record)
+            accepted += store.agents.renew(agent, 60_000).known
+            accepted += store.tasks.log(claim.job_id, claim.token, 1, [(1, "late")])
+            accepted += store.agents.join(AgentInfo(id=agent, worker="w"), 60_000).known
             scene.succeed(scene.claim())
             rounds += 1
     return [none_of("writes of stale owners accepted", accepted, WRITES * rounds)]

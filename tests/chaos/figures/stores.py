@@ -82,8 +82,8 @@ def redis_restart(count: int) -> list[Measured]:
                 agent_id=agents[number % AGENTS], worker="w", state=ReplicaState.READY,
                 url="http://127.0.0.1:1", token="t",
             )  # fmt: skip
-            assert store.put_replica(record.agent_id, record)
-        store_id = store.renew(agents[0], LEASE_MS).store_id
+            assert store.registry.put(record.agent_id, record)
+        store_id = store.agents.renew(agents[0], LEASE_MS).store_id
         renewals = Renewals(place.redis.url, place.prefix, agents, store_id)
         stack.callback(renewals.close)
         for away in (AWAY_S, LONG_AWAY_S):
@@ -93,11 +93,11 @@ def redis_restart(count: int) -> list[Measured]:
             place.restart_redis()
             began = time.monotonic()
             # Whoever sweeps first must not judge by the time when nobody could renew.
-            gone = store.sweep(LEASE_MS).lost_agents
+            gone = store.agents.sweep(LEASE_MS).lost_agents
             renewals.await_all(killed)
             took = time.monotonic() - began
-            gone += store.sweep(LEASE_MS).lost_agents
-            lost = count - len(store.replicas("demo", 1))
+            gone += store.agents.sweep(LEASE_MS).lost_agents
+            lost = count - len(store.registry.replicas("demo", 1))
             is_kept = not lost and not gone and not renewals.lost
             measured.append(
                 Measured(
@@ -153,7 +153,7 @@ def lost_submits(count: int) -> list[Measured]:
             place.restart_redis()
             submitter.end()
             known += submitter.known
-        lost = sum(place.client.store.generation(name, 1) is None for name in known)
+        lost = sum(place.client.store.deployments.generation(name, 1) is None for name in known)
     return [none_of(f"acknowledged submits lost over {count} kills of Redis", lost, len(known))]
 
 
@@ -188,8 +188,8 @@ def come_and_go(scene: Scene, name: str) -> None:
     scene.succeed(scene.claim())
     scene.put("a", name=name, replica=f"r-{name}")
     scene.succeed(scene.claim())
-    scene.store.stop(name)
-    scene.store.drop_replica(name, 1, f"r-{name}")
+    scene.store.deployments.stop(name)
+    scene.store.registry.drop(name, 1, f"r-{name}")
 
 
 def settled(store: Store) -> tuple[int, int]:
@@ -199,7 +199,7 @@ def settled(store: Store) -> tuple[int, int]:
         if redis.ttl(key) > 0:
             redis.delete(key)
     redis.hdel(keys.sweep, "swept", "tidied")
-    store.sweep(60_000)
+    store.agents.sweep(60_000)
     redis.execute_command("MEMORY", "PURGE")
     # Streams of a bounded length, which fill up once and stay as they are.
     bounded = sum(redis.memory_usage(key, samples=0) or 0 for key in (keys.changes, keys.bell))

@@ -161,7 +161,7 @@ def test_a_wait_looks_when_the_state_changes_and_once_a_second(
 ) -> None:
     """However many tasks end meanwhile."""
     looks: list[object] = []
-    look = client.store.generation
+    look = client.store.deployments.generation
 
     def noted(name: str, generation: int) -> object:
         looks.append(found := look(name, generation))
@@ -169,7 +169,7 @@ def test_a_wait_looks_when_the_state_changes_and_once_a_second(
 
     began = time.monotonic()
     deployment = client.submit(Worker("root", *(Worker(f"leaf-{n}") for n in range(40))))
-    monkeypatch.setattr(client.store, "generation", noted)
+    monkeypatch.setattr(client.store.deployments, "generation", noted)
     thread = threading.Thread(target=deployment.wait)
     thread.start()
     wait_until(lambda: looks, description="it has begun to wait")
@@ -300,8 +300,8 @@ def test_a_submission_waits_for_a_script_that_runs_long(client: Client) -> None:
         submission = Submission(
             id="s", name="demo", generation=1, kinds=(), tasks=(), plan=b"p", tree=b"t"
         )
-        client.store.create(submission)
-        assert client.store.generation("demo", 1) is not None
+        client.store.deployments.create(submission)
+        assert client.store.deployments.generation("demo", 1) is not None
     finally:
         thread.join()
         server.config_set(setting, usual)

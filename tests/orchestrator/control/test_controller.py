@@ -66,7 +66,7 @@ def controller(client: Client, worker: ScriptedWorker) -> Controller:
 
 def stop_told(client: Client, worker: ScriptedWorker) -> list[str]:
     """Return the replicas that the worker has been told to stop."""
-    bell = client.store.wait_bell(
+    bell = client.store.agents.wait_bell(
         worker.info.id, {f"{client.keys.bell}": "0-0", client.keys.inbox(worker.info.id): "0-0"}, 1
     )
     return [c["replica"] for c in bell.commands if c["op"] == "stop_replica"]
@@ -104,7 +104,7 @@ def test_a_replica_lost_with_its_worker_comes_back_on_another(
     deployment = client.submit(Served("s"))
     other.work()
     deployment.wait(5)
-    client.store.leave(other.info.id)
+    client.store.agents.leave(other.info.id)
     assert deployment.status().state == "degraded"
     controller.run_once(time.time())
     assert worker.work() == ["deploy:s"]
@@ -133,10 +133,10 @@ def test_stop_ends_services_parents_first(
     controller.run_once(now)
     controller.run_once(now + 1)
     assert stop_told(client, worker) == replicas["s"]
-    client.store.drop_replica("s", 1, replicas["s"][0])
+    client.store.registry.drop("s", 1, replicas["s"][0])
     controller.run_once(now + 2)
     assert stop_told(client, worker) == replicas["s"] + replicas["s/child"]
-    client.store.drop_replica("s", 1, replicas["s/child"][0])
+    client.store.registry.drop("s", 1, replicas["s/child"][0])
     assert deployment.wait_stopped(5).status().state == "stopped"
 
 
@@ -231,7 +231,7 @@ def test_the_mirror_tells_what_is_on_its_way_from_what_is_not(
     worker.work()
     client.scale("s", "s", 0)
     (endpoint,) = wait_until(lambda: routes.endpoints("s"), description="the replica is known")
-    client.store.drop_replica("s", 2, endpoint.replica)
+    client.store.registry.drop("s", 2, endpoint.replica)
     wait_until(lambda: not routes.endpoints("s"), description="the replica is forgotten")
     assert not routes.is_coming("s"), "scaled to nothing"
     mirror.close()
@@ -251,7 +251,7 @@ def test_the_mirror_follows_what_is_current(
     (endpoint,) = wait_until(lambda: routes.endpoints("s"), description="the replica is known")
     assert mirror.table("s") == {WHOLE: [], "s": [list(endpoint)]}
     assert mirror.current("s") == 1
-    client.store.drop_replica("s", 1, endpoint.replica)
+    client.store.registry.drop("s", 1, endpoint.replica)
     wait_until(lambda: not routes.endpoints("s"), description="the replica is forgotten")
     assert changes.count(("s", None)) >= 2
     mirror.close()
@@ -282,7 +282,7 @@ def test_an_endpoint_that_nobody_signed_is_left_out(
     client.submit(Served("s"))
     worker.work()
     record = worker.replica("s", 1, "s", "evil")
-    client.store.put_replica(
+    client.store.registry.put(
         worker.info.id,
         dataclasses.replace(record, url="http://10.0.0.1:1", state=ReplicaState.READY),
     )

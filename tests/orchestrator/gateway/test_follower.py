@@ -38,7 +38,7 @@ class Followed:
     def submit(self, *, repeatable: bool = True, makes_current: bool = True) -> int:
         """Submit and run a plan that serves `demo`."""
         store = self.scene.store
-        number = store.reserve("demo", f"{time.monotonic_ns()}")
+        number = store.deployments.reserve("demo", f"{time.monotonic_ns()}")
         plan = Plan(deployment="demo", services=(Service(path=PATH, repeatable=repeatable),))
         self.scene.submit(
             {"deploy:demo": []},
@@ -89,7 +89,7 @@ def test_what_is_there_is_read_and_what_changes_follows(followed: Followed) -> N
     assert followed.replicas() == {"r1"}
     followed.ready("r2")
     wait_until(lambda: followed.replicas() == {"r1", "r2"}, description="r2 is routed to")
-    assert followed.scene.store.drop_replica("demo", 1, "r1", "it ended")
+    assert followed.scene.store.registry.drop("demo", 1, "r1", "it ended")
     wait_until(lambda: followed.replicas() == {"r2"}, description="r1 is gone")
 
 
@@ -124,8 +124,8 @@ def test_what_has_been_stopped_is_not_coming(followed: Followed) -> None:
     followed.submit()
     followed.ready("r1")
     start(followed)
-    followed.scene.store.stop("demo")
-    followed.scene.store.drop_replica("demo", 1, "r1", "stopped")
+    followed.scene.store.deployments.stop("demo")
+    followed.scene.store.registry.drop("demo", 1, "r1", "stopped")
     wait_until(lambda: not followed.views["demo"][0].is_coming, description="nothing is on its way")
 
 

@@ -32,7 +32,7 @@ class Trains(ModuleBase):
 def worker(redis_url: str, prefix: str, secret: str) -> Iterator[ScriptedWorker]:
     """A worker that lives and has agreed on its secret, as `rootward.worker.agent.agent` does."""
     with orchestrator.connect(redis_url, secret=secret, prefix=prefix) as client:
-        client.store.agree(client.signer.fingerprints(prefix)[0])
+        client.store.agents.agree(client.signer.fingerprints(prefix)[0])
         yield ScriptedWorker(client)
 
 
@@ -64,7 +64,7 @@ def test_with_no_worker_alive_any_secret_may_submit(
     worker: ScriptedWorker, stranger: Client
 ) -> None:
     """Who brings the next worker up decides which one holds."""
-    worker.store.leave(worker.info.id)
+    worker.store.agents.leave(worker.info.id)
     assert stranger.submit(Trains(name="demo"), kinds=("train",)).id == "demo@1"
 
 

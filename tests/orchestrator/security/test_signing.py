@@ -6,7 +6,7 @@ import pytest
 
 from rootward.modules.errors import SignatureError
 from rootward.orchestrator.security.signing import JOB_FUNCTION, Signer, payload
-from rootward.orchestrator.store.record_codec import SMALL
+from rootward.orchestrator.store.records.encoding import SMALL
 from rootward.orchestrator.store.rq_compat import Serializer
 
 SIGNER = Signer(b"secret")

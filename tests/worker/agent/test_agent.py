@@ -42,7 +42,7 @@ def test_a_program_can_start_and_stop_one(
     agent.start()
     agent.start()
     try:
-        assert [each.info.worker for each in store.agents()] == ["mine"]
+        assert [each.info.worker for each in store.agents.all()] == ["mine"]
         with orchestrator.connect(settings.redis_url, secret=secret, prefix=prefix):
             tree = Trained(name="tree")
             tree.update()
@@ -50,7 +50,7 @@ def test_a_program_can_start_and_stop_one(
     finally:
         agent.stop(5)
     agent.stop(5)
-    assert store.agents() == []
+    assert store.agents.all() == []
 
 
 def test_a_quiet_one_takes_nothing_and_says_so(
@@ -61,7 +61,7 @@ def test_a_quiet_one_takes_nothing_and_says_so(
     try:
         agent.quiet()
         wait_until(
-            lambda: [each.info.state for each in store.agents()] == ["quiet"],
+            lambda: [each.info.state for each in store.agents.all()] == ["quiet"],
             description="it says that it is quiet",
         )
         with orchestrator.connect(settings.redis_url, secret=secret, prefix=prefix) as client:
@@ -105,7 +105,7 @@ def test_a_replica_is_registered_with_its_process_whoever_tells_of_it_first(
     try:
         with orchestrator.connect(settings.redis_url, secret=secret, prefix=prefix) as client:
             client.submit(f"{tmp_path}/slow.py:tree", name="tree").wait(20)
-            [(replica, _)] = store.replicas("tree", 1)
+            [(replica, _)] = store.registry.replicas("tree", 1)
             assert replica.pid == client.gateway.call("tree")
     finally:
         agent.stop(5)
@@ -116,7 +116,7 @@ def test_one_that_was_stopped_first_never_starts(settings: Settings, store: Stor
     agent.stop()
     agent.start()
     assert agent.run()
-    assert store.agents() == []
+    assert store.agents.all() == []
 
 
 def test_a_worker_with_another_secret_than_those_that_live_joins_nothing(
@@ -128,7 +128,7 @@ def test_a_worker_with_another_secret_than_those_that_live_joins_nothing(
     try:
         with pytest.raises(WrongSecret, match="set the same ROOTWARD_SECRET"):
             Agent(settings=foreign).run()
-        assert [each.info.worker for each in store.agents()] == [first.name]
+        assert [each.info.worker for each in store.agents.all()] == [first.name]
     finally:
         first.stop(5)
     # Nobody lives any more who has the first one.

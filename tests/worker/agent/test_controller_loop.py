@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rootward.orchestrator.security.signing import Signer
-from rootward.orchestrator.store import queries
+from rootward.orchestrator.store import part
 from rootward.worker.agent import controller_loop
 from tests.support.scenes import Scene
 from tests.support.waiting import wait_until
@@ -21,14 +21,14 @@ def test_a_lease_that_ends_is_seen_when_it_ends(
 ) -> None:
     """A dead worker's endpoints shouldn't stay for another round."""
     monkeypatch.setattr(controller_loop, "ROUND_S", 300.0)
-    monkeypatch.setattr(queries, "LONGEST_BLOCK_S", 300.0)
+    monkeypatch.setattr(part, "LONGEST_BLOCK_S", 300.0)
     scene = Scene(store)
     scene.join("dead-1", 700)
     one = controller_loop.Rounds(store, Signer(secret), scene.agent, 60.0)
     one.start()
     try:
         wait_until(
-            lambda: [agent.info.id for agent in store.agents()] == [scene.agent],
+            lambda: [agent.info.id for agent in store.agents.all()] == [scene.agent],
             description="the dead one is gone", timeout=30,
         )  # fmt: skip
     finally:

@@ -88,11 +88,11 @@ def test_a_task_of_a_chain_costs_one_exchange(store: Store) -> None:
     scene = Scene(store)
     scene.submit({"train:a": [], "train:b": ["train:a"], "train:c": ["train:b"]})
     desk = Desk(scene.queue, room=2)
-    before = int(store.next_request()[:8], 16)
+    before = int(store.tasks.next_request()[:8], 16)
     pumping(scene, desk, until_dry)
     assert desk.taken == ["train:a", "train:b", "train:c"]
     # The first claim, and then each end with the claim of what it released.
-    assert int(store.next_request()[:8], 16) - before - 1 == 4
+    assert int(store.tasks.next_request()[:8], 16) - before - 1 == 4
 
 
 def test_exchanges_go_on_when_their_connection_is_cut(redis_url: str, prefix: str) -> None:
@@ -115,7 +115,7 @@ def test_exchanges_go_on_when_their_connection_is_cut(redis_url: str, prefix: st
             await pump.until_quiet()
 
     pumping(scene, desk, act)
-    assert [task.state for task in store.tasks("demo", 1)] == ["succeeded"] * 3
+    assert [task.state for task in store.tasks.of("demo", 1)] == ["succeeded"] * 3
     clients.close()
 
 
@@ -145,7 +145,7 @@ def test_nothing_is_claimed_without_room(store: Store) -> None:
 
 def test_a_lost_lease_is_told_with_the_incarnation_that_had_it(store: Store) -> None:
     scene = Scene(store)
-    store.leave(scene.agent)
+    store.agents.leave(scene.agent)
     desk = Desk(scene.queue, room=1)
     pumping(scene, desk, until_dry)
     assert desk.fenced_as == [scene.agent]
@@ -171,5 +171,5 @@ def test_an_outcome_that_redis_refuses_fails_its_task_alone(store: Store) -> Non
             await pump.until_quiet()
 
     pumping(scene, desk, act)
-    states = {task.id: str(task.state) for task in store.tasks("demo", number)}
+    states = {task.id: str(task.state) for task in store.tasks.of("demo", number)}
     assert states == {"train:a": "failed", "train:b": "succeeded"}

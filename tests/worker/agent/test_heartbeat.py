@@ -25,13 +25,13 @@ class Told(list[tuple[Standing, str]]):
 
 
 def join(store: Store, agent_id: str) -> str:
-    return store.join(AgentInfo(id=agent_id, worker="w"), round(LEASE_S * 1000)).store_id
+    return store.agents.join(AgentInfo(id=agent_id, worker="w"), round(LEASE_S * 1000)).store_id
 
 
 def test_a_lease_that_holds_is_no_news(store: Store) -> None:
     scene, told = Scene(store), Told()
     scene.submit({"train:a": []})
-    keeper = Keeper(store, scene.agent, store.store_id(), LEASE_S, told)
+    keeper = Keeper(store, scene.agent, store.agents.store_id(), LEASE_S, told)
     assert keeper.run_once(time.monotonic()) == LEASE_S / 3
     assert told == []
 
@@ -40,7 +40,7 @@ def test_while_nothing_is_active_more_than_a_usual_lease_is_left_at_each_renewal
     store: Store,
 ) -> None:
     scene = Scene(store)
-    keeper = Keeper(store, scene.agent, store.store_id(), LEASE_S, Told())
+    keeper = Keeper(store, scene.agent, store.agents.store_id(), LEASE_S, Told())
     pause_s = keeper.run_once(time.monotonic())
     assert LEASE_S / 3 < pause_s < keeper.lease_left_s - LEASE_S
 
@@ -49,10 +49,10 @@ def test_a_lease_is_longer_while_nothing_is_active_and_ends_that_when_roused(sto
     scene = Scene(store)
 
     def lease_s() -> float:
-        (agent,) = store.agents()
+        (agent,) = store.agents.all()
         return agent.lease_ms / 1000
 
-    keeper = Keeper(store, scene.agent, store.store_id(), LEASE_S, Told())
+    keeper = Keeper(store, scene.agent, store.agents.store_id(), LEASE_S, Told())
     keeper.start()
     try:
         wait_until(lambda: keeper.lease_left_s > LEASE_S, description="the lease is a longer one")
@@ -69,7 +69,7 @@ def test_a_lease_that_was_given_up_fences_the_incarnation_that_had_it(store: Sto
     told = Told()
     store_id = join(store, "w-1")
     keeper = Keeper(store, "w-1", store_id, LEASE_S, told)
-    store.leave("w-1")
+    store.agents.leave("w-1")
     keeper.run_once(time.monotonic())
     keeper.run_once(time.monotonic())
     assert told == [(Standing.FENCED, "w-1")], "it is told once"

@@ -33,7 +33,7 @@ def test_a_release_rings_and_a_command_arrives(store: Store) -> None:
         before = rings.released
         scene.submit({"train:a": []})
         wait_until(lambda: rings.released > before, description="the release rings")
-        store.command(scene.agent, {"op": "one"})
+        store.agents.command(scene.agent, {"op": "one"})
         wait_until(lambda: rings.commands == [{"op": "one"}], description="the command arrives")
     finally:
         bell.stop()
@@ -46,12 +46,12 @@ def test_another_incarnation_reads_its_own_inbox_from_the_beginning(store: Store
     try:
         wait_until(lambda: rings.released, description="it listens")
         second = scene.join("w-2")
-        store.command(second, {"op": "early"})
+        store.agents.command(second, {"op": "early"})
         bell.rename(second)
         wait_until(
             lambda: rings.commands == [{"op": "early"}], description="it reads the new inbox"
         )
-        store.command(second, {"op": "late"})
+        store.agents.command(second, {"op": "late"})
         wait_until(lambda: len(rings.commands) == 2, description="it goes on there")
     finally:
         bell.stop()

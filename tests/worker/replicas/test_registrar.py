@@ -90,10 +90,10 @@ def test_a_dead_replica_leaves_the_registry_though_redis_has_refused_it(
     refusal.begin("drop_replica")
     deployment.stop(timeout=0)
     wait_until(lambda: refusal.count("drop_replica") > 1, description="it is tried again")
-    assert client.store.replicas("echo", 1)
+    assert client.store.registry.replicas("echo", 1)
     refusal.end("drop_replica")
     deployment.wait_stopped(30)
-    assert client.store.replicas("echo", 1) == []
+    assert client.store.registry.replicas("echo", 1) == []
 
 
 @pytest.mark.usefixtures("_agent")

@@ -87,7 +87,7 @@ def test_tasks_behind_one_that_turns_out_long_go_back_uncounted(
     steps += [Step(f"late-{n}") for n in range(3)]
 
     def states(start: str) -> set[str]:
-        tasks = store.tasks("steps", 1)
+        tasks = store.tasks.of("steps", 1)
         return {str(task.state) for task in tasks if (task.path or "").startswith(start)}
 
     first, second = (Agent(settings=settings, name=name, slots=1) for name in ("one", "two"))
@@ -110,7 +110,7 @@ def test_tasks_behind_one_that_turns_out_long_go_back_uncounted(
     finally:
         first.stop(5)
         second.stop(5)
-    assert {task.attempt for task in store.tasks("steps", 1)} == {1}
+    assert {task.attempt for task in store.tasks.of("steps", 1)} == {1}
 
 
 @contextlib.contextmanager
@@ -142,7 +142,7 @@ def test_what_a_task_printed_is_its_own_with_others_right_behind_it(
     client.submit(Steps(steps), name="steps", kinds=("train",)).wait(20)
     told = {
         (entry.path or "", text)
-        for entry in store.logs("steps", 1)
+        for entry in store.history.logs("steps", 1)
         for text in entry.text.splitlines()
     }
     tellers = [step.name for step in steps if isinstance(step, Teller)]
@@ -159,7 +159,7 @@ def test_what_a_long_task_prints_after_short_ones_is_read_while_it_runs(
     steps = [*(Step(f"short-{n}") for n in range(24)), Waiting("long", str(gate))]
     deployment = client.submit(Steps(steps), name="steps", kinds=("train",))
     wait_until(
-        lambda: "".join(entry.text for entry in store.logs("steps", 1)).endswith(".\n"),
+        lambda: "".join(entry.text for entry in store.history.logs("steps", 1)).endswith(".\n"),
         description="what it has printed is stored",
     )
     gate.write_text("go on")
@@ -172,7 +172,7 @@ def test_a_process_that_dies_takes_only_the_task_that_it_ran(
     steps: list[Step] = [Step(f"before-{n}") for n in range(12)]
     steps += [Dying("dying", str(tmp_path / "died")), *(Step(f"behind-{n}") for n in range(6))]
     client.submit(Steps(steps), name="steps", kinds=("train",)).wait(20)
-    attempts = {task.path: task.attempt for task in store.tasks("steps", 1)}
+    attempts = {task.path: task.attempt for task in store.tasks.of("steps", 1)}
     assert attempts.pop("steps/dying") == 2
     assert set(attempts.values()) == {1}
 
@@ -183,7 +183,7 @@ def test_a_process_that_has_run_many_tasks_is_replaced_with_more_waiting(
     monkeypatch.setattr(slot_handle, "TASKS_PER_CHILD", 5)
     steps: list[Step] = [Numbered(f"step-{n}") for n in range(24)]
     client.submit(Steps(steps), name="steps", kinds=("train",)).wait(20)
-    runs = Counter(entry.text for entry in store.logs("steps", 1))
+    runs = Counter(entry.text for entry in store.history.logs("steps", 1))
     assert runs.total() == len(steps)
     assert max(runs.values()) <= 5
 
@@ -196,7 +196,7 @@ def wide(redis_url: str, prefix: str, secret: str) -> Iterator[orchestrator.Clie
 
 
 def processes(store: Store, generation: int) -> int:
-    return len({entry.text for entry in store.logs("steps", generation)})
+    return len({entry.text for entry in store.history.logs("steps", generation)})
 
 
 def test_one_process_is_enough_for_tasks_that_are_known_to_be_over_soon(

@@ -131,8 +131,8 @@ def test_what_is_served_is_followed_until_its_generation_is_dropped(
             assert changed == [("first", 1), ("second", 1)]
             generations.drop(("first", 1))
             for name in ("first", "second"):
-                ((replica, _),) = store.replicas(name, 1)
-                store.drop_replica(name, 1, replica.replica, "it is gone")
+                ((replica, _),) = store.registry.replicas(name, 1)
+                store.registry.drop(name, 1, replica.replica, "it is gone")
             await until(lambda: len(changed) > 2, "a change is heard")
             generations.mirror.close()
 

@@ -1,0 +1,44 @@
+"""The records that travel between Redis and the rest, each with its encoding beside it.
+
+They are frozen and say what they hold; the store moves them. `encoding` is what all of them share.
+"""
+
+from __future__ import annotations
+
+from .agents import AgentInfo, AgentRecord, Bell, RenewResult, Sweep
+from .deployments import DeploymentRecord, GenerationRecord, Submission
+from .history import LogEntry
+from .registry import Change, ReplicaRecord, Serving
+from .tasks import (
+    Claim,
+    Exchange,
+    Finish,
+    FinishResult,
+    Opening,
+    Output,
+    TaskRecord,
+    TaskSpec,
+)
+
+__all__ = [
+    "AgentInfo",
+    "AgentRecord",
+    "Bell",
+    "Change",
+    "Claim",
+    "DeploymentRecord",
+    "Exchange",
+    "Finish",
+    "FinishResult",
+    "GenerationRecord",
+    "LogEntry",
+    "Opening",
+    "Output",
+    "RenewResult",
+    "ReplicaRecord",
+    "Serving",
+    "Submission",
+    "Sweep",
+    "TaskRecord",
+    "TaskSpec",
+]

@@ -1,0 +1,151 @@
+"""Deployments and generations as they are stored, and a submission before it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ...states import DeploymentState
+from .encoding import Hash, counts, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .tasks import TaskSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """Everything that one generation needs, `id` being the caller's own name for the submission.
+
+    `tasks` stand as in the plan. `services` are the wanted replicas by path. `deadline_s` counts
+    from the moment it is stored; `history_s` is how long the generation is kept after it has ended.
+    `owner` is the program that it ends with, if any.
+    """
+
+    id: str
+    name: str
+    generation: int
+    kinds: tuple[str, ...]
+    tasks: tuple[TaskSpec, ...]
+    plan: bytes
+    tree: bytes
+    services: Mapping[str, int] = field(default_factory=dict)
+    makes_current: bool = False
+    retries: int = 0
+    deadline_s: float | None = None
+    owner: str | None = None
+    history_s: float = 7 * 86400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationRecord:
+    """One generation as it stands.
+
+    `left` counts the tasks that aren't final, `failed` those that failed (prepares in neither).
+    `services` are wanted and `ready` the ready replicas by path, `replicas` counts all of them.
+    `retire` says that what it serves is to be stopped. `prepared` names the agent that prepares a
+    path, `repairs` the path of each open job outside the plan.
+    """
+
+    name: str
+    generation: int
+    state: DeploymentState
+    reason: str | None
+    created_at: float
+    ended_at: float | None
+    kinds: tuple[str, ...]
+    total: int
+    left: int
+    failed: int
+    makes_current: bool
+    retire: bool
+    retries: int
+    deadline_at: float | None
+    owner: str | None
+    services: Mapping[str, int]
+    ready: Mapping[str, int]
+    replicas: int
+    repairs: Mapping[str, str]
+    prepared: Mapping[str, str]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended and nothing of it runs any more: only its history is left."""
+        ended = self.state.is_final or (self.state is DeploymentState.READY and not self.services)
+        return ended and not self.replicas
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is ready, and exactly the replicas are there that are wanted, all ready."""
+        wanted = self.services
+        return (
+            self.state is DeploymentState.READY
+            and self.replicas == sum(wanted.values())
+            and all(self.ready.get(path, 0) == count for path, count in wanted.items())
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentRecord:
+    """A deployment's name: its newest generation and the one that the outside sees."""
+
+    name: str
+    created_at: float
+    latest: int
+    current: int | None
+    newest: GenerationRecord | None = None
+
+    @property
+    def generation(self) -> int:
+        """The number of the newest generation."""
+        return self.latest
+
+    @property
+    def id(self) -> str:
+        """`NAME@GENERATION` of the newest generation."""
+        return f"{self.name}@{self.latest}"
+
+    @property
+    def state(self) -> DeploymentState | None:
+        """The state of the newest generation; None when its history is over."""
+        return None if self.newest is None else self.newest.state
+
+    @property
+    def reason(self) -> str | None:
+        """Why the newest generation is as it is."""
+        return None if self.newest is None else self.newest.reason
+
+
+def read_generation(
+    name: str, generation: int, found: Hash, parts: Sequence[Any]
+) -> GenerationRecord:
+    """Read a generation from its hash; `parts` are services, ready, repairs, number of replicas."""
+    text = {key.decode(): value.decode(errors="replace") for key, value in found.items()}
+    services, ready, repairs, replicas = parts
+    return GenerationRecord(
+        name=name,
+        generation=generation,
+        state=DeploymentState(text["state"]),
+        reason=text.get("reason") or None,
+        created_at=seconds(text["created"]) or 0.0,
+        ended_at=seconds(text.get("ended")),
+        kinds=tuple(kind for kind in text.get("kinds", "").split(",") if kind),
+        total=int(text["total"]),
+        left=int(text["left"]),
+        failed=int(text["failed"]),
+        makes_current=text.get("makes_current") == "1",
+        retire=text.get("retire") == "1",
+        retries=int(text.get("retries") or 0),
+        deadline_at=seconds(text.get("deadline")),
+        owner=text.get("owner") or None,
+        services=counts(services),
+        ready=counts(ready),
+        replicas=int(replicas),
+        repairs={job.decode(): path.decode() for job, path in repairs.items()},
+        prepared={
+            key.removeprefix("prepared:"): agent
+            for key, agent in text.items()
+            if key.startswith("prepared:")
+        },
+    )

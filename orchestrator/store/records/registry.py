@@ -1,0 +1,118 @@
+"""Replicas as they are registered, and what followers of the registry read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ...states import DeploymentState, ReplicaState
+from .encoding import Hash, counts, names_of, pack, unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaRecord:
+    """One replica as its agent registers it; `signature` binds URL and token to the place."""
+
+    replica: str
+    name: str
+    generation: int
+    path: str
+    agent_id: str
+    worker: str
+    state: ReplicaState
+    url: str = ""
+    token: str = ""
+    signature: bytes = b""
+    since: float = 0.0
+    pid: int = 0
+    reason: str = ""
+
+    @property
+    def rank(self) -> tuple[str, float, str]:
+        """What replicas are listed by: their service, and the oldest first."""
+        return self.path, self.since, self.replica
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """What a caller reads of one generation: what it serves, and which others there are.
+
+    `current` and `latest` are the numbers of the deployment's generations, None where there is
+    none. `state` is None when this generation isn't stored; `services` are the wanted replicas by
+    path.
+    """
+
+    current: int | None
+    latest: int | None
+    state: DeploymentState | None
+    makes_current: bool
+    services: Mapping[str, int]
+    replicas: Sequence[ReplicaRecord]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A change of the registry: of a replica, or of what a generation is to serve.
+
+    `op` is `put`, `drop`, `current` or `stop`; `record` is there for `put`.
+    """
+
+    id: str
+    op: str
+    name: str
+    generation: int
+    path: str | None = None
+    replica: str | None = None
+    record: ReplicaRecord | None = None
+
+
+def pack_replica(record: ReplicaRecord) -> bytes:
+    """Pack a replica: state, agent and path as text for the scripts, then the record."""
+    head = f"{record.state} {record.agent_id} {record.path}\n"
+    # Not `asdict`, which copies each value deeply: callers wait for this.
+    known = {name: getattr(record, name) for name in names_of(ReplicaRecord)}
+    return head.encode() + pack({**known, "state": str(record.state)})
+
+
+def unpack_replica(data: bytes) -> ReplicaRecord:
+    """Read what `pack_replica` wrote."""
+    known = unpack("replica", data.partition(b"\n")[2], ReplicaRecord)
+    known["state"] = ReplicaState(known["state"])
+    return ReplicaRecord(**known)
+
+
+def read_serving(
+    numbers: Sequence[bytes | None],
+    found: Sequence[bytes | None],
+    services: Hash,
+    replicas: Sequence[bytes],
+) -> Serving:
+    """Read current and latest, state and whether it makes current, services, packed replicas."""
+    current, latest = (None if number is None else int(number) for number in numbers)
+    state, makes_current = found
+    return Serving(
+        current=current,
+        latest=latest,
+        state=None if state is None else DeploymentState(state.decode()),
+        makes_current=makes_current == b"1",
+        services=counts(services),
+        replicas=tuple(map(unpack_replica, replicas)),
+    )
+
+
+def read_change(id_: bytes, found: Hash) -> Change:
+    """Read a change of the registry from its stream entry."""
+    record = found.get(b"record")
+    text = {key: found[key].decode() for key in found if key != b"record"}
+    return Change(
+        id=id_.decode(),
+        op=text[b"op"],
+        name=text[b"name"],
+        generation=int(text[b"gen"]),
+        path=text.get(b"path"),
+        replica=text.get(b"replica"),
+        record=unpack_replica(record) if record else None,
+    )

@@ -1,0 +1,215 @@
+"""Tasks in the store: claimed, finished, handed back, and read.
+
+Each attempt of a task has a token of its own that must be equal for a write to count. `exchange` is
+the whole traffic of a busy agent: it finishes tasks and claims others in one round trip.
+"""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from .part import PAGE, StorePart
+from .records import Claim, Exchange, Finish, FinishResult, Opening, Output, TaskRecord
+from .records.tasks import (
+    TASK_FIELDS,
+    flat_output,
+    pack_error,
+    place_of,
+    read_claims,
+    read_task,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ..states import TaskState
+    from .connection import Clients
+    from .keys import Keys
+    from .line import Line
+    from .scripts import ScriptRunner, Value
+
+_RESULTS = {result[0]: result for result in FinishResult}
+
+
+class TaskStore(StorePart):
+    """Gives tasks to agents and takes their outcomes."""
+
+    def __init__(self, clients: Clients, keys: Keys, scripts: ScriptRunner) -> None:
+        super().__init__(clients, keys, scripts)
+        self._unanswered: dict[str, str] = {}
+        self._requests = itertools.count(1)
+
+    def exchange(
+        self,
+        agent_id: str,
+        *,
+        finishes: Sequence[Finish] = (),
+        queues: Sequence[str] = (),
+        limit: int = 0,
+        offsets: Mapping[str, int] | None = None,
+    ) -> Exchange:
+        """Finish tasks and claim up to `limit` others from `queues`, in this order of preference.
+
+        `offsets` are the lengths of the state logs that the agent has, by `NAME@GENERATION`. After
+        an error the next exchange of this agent also returns what the failed one had claimed.
+        """
+        args = self._exchange_args(agent_id, finishes, queues, limit, offsets or {})
+        return self._exchanged(
+            agent_id, self._scripts.run("exchange", [self._keys.agent(agent_id)], [agent_id, *args])
+        )
+
+    def exchange_on(
+        self,
+        line: Line,
+        agent_id: str,
+        told: Callable[[Exchange | Exception], None],
+        *,
+        finishes: Sequence[Finish],
+        queues: Sequence[str],
+        limit: int,
+        offsets: Mapping[str, int],
+    ) -> None:
+        """Do what `exchange` does, on the caller's line; `told` is called later, once.
+
+        After LineDown, `exchange` repeats the same.
+        """
+        args = self._exchange_args(agent_id, finishes, queues, limit, offsets)
+
+        def tell(answer: Any) -> None:
+            result: Exchange | Exception = answer
+            if not isinstance(answer, Exception):
+                try:
+                    result = self._exchanged(agent_id, answer)
+                except Exception as error:
+                    result = error
+            told(result)
+
+        line.ask(
+            self._scripts.command("exchange", [self._keys.agent(agent_id)], [agent_id, *args]), tell
+        )
+
+    def _exchange_args(
+        self,
+        agent_id: str,
+        finishes: Sequence[Finish],
+        queues: Sequence[str],
+        limit: int,
+        offsets: Mapping[str, int],
+    ) -> list[Value]:
+        request = self._unanswered.setdefault(agent_id, self.next_request())
+        known_offsets = [value for pair in offsets.items() for value in pair]
+        args: list[Value] = [request, limit, len(queues), *queues]
+        args += [len(known_offsets) // 2, *known_offsets, len(finishes)]
+        args += itertools.chain(*map(_flat_finish, finishes))
+        return args
+
+    def _exchanged(self, agent_id: str, answer: Sequence[Any]) -> Exchange:
+        known, results, suspended = answer[:3]
+        del self._unanswered[agent_id]
+        return Exchange(
+            known=bool(known),
+            results=tuple(_RESULTS[letter] for letter in results.decode()),
+            claims=read_claims(answer[3:]),
+            is_suspended=bool(suspended),
+        )
+
+    def next_request(self) -> str:
+        """Return what tells one exchange from another, and an earlier one from a later."""
+        return f"{next(self._requests):08x}{secrets.token_hex(6)}"
+
+    def claim(self, agent_id: str, job_id: str, *, offset: int = 0) -> Claim | None:
+        """Claim the one job that a stock RQ worker has taken; None when it isn't to run."""
+        token = secrets.token_hex(12)
+        args: list[Value] = [agent_id, token, job_id, offset]
+        claims = read_claims(self._scripts.run("claim", [self._keys.agent(agent_id)], args))
+        return claims[0] if claims else None
+
+    def hand_back(self, job_id: str, token: str, *, lost: str | None = None) -> bool:
+        """Put a running task back on its queue; False when it isn't this attempt's any more.
+
+        `lost` says how its process ended, which counts as a loss; without it nothing counts.
+        """
+        args: list[Value] = [job_id, token, lost or ""]
+        return bool(self._scripts.run("hand_back", [self._keys.job(job_id)], args))
+
+    def log(self, job_id: str, token: str, seq: int, output: Output) -> bool:
+        """Store the `seq`-th piece (from 1) of what a running attempt printed; False when stale."""
+        args: list[Value] = [job_id, token, seq, *flat_output(output)]
+        return bool(self._scripts.run("log", [self._keys.job(job_id)], args))
+
+    def of(self, name: str, generation: int) -> list[TaskRecord]:
+        """Return the tasks of a generation in the order of its plan; none for an unknown one."""
+        key = self._keys.generation(name, generation)
+        total, jobs = self._client.hmget(key, "total", "jobs")
+        ids = [f"{jobs.decode()}{index}" for index in range(int(total))] if total else []
+        tasks: list[TaskRecord] = []
+        for start in range(0, len(ids), PAGE):
+            pipe = self._client.pipeline(transaction=False)
+            for id_ in ids[start : start + PAGE]:
+                pipe.hmget(self._keys.job(id_), TASK_FIELDS)
+            for index, values in enumerate(pipe.execute(), start):
+                found = {k: v for k, v in zip(TASK_FIELDS, values, strict=True) if v is not None}
+                if b"rw" in found:
+                    tasks.append(read_task(index, ids[index], found))
+        return tasks
+
+    def job(self, job_id: str) -> TaskRecord | None:
+        """Return the task of one job, also of one outside the plan (whose index is -1)."""
+        found = self._client.hgetall(self._keys.job(job_id))
+        last = job_id.rpartition("-")[2]
+        index = int(last) if last.isdigit() else -1
+        return read_task(index, job_id, found) if b"rw" in found else None
+
+    def place_of(self, job_id: str) -> tuple[str, int] | None:
+        """Return the name and number of the generation that a job belongs to, None without one."""
+        return place_of(
+            self._keys.prefix, job_id, self._client.hget(self._keys.job(job_id), "rw_more")
+        )
+
+    def queued(self, queues: Sequence[str]) -> dict[str, int]:
+        """Return how many jobs wait on each of the queues."""
+        pipe = self._client.pipeline(transaction=False)
+        for queue in queues:
+            pipe.llen(self._keys.queue(queue))
+        return dict(zip(queues, pipe.execute(), strict=True))
+
+    def opening(self, name: str, generation: int) -> Opening | None:
+        """Return what it takes to run a generation's first task; None when it isn't stored."""
+        pipe = self._client.pipeline(transaction=False)
+        pipe.get(self._keys.part(name, generation, "tree"))
+        pipe.get(self._keys.part(name, generation, "plan"))
+        pipe.hget(self._keys.generation(name, generation), "makes_current")
+        tree, plan, makes_current = pipe.execute()
+        if tree is None or plan is None or makes_current is None:
+            return None
+        return Opening(tree=tree, plan=plan, makes_current=makes_current == b"1")
+
+    def states(self, name: str, generation: int, offset: int = 0, last: int = -1) -> list[bytes]:
+        """Return the sealed entries of a generation's state log from `offset` to `last`.
+
+        Negative numbers count from the end.
+        """
+        key = self._keys.part(name, generation, "states")
+        entries: list[bytes] = self._client.lrange(key, offset, last)
+        return entries
+
+
+def _flat_finish(finish: Finish) -> list[Value]:
+    """Tell a finish as `exchange.lua` reads it: most have succeeded and printed nothing."""
+    head: list[Value] = [finish.job_id, finish.token]
+    states: list[Value] = [len(finish.states), *finish.states]
+    succeeded = _succeeded(finish.state)
+    if succeeded and not finish.output:
+        return [*head, *states]
+    error, reason, exc = ("", "", b"") if succeeded else pack_error(finish.error)
+    output = flat_output(finish.output)
+    head += ["", finish.state, int(finish.retryable), error, reason, exc]
+    return [*head, *states, len(output) // 2, *output]
+
+
+def _succeeded(state: TaskState) -> bool:
+    if state not in {"succeeded", "failed"}:
+        raise ValueError(f"a task finishes as succeeded or failed, not as {state}")
+    return state == "succeeded"
