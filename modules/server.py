@@ -8,6 +8,7 @@ error.
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from .errors import NotServed
@@ -27,7 +28,9 @@ class ServerModule(ModuleBase):
     `port` fixes the port, `replicas` is how many processes serve, `resources` what each needs,
     `env` its environment, `startup_timeout` (seconds) how long one may take until it is ready.
     With `repeatable=False` a call that may have begun is never sent again; `exclusive=True` ends a
-    replica that can't renew its lease. Raises ValueError and TypeError for what can't be.
+    replica that can't renew its lease. `call_timeout` (seconds, None: no limit) ends a call that
+    takes longer; a replica that answers no ping for `ping_timeout` seconds, and doesn't work
+    meanwhile, is ended. Raises ValueError and TypeError for what can't be.
     """
 
     serves = True
@@ -48,6 +51,8 @@ class ServerModule(ModuleBase):
         startup_timeout: float = 60,
         repeatable: bool = True,
         exclusive: bool = False,
+        call_timeout: float | None = None,
+        ping_timeout: float = 10,
         num_replicas: int | None = None,
     ) -> None:
         super().__init__(name=name, return_trace=return_trace)
@@ -59,7 +64,9 @@ class ServerModule(ModuleBase):
         self.port = _port(port, self.replicas)
         self.resources = dict(resources or {})
         self.env = {str(key): str(value) for key, value in (env or {}).items()}
-        self.startup_timeout = _seconds(startup_timeout)
+        self.startup_timeout = _seconds("startup_timeout", startup_timeout)
+        self.call_timeout = None if call_timeout is None else _seconds("call_timeout", call_timeout)
+        self.ping_timeout = _seconds("ping_timeout", ping_timeout)
         self.repeatable = repeatable
         self.exclusive = exclusive
 
@@ -152,7 +159,8 @@ def _port(port: Any, replicas: int) -> int | None:
     return port
 
 
-def _seconds(value: Any) -> float:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or value <= 0:
-        raise ValueError(f"startup_timeout of a ServerModule is in seconds, not {value!r}")
+def _seconds(option: str, value: Any) -> float:
+    # A comparison that NaN doesn't pass either.
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < inf:
+        raise ValueError(f"{option} of a ServerModule is in seconds, above 0, not {value!r}")
     return float(value)

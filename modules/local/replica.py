@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ServeFailed
+from ..processes.effort import Effort
 
 if TYPE_CHECKING:
     from ..processes.child import Child
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 _TAIL_LINES: Final = 20
 _TAIL_BYTES: Final = 16 << 10
-# Counted in pings, not in seconds: a program that was stopped itself judges nobody for it.
-_MISSED_PINGS: Final = 10
 
 
 class LocalReplica:
@@ -45,7 +44,9 @@ class LocalReplica:
         self._waitstatus: int | None = None
         self._error: dict[str, str] | None = None
         self._is_ready = asyncio.Event()
-        self._pings = self._pongs = 0
+        self._pings = self._pongs = self._idle_pings = 0
+        self._effort = Effort()
+        self._verdict = ""
         child.on_message, child.on_output, child.on_exit = self._said, self._printed, self._ended
 
     async def ready(self) -> None:
@@ -82,9 +83,14 @@ class LocalReplica:
         """End it at once."""
         self.child.kill(signal.SIGKILL)
 
-    def ping(self) -> bool:
-        """Ask it for a sign of life; false when it has given none for too long."""
-        if self._pings - self._pongs >= _MISSED_PINGS:
+    def ping(self, timeout_s: float) -> bool:
+        """Ask it for a sign of life, once a second; false when it gave none for `timeout_s`.
+
+        Counted in pings, not in seconds: a program that was stopped itself judges nobody for it.
+        """
+        is_silent = self._pings > self._pongs and not self._effort.has_worked(self.child.pid)
+        self._idle_pings = self._idle_pings + 1 if is_silent else 0
+        if self._idle_pings >= max(2.0, timeout_s):
             return False
         self._pings += 1
         self.child.send({"op": "ping", "n": self._pings})
@@ -98,6 +104,8 @@ class LocalReplica:
     def how_it_ended(self) -> str:
         """Say by which code or signal its process ended."""
         status = self._waitstatus
+        if self._verdict:
+            return self._verdict
         if status is None:
             return "its process ended"
         if os.WIFSIGNALED(status):
@@ -128,6 +136,8 @@ class LocalReplica:
                 self._is_ready.set()
             case "pong":
                 self._pongs = message["n"]
+            case "ending":
+                self._verdict = message["reason"]
 
     def _printed(self, child: Child, fd: int, data: bytes) -> None:
         del child

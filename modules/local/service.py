@@ -1,7 +1,7 @@
 """The processes of one served module without Redis: started, watched, replaced, stopped.
 
 A Service keeps as many replicas as are wanted: one that ends unasked leaves the table at once and
-comes back after a pause that doubles, one that no longer answers its event loop's pings is killed.
+comes back after a pause that doubles, one that answers no pings and doesn't work either is killed.
 It lives in the executor's event loop. What the processes load comes from a Generation; who may call
 whom is the executor's business.
 """
@@ -194,6 +194,7 @@ class Service:
                 token=secrets.token_hex(16),
                 call_key=self.home.call_key,
                 startup_timeout=module.startup_timeout,
+                call_timeout=module.call_timeout,
                 env=module.env,
                 table=self.home.table(),
             )
@@ -250,10 +251,11 @@ class Service:
         while True:
             await asyncio.sleep(_PING_S)
             for replica in list(self._ready):
-                if not replica.ping():
+                if not replica.ping(self.module.ping_timeout):
                     log.warning(
-                        "%s: it gives no sign of life and is killed",
+                        "%s: it answered no ping for %g s, used no CPU meanwhile, and is killed",
                         self.home.path,
+                        self.module.ping_timeout,
                         extra={"event": "replica.unready"},
                     )
                     replica.kill()

@@ -48,6 +48,7 @@ class ReplicaSpec:
     call_key: bytes
     call_token: str = ""
     startup_timeout: float = 60.0
+    call_timeout: float | None = None
     concurrency: int = 32
     env: Mapping[str, str] = field(default_factory=dict)
     states: tuple[bytes, ...] = ()

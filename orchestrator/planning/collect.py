@@ -124,4 +124,6 @@ def _service(node: Node, loads: Sequence[str], callers: Sequence[str]) -> Servic
         startup_timeout=float(options.startup_timeout),
         repeatable=bool(options.repeatable),
         exclusive=bool(options.exclusive),
+        call_timeout=options.call_timeout,
+        ping_timeout=float(options.ping_timeout),
     )

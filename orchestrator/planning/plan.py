@@ -38,7 +38,7 @@ class Service:
     """One served module: what its replicas need and who calls it.
 
     `parents` are the paths of the services that call this one and so stop before it;
-    `startup_timeout` is in seconds; `loads` are the paths that a replica holds in its process.
+    the timeouts are in seconds; `loads` are the paths that a replica holds in its process.
     """
 
     path: str
@@ -51,6 +51,8 @@ class Service:
     startup_timeout: float = 60.0
     repeatable: bool = True
     exclusive: bool = False
+    call_timeout: float | None = None
+    ping_timeout: float = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -93,9 +93,9 @@ def opened(program: Program, folder: Path) -> Gateway:
 
 
 @contextlib.contextmanager
-def serving(network: Network) -> Iterator[Gateway]:
-    """Deploy `APP`, and open a gateway in front of it."""
-    (network.folder / "app.py").write_text(APP)
+def serving(network: Network, app: str = APP) -> Iterator[Gateway]:
+    """Deploy the `tree` of `app`, which is called "app", and open a gateway in front of it."""
+    (network.folder / "app.py").write_text(app)
     network.worker()
     deployed = run(
         rootward("deploy", "app.py:tree"), folder=network.folder, environ=network.environ

@@ -10,7 +10,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
-from rootward.worker.serving.call import Serving
+from rootward.worker.serving.call import Serving, is_async
 from rootward.worker.serving.metrics import Metrics
 from rootward.worker.serving.router import ReplicaApp
 from rootward.worker.serving.server import Listener
@@ -28,15 +28,21 @@ class ServedFunction:
     """Serves `target` in a thread of its own while it is entered."""
 
     def __init__(
-        self, target: Callable[..., Any], *, concurrency: int = 4, host: str = "127.0.0.1"
+        self,
+        target: Callable[..., Any],
+        *,
+        concurrency: int = 4,
+        host: str = "127.0.0.1",
+        **options: Any,
     ) -> None:
         self._host = host
         self.metrics = Metrics("f")
-        self.serving = Serving(target, inspect.signature(target), self.metrics, concurrency)
+        self._target, self._concurrency, self._options = target, concurrency, options
         self.calls: list[int] = []
         self._sock = socket.create_server((host, 0))
         self.address = "127.0.0.1", self._sock.getsockname()[1]
         self._is_open = threading.Event()
+        self.thread_name = ""
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
 
     def __enter__(self) -> Self:
@@ -72,8 +78,17 @@ class ServedFunction:
             return connection.answer()
 
     async def _serve(self) -> None:
+        self.thread_name = threading.current_thread().name
         app = ReplicaApp(
             self.metrics, host=self._host, token=TOKEN, call_key=KEY, call_token=CALL_TOKEN
+        )
+        self.serving = Serving(
+            self._target,
+            inspect.signature(self._target),
+            self.metrics,
+            concurrency=self._concurrency,
+            is_async=is_async(self._target),
+            **self._options,
         )
         self.listener = Listener(app, self.serving)
         self.listener.on_calls = self.calls.append

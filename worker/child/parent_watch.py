@@ -1,8 +1,9 @@
 """The thread that listens to the owner in a slot or replica, whatever the main thread does.
 
 It owns the end of the process: when the channel ends, or a lease that the owner armed is not
-renewed in time, the whole process group is killed. New endpoints are put to use at once, also in
-the middle of a task; everything else is passed on in order.
+renewed in time, the whole process group is killed. It answers pings itself, so that a process whose
+main thread is busy isn't taken for a dead one. New endpoints are put to use at once, also in the
+middle of a task; everything else is passed on in order.
 """
 
 from __future__ import annotations
@@ -29,9 +30,11 @@ class Guard:
         connection: channel.Channel,
         routes: PushedRoutes,
         on_message: Callable[[channel.Message], None],
+        vitals: Callable[[], dict[str, float]] = dict,
     ) -> None:
-        """Read nothing yet."""
+        """Read nothing yet; each answer to a ping says what `vitals` returns then."""
         self._channel, self._routes, self._on_message = connection, routes, on_message
+        self._vitals = vitals
         self._ends_at: float | None = None
 
     @property
@@ -76,6 +79,9 @@ class Guard:
         # Renewed while the owner lives, or for an exclusive one while it holds its lease.
         if message.get("ttl") is not None:
             self._ends_at = time.monotonic() + message["ttl"]
+        if message["op"] == "ping":
+            self._channel.send({"event": "pong", "n": message["n"], **self._vitals()})
+            return
         self._on_message(message)
 
 

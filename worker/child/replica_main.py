@@ -12,6 +12,7 @@ import asyncio
 import atexit
 import os
 import socket
+import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -22,7 +23,7 @@ from rootward.modules.rpc.envelope import describe
 from rootward.modules.state import state_log
 from rootward.modules.tasks import finish
 
-from ..serving.call import Serving
+from ..serving.call import Serving, is_async
 from ..serving.metrics import Metrics
 from ..serving.router import ReplicaApp
 from ..serving.server import Listener
@@ -50,7 +51,7 @@ def run(
         routes.key = spec["call_key"]
         routes.update(spec["table"])
         replica.apply(spec["states"])
-        guard = Guard(channel, routes, replica.hear)
+        guard = Guard(channel, routes, replica.hear, replica.vitals)
         guard.start()
         replica.set_up()
         with asyncio.Runner(loop_factory=quick_loop()) as runner:
@@ -75,6 +76,8 @@ class Replica:
         self._early: deque[Message] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listener: Listener | None = None
+        # Since when the loop has been asked for a sign of life; None while it has given it.
+        self._loop_asked_at: float | None = None
 
     def hear(self, message: Message) -> None:
         """Take a message from the guard's thread; what comes before `serve` waits."""
@@ -82,6 +85,27 @@ class Replica:
         # `serve` may have begun in between: then the loop takes it with the others.
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._obey_early)
+
+    def vitals(self) -> dict[str, float]:
+        """Return for how long (seconds) the loop has been blocked, and the oldest call under way.
+
+        What isn't so is left out. Called by the guard's thread.
+        """
+        told: dict[str, float] = {}
+        loop, listener = self._loop, self._listener
+        if loop is None or listener is None:
+            return told
+        if self._loop_asked_at is None:
+            self._loop_asked_at = time.monotonic()
+            loop.call_soon_threadsafe(self._loop_lives)
+        else:
+            told["loop_s"] = time.monotonic() - self._loop_asked_at
+        if (oldest_s := listener.serving.oldest_s) is not None:
+            told["call_s"] = oldest_s
+        return told
+
+    def _loop_lives(self) -> None:
+        self._loop_asked_at = None
 
     def apply(self, entries: list[bytes]) -> None:
         """Write states into the tree."""
@@ -99,7 +123,15 @@ class Replica:
         """Listen, say so, and serve until the drain has ended."""
         module: ServerModule = self._tree.module_at(self._path)  # type: ignore[assignment]
         metrics = Metrics(self._path)
-        serving = Serving(module.answer, _signature(module), metrics, spec["concurrency"])
+        serving = Serving(
+            module.answer,
+            _signature(module),
+            metrics,
+            concurrency=spec["concurrency"],
+            is_async=module.pre is None and is_async(getattr(module.m, "forward", module.m)),
+            call_timeout=spec.get("call_timeout"),
+        )
+        serving.on_overdue = self._end_overdue
         if (tracer := tracing.tracer("replica")) is not None:
             from ..serving.tracing import TracedCall
 
@@ -129,8 +161,6 @@ class Replica:
         match message["op"]:
             case "states":
                 self._apply_now(message["states"])
-            case "ping":
-                self._channel.send({"event": "pong", "n": message["n"]})
             case "drain":
                 self._drain(message["grace"])
 
@@ -143,6 +173,12 @@ class Replica:
             flush()
             os._exit(1)
         self._channel.send({"event": "states_applied"})
+
+    def _end_overdue(self, reason: str) -> None:
+        """End the process: what a thread runs can't be ended by itself."""
+        self._channel.send({"event": "ending", "reason": reason})
+        flush()
+        os._exit(1)
 
     def _drain(self, grace: float) -> None:
         if self._listener is None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import psutil
 
 from rootward.modules.errors import ServeFailed
+from rootward.modules.processes.effort import Effort
 from rootward.orchestrator.states import ReplicaState
 
 from ..work.assignment import Assignment, TaskLost, how_it_ended
@@ -51,6 +52,12 @@ class HeldReplica:
         # has had no answer.
         self.ping_at = self.ping_pause_s = 0.0
         self.asked_at: float | None = None
+        # What the last ping's answer said: for how long its loop has been blocked (seconds), and
+        # since when its oldest call has been under way; and when it was last seen to work.
+        self.loop_s = 0.0
+        self.call_since: float | None = None
+        self.worked_at = 0.0
+        self.effort = Effort()
         self.calls = 0
         self.calls_changed = asyncio.Event()
         self.drain_until = float("inf")
@@ -108,7 +115,8 @@ class HeldReplica:
         # What it starts with is in its spec.
         self.seen = len(self.generation.log)
         self.verdict = None
-        self.asked_at = None
+        self.asked_at = self.call_since = None
+        self.loop_s = self.worked_at = 0.0
         self._ready = self._loop.create_future()
         self._ready.add_done_callback(_look_at)
         self.ended = self._loop.create_future()
@@ -177,6 +185,12 @@ class HeldReplica:
     def _hear(self, message: dict[str, Any]) -> None:
         self.asked_at = None
         match message.get("event"):
+            case "pong":
+                self.loop_s = message.get("loop_s", 0.0)
+                call_s = message.get("call_s")
+                self.call_since = None if call_s is None else time.monotonic() - call_s
+            case "ending" if self.verdict is None:
+                self.verdict = message["reason"]
             case "ready" if not self._ready.done():
                 self._ready.set_result(None)
             case "failed" if not self._ready.done():

@@ -246,8 +246,19 @@ class Supervisor:
                 return held.verdict or reason
             failures = 1 if loop.time() - started > STEADY_S else failures + 1
             logger.warning(
-                "replica of %s: %s", held.service.path, reason, extra={"event": "replica.unready"}
+                "replica of %s: %s",
+                held.service.path,
+                reason,
+                extra={
+                    "event": "replica.unready",
+                    "deployment": held.generation.name,
+                    "generation": held.generation.place[1],
+                    "service": held.service.path,
+                    "replica": held.id,
+                },
             )
+            # Where people look for why: its own log.
+            held.output.feed(2, f"rootward: this replica has ended: {reason}\n".encode())
             if failures >= GIVE_UP_AFTER:
                 return f"given up after {failures} failures in a row: {reason}"
             await self._registrar.put(held, ReplicaState.UNREADY, reason)
@@ -306,6 +317,7 @@ class Supervisor:
             call_key=self._signer.call_key(generation.name),
             call_token=self._signer.call_token(*generation.place),
             startup_timeout=service.startup_timeout,
+            call_timeout=service.call_timeout,
             env=service.env,
             states=tuple(generation.log),
             table=generation.table,

@@ -1,8 +1,9 @@
-"""Running calls: the user's code in threads of its own, its results straight back to the caller.
+"""Running calls: coroutines on the loop that reads, plain functions in threads of their own.
 
-The event loop of the server never runs the user's code, so a replica answers its owner whatever a
-call does: plain functions run in a bounded crew of threads, coroutines in one loop of their own. A
-call whose time is over before it begins is not begun; a coroutine is cancelled when it is.
+What is a coroutine begins and ends on the event loop of the server, so that it costs no change of
+thread; one that blocks holds up the other calls of its replica, as in any server of this kind. A
+plain function runs in a bounded pool of threads, and its answer is written by the thread that made
+it. A call whose time is over before it begins is not begun; a coroutine is cancelled when it is.
 """
 
 from __future__ import annotations
@@ -10,11 +11,10 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rootward.modules.processes.thread_pool import Crew
 
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from .connection import Caller
     from .metrics import Metrics
 
+# Reading the arguments of a larger one would hold up the loop.
+_LOOP_BODY_BYTES: Final = 64 << 10
+_LOOKS_A_LIMIT: Final = 10
+
 
 class Serving:
     """Runs the calls of one module; `target` is what they run."""
@@ -34,31 +38,61 @@ class Serving:
         target: Callable[..., Any],
         signature: inspect.Signature | None,
         metrics: Metrics,
+        *,
         concurrency: int,
+        is_async: bool = False,
+        call_timeout: float | None = None,
     ) -> None:
-        """`signature` (None: unknown) tells which plain calls are the caller's fault."""
+        """`signature` (None: unknown) tells which plain calls are the caller's fault.
+
+        `is_async` says that `target` never blocks, `call_timeout` how long (seconds) a call may
+        run.
+        """
         self.metrics = metrics
         self.target, self.signature = target, signature
+        self.is_async, self.call_timeout = is_async, call_timeout
         self.crew = Crew("rootward-call", concurrency)
+        self.loop = asyncio.get_running_loop()
         # Another kind of call where traces are asked for.
         self.make_call: Callable[..., Call] = Call
         # Called, from whatever thread, when a call has ended.
         self.on_end: Callable[[], None] | None = None
-        self._own_loop: asyncio.AbstractEventLoop | None = None
-        self._starting = threading.Lock()
+        # Called, in the loop, with the reason, when a thread runs a call beyond the limit.
+        self.on_overdue: Callable[[str], None] = lambda _: None
+        self._running: dict[Call, float] = {}
+        self._is_watching = False
 
     @property
-    def own_loop(self) -> asyncio.AbstractEventLoop:
-        """The loop that coroutines run in, in a thread of its own."""
-        if self._own_loop is None:
-            with self._starting:
-                if self._own_loop is None:
-                    loop = asyncio.new_event_loop()
-                    threading.Thread(
-                        target=loop.run_forever, name="rootward-async-calls", daemon=True
-                    ).start()
-                    self._own_loop = loop
-        return self._own_loop
+    def oldest_s(self) -> float | None:
+        """How long the oldest call has run (seconds); None when none runs, or nothing limits it."""
+        began = list(self._running.values())
+        return time.monotonic() - min(began) if began else None
+
+    def entered(self, call: Call) -> None:
+        """Let a call that begins now take no longer than the limit, if there is one."""
+        if self.call_timeout is not None:
+            self._running[call] = time.monotonic()
+            if not self._is_watching:
+                self._is_watching = True
+                self.loop.call_soon_threadsafe(self._look_for_overdue)
+
+    def left(self, call: Call) -> bool:
+        """Count a call out; False when it had been given up meanwhile."""
+        return self.call_timeout is None or self._running.pop(call, None) is not None
+
+    def _look_for_overdue(self) -> None:
+        limit_s = self.call_timeout
+        assert limit_s is not None
+        now = time.monotonic()
+        for call, began in list(self._running.items()):
+            # The pop decides between this and the thread that ends the call at the same moment.
+            if now - began > limit_s and self._running.pop(call, None) is not None:
+                call.give_up(f"the call took longer than its call_timeout of {limit_s:g} s")
+                self.on_overdue(f"a call took longer than its call_timeout of {limit_s:g} s")
+        if self._running:
+            self.loop.call_later(limit_s / _LOOKS_A_LIMIT, self._look_for_overdue)
+        else:
+            self._is_watching = False
 
 
 class Call:
@@ -71,6 +105,7 @@ class Call:
         "_began",
         "_context",
         "_is_over",
+        "_is_streaming",
         "caller",
         "format",
         "serving",
@@ -91,16 +126,25 @@ class Call:
         self.wants_events, self.until = wants_events, until
         self._began = time.perf_counter()
         self._context = contextvars.copy_context()
-        self._is_over = False
+        self._is_over = self._is_streaming = False
 
     def start(self, body: bytes) -> None:
-        """Run it as soon as there is a thread for it."""
+        """Run it: here, in the loop, or as soon as there is a thread for it."""
         self.serving.metrics.began()
-        self.submit(partial(self._run, body))
+        if self.serving.is_async and len(body) <= _LOOP_BODY_BYTES:
+            self.run_later(self._run_here(body))
+        else:
+            self.submit(partial(self._run, body))
 
     def submit(self, job: Callable[[], None]) -> None:
         """Run a part of it in one of the threads; what that raises ends the connection."""
         self.serving.crew.submit(partial(self._guarded, job))
+
+    def run_later(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run a part of it in the loop, whose thread this is."""
+        task = self.serving.loop.create_task(coroutine, context=self._context)
+        _tasks.add(task)
+        task.add_done_callback(self._has_run)
 
     @property
     def left_s(self) -> float | None:
@@ -117,38 +161,80 @@ class Call:
         if serving.on_end is not None:
             serving.on_end()
 
+    def give_up(self, why: str) -> None:
+        """Answer for a thread that still runs it, and whose own answer won't be sent."""
+        self.ended(is_error=True)
+        if self._is_streaming:
+            self.caller.abandon()
+        else:
+            self.caller.refuse(_late(why))
+
     def _guarded(self, job: Callable[[], None]) -> None:
         try:
             # A copy, as the part before may not have left it yet.
             self._context.copy().run(job)
         except BaseException:
             # What the module raises never comes here: nothing sensible can be answered any more.
-            self.ended(is_error=True)
-            self.caller.abandon()
+            self._break()
             raise
 
+    def _has_run(self, task: asyncio.Task[None]) -> None:
+        _tasks.discard(task)
+        if task.cancelled():
+            self._break()
+        elif (error := task.exception()) is not None:
+            self._break()
+            self.serving.loop.call_exception_handler(
+                {"message": "a call failed outside of its module", "exception": error}
+            )
+
+    def _break(self) -> None:
+        self.ended(is_error=True)
+        self.caller.abandon()
+
     def _run(self, body: bytes) -> None:
-        """Run it as far as it goes without waiting."""
+        """Run it as far as it goes in a thread."""
+        serving = self.serving
         try:
             args, kwargs = self._arguments(body)
         except Refused as refused:
-            self.ended(is_error=False)
-            self.caller.refuse(refused)
+            self._refuse(refused)
+            return
+        serving.entered(self)
+        try:
+            result = serving.target(*args, **kwargs)
+        except BaseException as error:
+            if serving.left(self):
+                self._fail(error)
+            return
+        if not serving.left(self):
+            return
+        if inspect.iscoroutine(result):
+            self._to_loop(self._await(result))
+        else:
+            self._settle(result)
+
+    async def _run_here(self, body: bytes) -> None:
+        """Run it in the loop, from beginning to end."""
+        try:
+            args, kwargs = self._arguments(body)
+        except Refused as refused:
+            self._refuse(refused)
             return
         try:
             result = self.serving.target(*args, **kwargs)
         except BaseException as error:
             self._fail(error)
             return
-        if inspect.iscoroutine(result):
-            self._in_own_loop(self._timed(result), self._awaited)
+        if hasattr(result, "__await__"):
+            await self._await(result)
         else:
-            self._settle(result)
+            await self._stream_here(result)
 
     def _arguments(self, body: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
         left_s = self.left_s
         if left_s is not None and left_s <= 0:
-            raise _late("its time was over before it began")
+            raise _late("the caller gave the call a time: its time was over before it began")
         args, kwargs = self.format.open(body)
         signature = self.serving.signature
         if self.format.is_plain and signature is not None:
@@ -158,50 +244,88 @@ class Call:
                 raise Refused(400, "TypeError", str(error)) from None
         return args, kwargs
 
-    async def _timed(self, later: Coroutine[Any, Any, Any]) -> Any:
-        timer = asyncio.timeout(self.left_s)
+    async def _await(self, later: Awaitable[Any]) -> None:
+        limit_s = self.limit_s
+        try:
+            if limit_s is None:
+                result = await later
+            else:
+                result = await self._timed(later, limit_s)
+        except Refused as refused:
+            self._refuse(refused, is_error=True)
+        except BaseException as error:
+            self._fail(error)
+        else:
+            if hasattr(result, "__anext__"):
+                await self._stream_here(result)
+            elif hasattr(result, "__next__"):
+                # Its items are made by plain code, which may block.
+                self.submit(partial(self._settle, result))
+            else:
+                self._settle(result)
+
+    @property
+    def limit_s(self) -> float | None:
+        """How long it may run from now on (seconds), by its caller and by its module."""
+        limits = [s for s in (self.left_s, self.serving.call_timeout) if s is not None]
+        return min(limits, default=None)
+
+    async def _timed(self, later: Awaitable[Any], limit_s: float) -> Any:
+        timer = asyncio.timeout(limit_s)
         try:
             async with timer:
                 return await later
         except TimeoutError as error:
             if timer.expired():
-                raise _late("it was cancelled when its time was over") from error
+                left_s = self.left_s
+                why = (
+                    "the caller gave the call a time: it was cancelled when its time was over"
+                    if left_s is not None and left_s <= 0
+                    else f"the call took longer than its call_timeout of {limit_s:g} s"
+                )
+                raise _late(why) from error
             raise
 
-    def _in_own_loop(
-        self, coroutine: Coroutine[Any, Any, Any], then: Callable[[Any], None]
-    ) -> None:
-        future = asyncio.run_coroutine_threadsafe(coroutine, self.serving.own_loop)
-        future.add_done_callback(lambda done: self.submit(partial(then, done)))
-
-    def _awaited(self, done: Any) -> None:
+    def _to_loop(self, coroutine: Coroutine[Any, Any, None]) -> None:
         try:
-            result = done.result()
-        except Refused as refused:
-            self.ended(is_error=True)
-            self.caller.refuse(refused)
-        except BaseException as error:
-            self._fail(error)
-        else:
-            self._settle(result)
+            self.serving.loop.call_soon_threadsafe(self.run_later, coroutine)
+        except RuntimeError:
+            # The loop has ended, and the connection with it.
+            coroutine.close()
 
     def _settle(self, result: Any) -> None:
         """Turn what the module returned into a whole answer or a stream."""
         format_ = self.format
         is_later = hasattr(result, "__anext__")
         is_stream = is_later or hasattr(result, "__next__")
-        if is_stream and (self.wants_events or is_later or not format_.is_plain):
+        if is_later:
+            self._to_loop(self._stream_here(result))
+        elif is_stream and (self.wants_events or not format_.is_plain):
             self._stream(result)
         elif self.wants_events and format_.is_plain:
             self._stream(iter((result,)))
         else:
-            try:
-                answer = format_.result(list(result) if is_stream else result)
-            except BaseException as error:
+            self._answer(result, is_stream=is_stream)
+
+    def _answer(self, result: Any, *, is_stream: bool) -> None:
+        serving, format_ = self.serving, self.format
+        try:
+            if is_stream:
+                serving.entered(self)
+                result = list(result)
+            answer = format_.result(result)
+        except BaseException as error:
+            if not is_stream or serving.left(self):
                 self._answer_error(error)
-                return
-            self.ended(is_error=False)
-            self.caller.answer(200, format_.content_type, answer)
+            return
+        if is_stream and not serving.left(self):
+            return
+        self.ended(is_error=False)
+        self.caller.answer(200, format_.content_type, answer)
+
+    def _refuse(self, refused: Refused, *, is_error: bool = False) -> None:
+        self.ended(is_error=is_error)
+        self.caller.refuse(refused)
 
     def _fail(self, error: BaseException) -> None:
         """Turn an error of the module into an answer; a reader of events gets it as one."""
@@ -216,12 +340,24 @@ class Call:
         self.caller.answer(500, self.format.content_type, answer)
 
     def _stream(self, items: Any) -> None:
-        stream = Stream(self, items)
-        if hasattr(items, "__anext__"):
-            self._in_own_loop(stream.run_later(), lambda done: done.result())
-        else:
-            stream.run()
+        self._is_streaming = True
+        Stream(self, items).run()
+
+    async def _stream_here(self, items: Any) -> None:
+        self._is_streaming = True
+        await Stream(self, items).run_later()
+
+
+def is_async(function: Any) -> bool:
+    """Whether all that a call of it runs is a coroutine or an async generator."""
+    if not inspect.isroutine(function):
+        function = getattr(function, "__call__", function)  # noqa: B004
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 
 def _late(why: str) -> Refused:
-    return Refused(504, "Timeout", f"the caller gave the call a time: {why}")
+    return Refused(504, "Timeout", why)
+
+
+# The loop itself keeps only weak references to its tasks.
+_tasks: set[asyncio.Task[None]] = set()

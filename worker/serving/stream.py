@@ -1,8 +1,8 @@
 """The answer of a generator: item by item, as fast as its reader reads.
 
 A plain generator is run by the threads of calls, and gives its thread to others while its reader is
-slow or calls wait; an async one runs in the loop of the coroutines. It is closed when it has ended,
-when its reader has gone, and when the time of the call is over.
+slow or calls wait; an async one runs in the loop that reads. It is closed when it has ended, when
+its reader has gone, and when the time of the call, or the limit for one item, is over.
 """
 
 from __future__ import annotations
@@ -30,14 +30,19 @@ class Stream:
 
     def run(self) -> None:
         """Send items, in this thread, until the end or until others need it."""
+        serving = self._call.serving
         self._begin()
         while True:
             if self._caller.is_gone:
                 break
             try:
+                serving.entered(self._call)
                 item = _END if self._is_late() else next(self._items, _END)
             except BaseException as error:
-                self._end(error)
+                if serving.left(self._call):
+                    self._end(error)
+                return
+            if not serving.left(self._call):
                 return
             if item is _END:
                 self._end(TimeoutError("the time of the call is over") if self._is_late() else None)
@@ -56,11 +61,13 @@ class Stream:
         """Send the items of an async generator, until the end."""
         self._begin()
         items: AsyncIterator[Any] = self._items
+        limit_s = self._call.serving.call_timeout
         error: BaseException | None = None
         try:
             async with asyncio.timeout(self._call.left_s):
                 while not self._caller.is_gone:
-                    item = await anext(items, _END)
+                    async with asyncio.timeout(limit_s):
+                        item = await anext(items, _END)
                     if item is _END:
                         break
                     self._caller.send_piece(self._call.format.item(self._index, item))

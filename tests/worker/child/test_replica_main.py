@@ -14,6 +14,7 @@ from urllib.request import urlopen
 import pytest
 
 from rootward.modules import ModuleBase, ServerModule
+from rootward.modules.errors import CallError
 from rootward.modules.rpc import client
 from rootward.modules.rpc.endpoints import PushedRoutes
 from rootward.modules.state import state_log
@@ -99,6 +100,68 @@ def test_ping_is_answered_while_a_call_runs() -> None:
             heard.child.send({"op": "ping", "n": 7})
             assert await heard.next() == {"event": "pong", "n": 7}
             await call
+
+    asyncio.run(scenario())
+
+
+class Stuck(ModuleBase):
+    """Blocks the event loop that runs it."""
+
+    async def forward(self, wait_s: float) -> float:
+        threading.Event().wait(wait_s)
+        return wait_s
+
+
+def test_ping_is_answered_while_a_call_blocks_the_loop_and_says_so() -> None:
+    async def scenario() -> None:
+        async with Owner() as owner:
+            template = await owner.load(ServerModule(Stuck(), name="stuck"))
+            heard, spec = owner.replica(template, "stuck")
+            await heard.next()
+            routes = PushedRoutes(KEY)
+            routes.update({"stuck": [[f"http://127.0.0.1:{owner.port}", spec.token, "r"]]})
+            call = asyncio.create_task(
+                asyncio.to_thread(client.call, routes, "stuck", (1.5,), hold=0.5)
+            )
+            blocked_s = 0.0
+            for number in range(1000):
+                heard.child.send({"op": "ping", "n": number})
+                said = await heard.next()
+                assert said["n"] == number
+                blocked_s = max(blocked_s, said.get("loop_s", 0.0))
+                if call.done():
+                    break
+                await asyncio.to_thread(threading.Event().wait, 0.1)
+            assert await call == 1.5
+            assert 0.8 < blocked_s < 1.6
+
+    asyncio.run(scenario())
+
+
+def test_a_thread_that_runs_a_call_beyond_its_limit_ends_the_process_after_the_answer() -> None:
+    async def scenario() -> None:
+        async with Owner() as owner:
+            template = await owner.load(Service())
+            heard, spec = owner.replica(template, PATH, call_timeout=0.3)
+            await heard.next()
+            with pytest.raises(CallError, match=r"call_timeout of 0\.3 s"):
+                await ask(routes_to(owner, spec.token), 60)
+            ending = await heard.next()
+            assert ending["event"] == "ending"
+            assert "call_timeout of 0.3 s" in ending["reason"]
+            assert await heard.ended() == 1 << 8
+
+    asyncio.run(scenario())
+
+
+def test_calls_within_their_limit_go_on() -> None:
+    async def scenario() -> None:
+        async with Owner() as owner:
+            template = await owner.load(Service())
+            heard, spec = owner.replica(template, PATH, call_timeout=30.0)
+            await heard.next()
+            assert (await ask(routes_to(owner, spec.token), 0.2))[1] == "first"
+            assert calls_under_way(owner) == 0
 
     asyncio.run(scenario())
 

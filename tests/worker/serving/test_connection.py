@@ -37,18 +37,6 @@ def test_connection_is_kept_and_answers_come_in_order() -> None:
             assert bodies[1] == b'{"status": "ok"}'
 
 
-async def double_later(value: Any) -> Any:
-    return value * 2
-
-
-def test_coroutines_answer_every_call_of_a_connection() -> None:
-    """Also when one part of a call begins in its thread before the part before has left its own."""
-    with ServedFunction(double_later) as served, served.connection() as connection:
-        for number in range(300):
-            connection.send(post(number))
-            assert result(connection.answer()[2]) == 2 * number
-
-
 @pytest.mark.parametrize(
     ("request_", "status"),
     [
