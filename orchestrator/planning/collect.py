@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any, cast
 from rootward.modules.gc_pause import HeldBack
 from rootward.modules.module import WorkFinder
 
-from .plan import ALL_KINDS, Kind, Outline, Plan, Service, make_plan, parse_kinds
+from .plan import (
+    ALL_KINDS,
+    PING_TIMEOUT_S,
+    Kind,
+    Outline,
+    Plan,
+    Service,
+    make_plan,
+    parse_kinds,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -124,6 +133,7 @@ def _service(node: Node, loads: Sequence[str], callers: Sequence[str]) -> Servic
         startup_timeout=float(options.startup_timeout),
         repeatable=bool(options.repeatable),
         exclusive=bool(options.exclusive),
-        call_timeout=options.call_timeout,
-        ping_timeout=float(options.ping_timeout),
+        # What isn't a ServerModule has no limits of its own.
+        call_timeout=getattr(options, "call_timeout", None),
+        ping_timeout=float(getattr(options, "ping_timeout", PING_TIMEOUT_S)),
     )

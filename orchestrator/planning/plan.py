@@ -33,6 +33,9 @@ ALL_KINDS: tuple[Kind, ...] = (Kind.TRAIN, Kind.DEPLOY, Kind.EVAL)
 """The kinds that a caller can ask for; `prepare` and `join` follow from them."""
 
 
+PING_TIMEOUT_S = 10.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """One served module: what its replicas need and who calls it.
@@ -52,7 +55,7 @@ class Service:
     repeatable: bool = True
     exclusive: bool = False
     call_timeout: float | None = None
-    ping_timeout: float = 10.0
+    ping_timeout: float = PING_TIMEOUT_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
