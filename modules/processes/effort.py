@@ -16,16 +16,19 @@ from typing import Final, NamedTuple
 
 # Of one processor. A thread that waits for the interpreter's lock uses less than a hundredth.
 _LEAST_SHARE: Final = 0.05
-# Runnable, and waiting for a disk; on a busy machine what is runnable may get no processor.
-_AT_WORK: Final = frozenset("RD")
+# Of the time, with that in which a thread could run and got no processor: on a busy machine one
+# that works gets little, and one that asks for the lock waits for a processor each time.
+_LEAST_WANTED: Final = 0.7
 _STOPPED: Final = frozenset("Tt")
+_WAITS_FOR_DISK: Final = "D"
 
 
 class _Seen(NamedTuple):
-    """One look at a process: by thread, the processor time that it has used, and its state."""
+    """One look at a process: by thread, its processor time and that with the wait for one (s)."""
 
     at: float
-    cpu_s: dict[int, float]
+    used_s: dict[int, float]
+    wanted_s: dict[int, float]
     states: frozenset[str]
 
 
@@ -40,24 +43,26 @@ class Effort:
         self._seen: _Seen | None = None
 
     def has_worked(self, pid: int | None) -> bool:
-        """Say whether the process has worked since the last look, or does so now.
-
-        The first look at a process knows only what it does now.
-        """
+        """Say whether the process has worked since the last look; at the first one it hasn't."""
         before = self._seen if self._pid == pid else None
         self._pid, self._seen = pid, None if pid is None else _look(pid)
         seen = self._seen
         if seen is None or seen.states <= _STOPPED:
             return False
-        if seen.states & _AT_WORK:
+        if _WAITS_FOR_DISK in seen.states:
             return True
         if before is None:
             return False
-        least_s = _LEAST_SHARE * (seen.at - before.at)
-        return any(
-            used_s - before.cpu_s.get(thread, 0.0) > least_s
-            for thread, used_s in seen.cpu_s.items()
+        passed_s = seen.at - before.at
+        return (
+            _most(seen.used_s, before.used_s) > _LEAST_SHARE * passed_s
+            or _most(seen.wanted_s, before.wanted_s) > _LEAST_WANTED * passed_s
         )
+
+
+def _most(now: dict[int, float], before: dict[int, float]) -> float:
+    """Return how much the thread has got that has got most; new threads count in whole."""
+    return max((s - before.get(thread, 0.0) for thread, s in now.items()), default=0.0)
 
 
 def _look(pid: int) -> _Seen | None:
@@ -65,18 +70,31 @@ def _look(pid: int) -> _Seen | None:
     tasks = Path(f"/proc/{pid}/task")
     if not tasks.exists():
         return _ask_psutil(pid)
-    ticks = os.sysconf("SC_CLK_TCK")
-    cpu_s: dict[int, float] = {}
+    used_s: dict[int, float] = {}
+    wanted_s: dict[int, float] = {}
     states: set[str] = set()
     for task in tasks.iterdir():
         try:
             # Behind the name, which may hold anything: the state first, then numbers.
             fields = (task / "stat").read_text("latin-1").rpartition(")")[2].split()
+            used_ns, waited_ns = _scheduled_ns(task, fields)
         except OSError:
             continue
         states.add(fields[0])
-        cpu_s[int(task.name)] = (int(fields[11]) + int(fields[12])) / ticks
-    return _Seen(time.monotonic(), cpu_s, frozenset(states)) if states else None
+        thread = int(task.name)
+        used_s[thread], wanted_s[thread] = used_ns / 1e9, (used_ns + waited_ns) / 1e9
+    return _Seen(time.monotonic(), used_s, wanted_s, frozenset(states)) if states else None
+
+
+def _scheduled_ns(task: Path, fields: list[str]) -> tuple[int, int]:
+    """Return how long a thread has run, and how long it has waited for a processor."""
+    try:
+        used, waited, _ = (task / "schedstat").read_text("ascii").split()
+    except (OSError, ValueError):
+        # Not every kernel counts that: then what it has used is all that is known.
+        ticks = int(fields[11]) + int(fields[12])
+        return ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK"), 0
+    return int(used), int(waited)
 
 
 def _ask_psutil(pid: int) -> _Seen | None:
@@ -88,5 +106,6 @@ def _ask_psutil(pid: int) -> _Seen | None:
         status, times = process.status(), process.cpu_times()
     except psutil.Error:
         return None
-    state = {psutil.STATUS_RUNNING: "R", psutil.STATUS_STOPPED: "T"}.get(status, "S")
-    return _Seen(time.monotonic(), {pid: times.user + times.system}, frozenset(state))
+    state = "T" if status == psutil.STATUS_STOPPED else "S"
+    used_s = {pid: times.user + times.system}
+    return _Seen(time.monotonic(), used_s, used_s, frozenset(state))

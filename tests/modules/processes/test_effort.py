@@ -52,17 +52,19 @@ def looks(effort: Effort, pid: int, count: int) -> list[bool]:
 
 def test_a_busy_process_works_whatever_it_answers() -> None:
     with running(BUSY) as process:
-        assert all(looks(Effort(), process.pid, 4))
+        effort = Effort()
+        looks(effort, process.pid, 1)
+        assert all(looks(effort, process.pid, 4))
 
 
 @pytest.mark.parametrize("code", [ASLEEP, DEAD_LOCKED])
 def test_one_that_waits_for_ever_does_not_work(code: str) -> None:
-    """Not even where many threads ask for the lock: by chance one of them may be seen to run."""
+    """Not even where many threads ask for the lock again and again."""
     with running(code) as process:
         effort = Effort()
         # What it did until now, and its threads' own sleep, are not to count.
         looks(effort, process.pid, 2)
-        assert looks(effort, process.pid, 8).count(True) <= 2
+        assert looks(effort, process.pid, 8).count(True) <= 1
 
 
 def test_one_that_somebody_has_stopped_does_not_work() -> None:
