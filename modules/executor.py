@@ -54,7 +54,7 @@ def resolve() -> Executor:
     if os.environ.get("REDIS_URL"):
         import importlib
 
-        orchestrator = importlib.import_module("rootward.orchestrator.client.executor")
+        orchestrator = importlib.import_module("rootward.orchestrator.client.client")
         return cast("Executor", orchestrator.executor_from_environment())
     from .local.executor import local_executor
 

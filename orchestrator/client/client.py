@@ -9,7 +9,7 @@ Nothing is stored before the whole plan has been made, checked and packed.
 from __future__ import annotations
 
 import uuid
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Self
 
 from ..errors import (
@@ -17,23 +17,25 @@ from ..errors import (
     NoRedis,
     PlanError,
     UnknownDeployment,
-    UnknownService,
     other_secret,
 )
 from ..planning.collect import is_whole, plan_tree
 from ..planning.definition import Definition, Subject
-from ..planning.plan import ALL_KINDS, Kind, Plan, parse_kinds
+from ..planning.graph import ALL_KINDS, Kind
+from ..planning.planner import parse_kinds
 from ..settings import Settings
 from ..states import DeploymentState
 from ..store.connection import Clients, check
 from ..store.keys import Keys
 from ..store.store import Store
 from .deployment import Deployment
+from .unknown import unknown_deployment, unknown_service
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
     from types import TracebackType
 
+    from ..planning.plan import Plan
     from ..planning.submission import Order
     from ..security.signing import Signer
     from ..store.records import AgentRecord, DeploymentRecord
@@ -280,30 +282,12 @@ class Client:
 
     def _unknown(self, name: str) -> UnknownDeployment:
         known = [record.name for record in self.store.deployments.all()]
-        return UnknownDeployment(
-            f"there is no deployment {name!r}{_hint(name, known)}: see `rootward deployments`",
-            name=name,
-            near=_near(name, known),
-        )
+        return unknown_deployment(name, known)
 
 
-def unknown_service(service: str, known: Sequence[str]) -> UnknownService:
-    """Return the error for a service that nobody deployed, with the near ones."""
-    return UnknownService(
-        f"there is no service {service!r}{_hint(service, known)}: see `rootward gateway list`",
-        service=service,
-        near=_near(service, known),
-    )
+@cache
+def executor_from_environment() -> DistributedExecutor:
+    """Return the executor of `REDIS_URL`; made once, and closed with the program."""
+    from .executor import DistributedExecutor
 
-
-def _near(name: str, known: Sequence[str]) -> list[str]:
-    import difflib
-
-    found = difflib.get_close_matches(name, known, 3)
-    # The last part of a path is what people remember.
-    return found or [each for each in known if each.rpartition("/")[2] == name.rpartition("/")[2]]
-
-
-def _hint(name: str, known: Sequence[str]) -> str:
-    near = _near(name, known)
-    return f" (did you mean {' or '.join(near)}?)" if near else ""
+    return DistributedExecutor(connect())

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING
 
 from rootward.modules.runtime import attach
@@ -19,7 +18,8 @@ from rootward.modules.tree import Tree, default_name
 
 from ..planning.collect import is_whole, plan_tree
 from ..planning.definition import Definition
-from ..planning.plan import ALL_KINDS, Kind, parse_kinds
+from ..planning.graph import ALL_KINDS, Kind
+from ..planning.planner import parse_kinds
 from ..planning.submission import Order
 from .log_echo import Echo
 from .owner_lease import Owner
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rootward.modules.module import ModuleBase
 
     from ..planning.plan import Plan
-    from .client import Client
+    from .connected import Connected
     from .deployment import Deployment
 
 STOP_TIMEOUT_S = 60.0
@@ -47,7 +47,7 @@ class Submitted:
 class DistributedExecutor:
     """Runs the tasks of a caller's tree on the workers of one client's Redis."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Connected) -> None:
         self._client = client
         self._owner = Owner(client.store, client.settings.lease_seconds)
         self._submitted: dict[int, Submitted] = {}
@@ -206,11 +206,3 @@ def _served_below(tree: Tree, module: ModuleBase) -> Sequence[str]:
             below.add(id(each))
             stack.extend(each.submodules)
     return [n.path for n in tree.nodes if n.module.serves and id(n.module) in below]
-
-
-@cache
-def executor_from_environment() -> DistributedExecutor:
-    """Return the executor of `REDIS_URL`; made once, and closed with the program."""
-    from .client import connect
-
-    return DistributedExecutor(connect())

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..states import DeploymentState
 from ..status.read_status import read_plan, read_services
+from .unknown import unknown_service
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Iterator
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from ..errors import UnknownService
     from ..status.status import EndpointStatus, ServiceStatus
     from ..store.records import Change, GenerationRecord
-    from .client import Client
+    from .connected import Connected
 
 HOLD_S = 10.0
 BLOCK_MS = 1000
@@ -39,7 +40,7 @@ class _Way:
 class Gateway:
     """The registry of endpoints as `client.gateway`."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Connected) -> None:
         self._client = client
         self._repeatable: dict[str, tuple[int, dict[str, bool]]] = {}
 
@@ -170,6 +171,4 @@ class Gateway:
                     yield record
 
     def _unknown(self, service: str) -> UnknownService:
-        from .client import unknown_service
-
         return unknown_service(service, [each.service for each in self.services()])

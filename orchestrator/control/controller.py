@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from rootward.modules.errors import RootwardError
 
-from ..planning.plan import Kind, Plan, Service
+from ..planning.graph import Kind, Service
 from ..security.signing import payload
 from ..states import DeploymentState, TaskState
 from ..status.read_status import GONE, read_plan
@@ -37,6 +37,7 @@ from .reconcile import (
 )
 
 if TYPE_CHECKING:
+    from ..planning.plan import Plan
     from ..security.signing import Signer
     from ..store.records import GenerationRecord
     from ..store.store import Store

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from ..planning.plan import Service
+    from ..planning.graph import Service
 
 GIVES_WAY_AFTER_S = 10.0
 """A replacement that needs resources has waited this long on its queue: nobody has them free."""

@@ -13,21 +13,15 @@ from typing import TYPE_CHECKING, Any, cast
 from rootward.modules.gc_pause import HeldBack
 from rootward.modules.module import WorkFinder
 
-from .plan import (
-    ALL_KINDS,
-    PING_TIMEOUT_S,
-    Kind,
-    Outline,
-    Plan,
-    Service,
-    make_plan,
-    parse_kinds,
-)
+from .graph import ALL_KINDS, PING_TIMEOUT_S, Kind, Service
+from .planner import Outline, make_plan, parse_kinds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from rootward.modules.tree import Node, Tree
+
+    from .plan import Plan
 
 
 def plan_tree(

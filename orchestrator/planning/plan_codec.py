@@ -8,23 +8,23 @@ version and the shape; whether the bytes are to be trusted is the caller's to ch
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgpack
 
 from ..errors import PlanError
-from .plan import Kind, Plan, Service
+from .graph import Kind, Service
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .plan import Step
+    from .graph import PlanGraph, Step
 
 VERSION = 1
 _NO_PARENT = -1
 
 
-def pack_plan(plan: Plan) -> bytes:
+def pack_plan(plan: PlanGraph) -> bytes:
     """Return the bytes of a plan."""
     paths = plan.modules
     place = {path: number for number, path in enumerate(paths)}
@@ -41,8 +41,8 @@ def pack_plan(plan: Plan) -> bytes:
     return bytes(packed)
 
 
-def unpack_plan(data: bytes) -> Plan:
-    """Return the plan that `pack_plan` packed; PlanError for anything else."""
+def unpack_plan(data: bytes) -> dict[str, Any]:
+    """Return the fields of the plan that `pack_plan` packed; PlanError for anything else."""
     try:
         fields = msgpack.unpackb(data, use_list=False)
         if fields["v"] != VERSION:
@@ -52,12 +52,12 @@ def unpack_plan(data: bytes) -> Plan:
             )
         paths, steps = _joined(fields["paths"]), fields["tasks"]
         _check(steps, len(paths))
-        return Plan(
-            deployment=fields["deployment"],
-            modules=tuple(paths),
-            steps=steps,
-            services=tuple(Service(**service) for service in fields["services"]),
-        )
+        return {
+            "deployment": fields["deployment"],
+            "modules": tuple(paths),
+            "steps": steps,
+            "services": tuple(Service(**service) for service in fields["services"]),
+        }
     except (ValueError, KeyError, TypeError, IndexError) as cause:
         raise PlanError(f"the stored plan can't be read ({cause}): submit again") from cause
 

@@ -1,6 +1,6 @@
 """Drawings of a plan: the tree that `rootward plan` prints, and a mermaid flowchart.
 
-Only text is made here; what a plan holds is `plan`'s. A drawing depends on nothing but the plan, so
+Only text is made here; what a plan holds is `graph`'s. A drawing depends on nothing but the plan:
 the same plan is drawn the same way everywhere.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from .plan import Kind, Plan, Service
+from .graph import Kind, PlanGraph, Service
 
 _SHAPES = {
     Kind.TRAIN: ("[", "]"),
@@ -19,7 +19,7 @@ _SHAPES = {
 }
 
 
-def draw(plan: Plan) -> str:
+def draw(plan: PlanGraph) -> str:
     """Draw the modules of the plan as a tree, each with its kinds of work, in plain text."""
     kinds: dict[str, list[str]] = defaultdict(list)
     for task in plan.tasks:
@@ -46,7 +46,7 @@ def draw(plan: Plan) -> str:
     return "\n".join(lines)
 
 
-def _headline(plan: Plan) -> str:
+def _headline(plan: PlanGraph) -> str:
     work = sum(task.kind is not Kind.JOIN for task in plan.tasks)
     levels = len(plan.levels())
     return (
@@ -72,7 +72,7 @@ def _line(part: str, kinds: list[str], service: Service | None) -> str:
     return f"{words}  ({'; '.join(notes)})"
 
 
-def mermaid(plan: Plan) -> str:
+def mermaid(plan: PlanGraph) -> str:
     """Draw the tasks and the edges that matter (the reduced ones) as a mermaid flowchart."""
     names = {task.id: f"t{index}" for index, task in enumerate(plan.tasks)}
     lines = ["flowchart BT"]

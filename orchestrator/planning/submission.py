@@ -14,13 +14,14 @@ from rootward.modules.gc_pause import HeldBack
 from ..security.signing import Signer, payloads
 from ..store.records import Submission, TaskSpec
 from ..store.rq_compat import job_prefix, plain_queue, resource_queue
-from .plan import Kind, Plan
+from .graph import Kind
 from .reduction import reduce_edges
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..store.keys import Keys
+    from .plan import Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

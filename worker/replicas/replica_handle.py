@@ -11,7 +11,6 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psutil
@@ -25,8 +24,10 @@ from ..work.assignment import Assignment, TaskLost, how_it_ended
 from ..work.output import Output
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from rootward.modules.processes.forkserver import Child
-    from rootward.orchestrator.planning.plan import Service
+    from rootward.orchestrator.planning.graph import Service
 
     from ..work.generations import Generation
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rootward.modules.processes.forkserver import Child
-    from rootward.orchestrator.planning.plan import Service
+    from rootward.orchestrator.planning.graph import Service
     from rootward.orchestrator.security.signing import Signer
     from rootward.orchestrator.store.records import Claim, Opening
     from rootward.orchestrator.store.store import Store

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rootward.orchestrator.control.preemption import Successor, giving_way
-from rootward.orchestrator.planning.plan import Service
+from rootward.orchestrator.planning.graph import Service
 
 
 def successor(service: Service, state: str = "queued", queued_at: float = 0.0) -> Successor:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rootward.orchestrator.gateway.proxy.follower import Follower
-from rootward.orchestrator.planning.plan import Plan, Service
+from rootward.orchestrator.planning.graph import Service
+from rootward.orchestrator.planning.plan import Plan
 from rootward.orchestrator.security.signing import Signer
 from rootward.orchestrator.store.connection import Clients
 from rootward.orchestrator.store.keys import Keys

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rootward.orchestrator.errors import PlanError
-from rootward.orchestrator.planning import plan as planning
-from rootward.orchestrator.planning.plan import ALL_KINDS, Kind, Outline, Plan, Service
+from rootward.orchestrator.planning import planner as planning
+from rootward.orchestrator.planning.graph import ALL_KINDS, Kind, Service
+from rootward.orchestrator.planning.plan import Plan
+from rootward.orchestrator.planning.planner import Outline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
