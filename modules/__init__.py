@@ -20,10 +20,9 @@ if TYPE_CHECKING:
     from .display import make_repr
     from .errors import RootwardError
     from .flows.action import ActionModule
+    from .flows.barrier import barrier
     from .flows.binding import (
         Bind,
-        Kwargs,
-        Package,
         _0,
         _1,
         _2,
@@ -35,13 +34,14 @@ if TYPE_CHECKING:
         _8,
         _9,
         bind,
-        kwargs,
-        package,
     )
     from .flows.branching import IFS, Switch, ifs, switch
-    from .flows.flow import Flow, Loop, Pipeline, loop, pipeline
+    from .flows.flow import Flow
     from .flows.graph import Graph, graph
+    from .flows.packages import Kwargs, Package, kwargs, package
     from .flows.parallel import Diverter, Parallel, Warp, diverter, parallel, warp
+    from .flows.sequence import Loop, Pipeline, loop, pipeline, save_pipeline_result
+    from .hooks import Hook
     from .module import ModuleBase
     from .register import module_register
     from .server import ServerModule
@@ -64,28 +64,32 @@ __all__ = [  # noqa: RUF022 - grouped, like a table of contents
     "IFS", "ifs",
     "Loop", "loop",
     "Graph", "graph",
+    "save_pipeline_result",
     # what goes between their steps
     "Bind", "bind",
     "Package", "package",
     "Kwargs", "kwargs",
     "_0", "_1", "_2", "_3", "_4", "_5", "_6", "_7", "_8", "_9",
+    "barrier",
     # the rest
+    "Hook",
     "make_repr",
     "RootwardError",
 ]  # fmt: skip
 
 _HOMES = {
     "flows.action": ["ActionModule"],
-    "flows.binding": [
-        "Bind", "Kwargs", "Package", "bind", "kwargs", "package",
-        *(f"_{index}" for index in range(10)),
-    ],
+    "flows.barrier": ["barrier"],
+    "flows.binding": ["Bind", "bind", *(f"_{index}" for index in range(10))],
     "flows.branching": ["IFS", "Switch", "ifs", "switch"],
     "display": ["make_repr"],
     "flows.graph": ["Graph", "graph"],
     "errors": ["RootwardError"],
     "flows.parallel": ["Diverter", "Parallel", "Warp", "diverter", "parallel", "warp"],
-    "flows.flow": ["Flow", "Loop", "Pipeline", "loop", "pipeline"],
+    "flows.flow": ["Flow"],
+    "flows.packages": ["Kwargs", "Package", "kwargs", "package"],
+    "flows.sequence": ["Loop", "Pipeline", "loop", "pipeline", "save_pipeline_result"],
+    "hooks": ["Hook"],
     "module": ["ModuleBase"],
     "register": ["module_register"],
     "server": ["ServerModule"],

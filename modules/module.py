@@ -3,21 +3,21 @@
 A module may train, deploy, infer and evaluate; it overrides what it can do.  Its submodules are the
 modules found in its attributes, in the order in which those were set, so that nothing has to be
 registered and nothing stale is kept.  How tasks are run is the executor's, how the tree is drawn is
-`display`'s, what tasks change is `state`'s.
+`display`'s, what tasks change is `state`'s, which tasks a module has is `work`'s.
 """
 
 from __future__ import annotations
 
 import itertools
 
-from .attributes import attributes_of, slots_of
-from .errors import TaskGetterError
+from .hooks import Hooked, run_hooked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any, ClassVar, Self
 
+    from .awaiting import AsyncCall
     from .runtime import Runtime
 
     Child = tuple[str | None, int | None, "ModuleBase"]
@@ -38,34 +38,29 @@ class Submodules(list["ModuleBase"]):
         return f"[{', '.join(own_line(module) for module in self)}]"
 
 
-class ModuleBase:
+class ModuleBase(Hooked):
     """A node of a tree: overrides `forward` and any of the three task getters.
 
     A getter returns None, a callable (such as a flow) or a list of callables.  `name` becomes the
-    module's part of its path.  `return_trace` is the user's own mark, shown where a repr tells it.
+    module's part of its path.  `return_trace` and `id` are the user's own marks.
     `local_attributes` names attributes that stay in their process and never travel.
     """
 
-    __slots__ = ("__dict__", "__weakref__", "_changed", "_runtime")
+    __slots__ = ("_changed", "_runtime")
 
     serves: ClassVar[bool] = False
     local_attributes: ClassVar[tuple[str, ...]] = ()
 
     _runtime: Runtime | None
     _changed: frozenset[str]
-    # The slots that a user's class adds; what they hold are attributes like any other.
-    _slot_names: ClassVar[tuple[str, ...]] = ()
 
     # A class that forgets super().__init__() still works, and none of this is an attribute of the
     # user's: slots are neither state nor searched for submodules.
     name: str | None = None
     return_trace: bool = False
+    id: str | None = None
     eval_result: Any = None
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        """Note the slots of the class."""
-        super().__init_subclass__(**options)
-        cls._slot_names = slots_of(cls)
+    _use_cache: bool | str = False
 
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
         """Make the module with its slots set, whatever its __init__ does."""
@@ -74,10 +69,18 @@ class ModuleBase:
         object.__setattr__(self, "_changed", frozenset())
         return self
 
-    def __init__(self, *, name: str | None = None, return_trace: bool = False) -> None:
-        """Name the module; both arguments are optional."""
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        return_trace: bool = False,
+        id: str | None = None,  # noqa: A002 - LazyLLM's name for it
+    ) -> None:
+        """Name the module; all arguments are optional."""
         if name is not None:
             self.name = name
+        if id is not None:
+            self.id = id
         if return_trace:
             self.return_trace = True
 
@@ -103,7 +106,50 @@ class ModuleBase:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call `forward`."""
+        if self._hooks:
+            return run_hooked(self, self._computed, args, kwargs)
+        if self._use_cache:
+            return self._computed(*args, **kwargs)
         return self.forward(*args, **kwargs)
+
+    def acall(self, *args: Any, **kwargs: Any) -> AsyncCall:
+        """Call the module from async code without blocking its loop.
+
+        `await m.acall(x)` for the result, `async for item in m.acall(x)` for a stream.
+        """
+        from .awaiting import AsyncCall
+
+        return AsyncCall(self, args, kwargs)
+
+    def use_cache(self, flag: bool | str = True) -> Self:
+        """Keep results by arguments, in each process, and return the module.
+
+        A text instead of True names a cache that all modules of this class with that name share.
+        """
+        self._use_cache = flag or False
+        return self
+
+    def set_name(self, name: str | None) -> Self:
+        """Set the name and return the module."""
+        self.name = name
+        return self
+
+    def for_each(
+        self,
+        filter: Callable[[ModuleBase], Any],  # noqa: A002 - LazyLLM's name for it
+        action: Callable[[ModuleBase], Any],
+    ) -> None:
+        """Call `action` with each module below this one, each once, for which `filter` holds."""
+        seen = {id(self)}
+        stack: list[ModuleBase] = list(reversed(self.submodules))
+        while stack:
+            module = stack.pop()
+            if id(module) in seen:
+                continue
+            seen.add(id(module))
+            if filter(module):
+                action(module)
+            stack.extend(reversed(module.submodules))
 
     @property
     def submodules(self) -> Submodules:
@@ -194,7 +240,7 @@ class ModuleBase:
         such lists are long, and most names aren't made of it.
         """
         found: list[Child] = []
-        for attribute, value in attributes_of(self).copy().items():
+        for attribute, value in vars(self).copy().items():
             kind = type(value)
             if kind in _LEAVES:
                 continue
@@ -207,15 +253,17 @@ class ModuleBase:
                 found.extend((hint, None, inside) for hint, inside in modules_in(value, attribute))
         return found
 
-    def __getstate__(self) -> Any:
+    def __getstate__(self) -> dict[str, Any]:
         """Return what is copied and pickled: the attributes without the local ones."""
-        local, slots = self.local_attributes, type(self)._slot_names
-        state = {name: value for name, value in attributes_of(self).items() if name not in local}
-        if not slots:
-            return state
-        # The form in which `copy` and `pickle` find slots.
-        in_slots = {name: state.pop(name) for name in slots if name in state}
-        return state, in_slots
+        local = self.local_attributes
+        return {name: value for name, value in vars(self).items() if name not in local}
+
+    def _computed(self, *args: Any, **kwargs: Any) -> Any:
+        if not self._use_cache:
+            return self.forward(*args, **kwargs)
+        from .caching import cached
+
+        return cached(self, self._use_cache, self.forward, args, kwargs)
 
     def _run(self, kinds: tuple[str, ...], recursive: bool, restart: bool = False) -> Self:
         from . import executor
@@ -283,106 +331,3 @@ def _parts(value: Any, hint: str | None) -> list[tuple[str | None, Any]]:
         return []
     lead = "" if hint is None else f"{hint}."
     return [(f"{lead}{key}", item) for key, item in items if type(item) in wanted]
-
-
-def tasks_of(module: ModuleBase, kind: str) -> list[Callable[..., Any]] | None:
-    """Call the module's getter for `kind` (train, deploy, eval) and return its callables.
-
-    None means that there is no such work.  A getter that isn't overridden costs nothing.  Raises
-    TaskGetterError for anything else than None, a callable or a list of callables.
-    """
-    getter = _GETTERS[kind]
-    callables: list[Callable[..., Any]] = []
-    if _overrides(type(module), getter) or getter in vars(module):
-        callables = _callables(module, getter, getattr(module, getter)())
-    if kind == "eval" and _EVALSET in vars(module):
-        callables = [*callables, module._evalset.run_for(module)]
-    return callables or None
-
-
-_GETTERS = {kind: f"_get_{kind}_tasks" for kind in KINDS}
-_EVALSET = "_evalset"
-
-
-def _overrides(cls: type[ModuleBase], getter: str) -> bool:
-    return getattr(cls, getter) is not getattr(ModuleBase, getter)
-
-
-# Functions and methods: what getters return most often, and no list has to be made of it.
-_CALLABLE = frozenset({type(tasks_of), type(ModuleBase().forward)})
-
-
-def _callables(module: ModuleBase, getter: str, tasks: Any) -> list[Callable[..., Any]]:
-    if tasks is None:
-        return []
-    if isinstance(tasks, (list, tuple)):
-        if all(map(callable, tasks)):
-            return list(tasks)
-    elif callable(tasks):
-        return [tasks]
-    raise TaskGetterError(
-        f"{_label(module)}: {getter}() returned {tasks!r:.200}; return None, a callable such "
-        "as a flow, or a list of callables"
-    )
-
-
-def _label(module: ModuleBase) -> str:
-    where = module._runtime.path if module._runtime is not None else module.name
-    return f"{type(module).__name__} {where!r}" if where else type(module).__name__
-
-
-class WorkFinder:
-    """Tells which of some kinds of work modules have, and keeps what holds for their classes.
-
-    It is made for one walk: what it has seen of a class is not looked at again.
-    """
-
-    __slots__ = ("_getters", "_kinds", "_sets")
-
-    # What gives a single object work that its class has not.
-    _OWN: ClassVar[frozenset[str]] = frozenset({*_GETTERS.values(), _EVALSET})
-
-    def __init__(self, kinds: Iterable[str]) -> None:
-        self._kinds = tuple(kinds)
-        # (bit, getter) of the kinds that a class overrides; None where each module is asked anew.
-        self._getters: dict[type, tuple[tuple[int, str], ...] | None] = {}
-        # By the sum of the bits: a tree of many modules has few different sets, and shares them.
-        self._sets = [
-            frozenset(kind for bit, kind in enumerate(self._kinds) if number >> bit & 1)
-            for number in range(1 << len(self._kinds))
-        ]
-
-    def kinds_of(self, module: ModuleBase) -> frozenset[str]:
-        """Ask each getter that there is; a served module always has deploy work.
-
-        Raises TaskGetterError as `tasks_of` does.
-        """
-        cls = type(module)
-        if cls not in self._getters:
-            self._getters[cls] = self._of_class(cls)
-        getters = self._getters[cls]
-        found = 0
-        if getters is None or not self._OWN.isdisjoint(vars(module)):
-            for bit, kind in enumerate(self._kinds):
-                found |= has_work(module, kind) << bit
-        else:
-            for value, getter in getters:
-                tasks = getattr(module, getter)()
-                if tasks is not None and (
-                    type(tasks) in _CALLABLE or _callables(module, getter, tasks)
-                ):
-                    found |= value
-        return self._sets[found]
-
-    def _of_class(self, cls: type[ModuleBase]) -> tuple[tuple[int, str], ...] | None:
-        if cls.serves:
-            return None
-        getters = [(1 << bit, _GETTERS[kind]) for bit, kind in enumerate(self._kinds)]
-        return tuple([each for each in getters if _overrides(cls, each[1])])
-
-
-def has_work(module: ModuleBase, kind: str) -> bool:
-    """Tell whether the module has a task of `kind`; a served module always has deploy work."""
-    # Asked even where the answer is known: a getter that returns something else is an error.
-    tasks = tasks_of(module, kind)
-    return tasks is not None or (kind == "deploy" and module.serves)

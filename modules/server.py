@@ -1,9 +1,9 @@
 """ServerModule: a module that is served over HTTP, in processes of its own.
 
 Calling it calls an endpoint; what runs behind the endpoint is the module that it holds, between
-`pre` and `post`. It owns the options of the service; starting the processes is the executor's,
-finding and asking one is `calling`'s. Before it is started, and after it is stopped, a call is an
-error.
+`pre` and `post`, or a method of it by name. It owns the options of the service; starting the
+processes is the executor's, finding and asking one is `rpc`'s. Before it is started, and after it
+is stopped, a call is an error.
 """
 
 from __future__ import annotations
@@ -13,11 +13,46 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import NotServed
 from .module import ModuleBase
+from .url import UrlModule
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+    from typing import Self
 
 _MAX_PORT = 65_535
+# Options of LazyLLM's, and what takes their place here.
+_ELSEWHERE = {
+    "launcher": "workers start the processes: say what one needs with resources= and env=",
+    "pythonpath": "the modules that a tree imports travel with it, and env= sets PYTHONPATH",
+    "security_key": "calls are signed with the deployment's own key",
+}
+
+
+class _MethodCall:
+    """Asks what is behind the endpoint for a method; only signed calls from Python can hold one."""
+
+    __slots__ = ("args", "kwargs", "name")
+
+    def __init__(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.name = name
+        self.args = args
+        self.kwargs = kwargs
+
+
+class Served:
+    """The served module as it is behind the endpoint: `m.served.method(...)` calls it there."""
+
+    def __init__(self, server: ServerModule) -> None:
+        self._server = server
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return self._server.call_method(name, *args, **kwargs)
+
+        return call
 
 
 class ServerModule(ModuleBase):
@@ -30,18 +65,26 @@ class ServerModule(ModuleBase):
     With `repeatable=False` a call that may have begun is never sent again; `exclusive=True` ends a
     replica that can't renew its lease. `call_timeout` (seconds, None: no limit) ends a call that
     takes longer; a replica that answers no ping for `ping_timeout` seconds, and doesn't work
-    meanwhile, is ended. Raises ValueError and TypeError for what can't be.
+    meanwhile, is ended. In place of `m`, `url` is what someone else serves. LazyLLM's `launcher`,
+    `pythonpath` and `security_key` are taken with a warning that says what is done here instead.
+    Raises ValueError and TypeError for what can't be.
     """
 
     serves = True
 
+    def __new__(cls, m: Any = None, *_args: Any, url: str | None = None, **_kwargs: Any) -> Self:
+        """Make the module, of a class that starts nothing when all there is is a URL."""
+        if cls is ServerModule and (url is not None or isinstance(m, str)):
+            return super().__new__(_UrlServer)  # type: ignore[return-value]
+        return super().__new__(cls)
+
     def __init__(
         self,
         m: Any,
-        *,
-        name: str | None = None,
         pre: Callable[..., Any] | None = None,
         post: Callable[[Any], Any] | None = None,
+        *,
+        name: str | None = None,
         stream: bool = False,
         return_trace: bool = False,
         port: int | None = None,
@@ -54,8 +97,10 @@ class ServerModule(ModuleBase):
         call_timeout: float | None = None,
         ping_timeout: float = 10,
         num_replicas: int | None = None,
+        **elsewhere: Any,
     ) -> None:
         super().__init__(name=name, return_trace=return_trace)
+        _explain(elsewhere)
         self.m = _served(m)
         self.pre = _callable("pre", pre)
         self.post = _callable("post", post)
@@ -72,6 +117,32 @@ class ServerModule(ModuleBase):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Call an endpoint; raises what the served module raises, NotServed, CallError."""
+        return self._ask(args, kwargs, stream=self.stream)
+
+    @property
+    def served(self) -> Served:
+        """What is behind the endpoint: `m.served.method(...)` calls that method of it there."""
+        return Served(self)
+
+    def call_method(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Call a public method of the served module in one of its replicas.
+
+        Raises AttributeError when it has none of that name, and what `forward` raises.
+        """
+        if method.startswith("_"):
+            raise AttributeError(f"{method!r} is no public method")
+        return self._ask((_MethodCall(method, args, kwargs),), {}, stream=False)
+
+    @property
+    def url(self) -> str | None:
+        """URL of a ready replica, None while there is none."""
+        runtime = self._runtime
+        if runtime is None or runtime.routes is None:
+            return None
+        endpoints = runtime.routes.endpoints(runtime.path)
+        return endpoints[0].url if endpoints else None
+
+    def _ask(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, stream: bool) -> Any:
         runtime = self._runtime
         if runtime is None or runtime.routes is None:
             raise NotServed(
@@ -80,7 +151,7 @@ class ServerModule(ModuleBase):
             )
         from .rpc import client
 
-        ask = client.stream if self.stream else client.call
+        ask = client.stream if stream else client.call
         return ask(runtime.routes, runtime.path, args, kwargs, repeatable=self.repeatable)
 
     def answer(self, *args: Any, **kwargs: Any) -> Any:
@@ -88,6 +159,8 @@ class ServerModule(ModuleBase):
 
         Returns what the module returns; of a coroutine or a generator one that applies `post`.
         """
+        if args and type(args[0]) is _MethodCall:
+            return self._method(args[0])
         if self.pre is None:
             result = self.m(*args, **kwargs)
         else:
@@ -104,9 +177,75 @@ class ServerModule(ModuleBase):
             return _each(self.post, result)
         return self.post(result)
 
+    def _method(self, call: _MethodCall) -> Any:
+        method = getattr(self.m, call.name, None)
+        if not callable(method):
+            near = [name for name in dir(type(self.m)) if not name.startswith("_")]
+            raise AttributeError(  # noqa: TRY004 - as Python does for a name that isn't there
+                f"{type(self.m).__name__} has no method {call.name!r}: {near}"
+            )
+        return method(*call.args, **call.kwargs)
+
     def _repr_parts(self) -> dict[str, Any]:
         options = {"stream": self.stream, "return_trace": self.return_trace}
         return {"category": "Module", "type": "Server", "name": self.name, "attrs": options}
+
+
+class _UrlServer(ServerModule):
+    """A ServerModule of which there is a URL alone: someone else starts and stops it."""
+
+    serves = False
+
+    def __init__(
+        self,
+        m: str | None = None,
+        pre: Callable[..., Any] | None = None,
+        post: Callable[[Any], Any] | None = None,
+        *,
+        url: str | None = None,
+        name: str | None = None,
+        stream: bool = False,
+        return_trace: bool = False,
+        **elsewhere: Any,
+    ) -> None:
+        ModuleBase.__init__(self, name=name, return_trace=return_trace)
+        if m is not None and url is not None:
+            raise TypeError("a ServerModule has a module or a url, not both")
+        _explain(elsewhere)
+        self.m = UrlModule(str(m if url is None else url), stream=stream)
+        self.pre = _callable("pre", pre)
+        self.post = _callable("post", post)
+        self.stream = stream
+
+    @property
+    def url(self) -> str:
+        """The URL that was given."""
+        return str(self.m.url)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Call what is behind the URL, between `pre` and `post`."""
+        return self.answer(*args, **kwargs)
+
+    def call_method(self, method: str, *_args: Any, **_kwargs: Any) -> Any:
+        """Refuse: a URL takes calls of `forward` alone."""
+        raise NotServed(f"{self.url} was not started here: method {method!r} can't be called there")
+
+
+def _explain(elsewhere: dict[str, Any]) -> None:
+    """Warn of options that LazyLLM has and that nothing is done with here; refuse any other."""
+    import difflib
+    import inspect
+    import warnings
+
+    for option, value in elsewhere.items():
+        if option not in _ELSEWHERE:
+            options = inspect.signature(ServerModule.__init__).parameters
+            near = difflib.get_close_matches(option, options, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise TypeError(f"a ServerModule has no option {option!r}{hint}")
+        if value not in (None, False):
+            text = f"{option} of a ServerModule does nothing in rootward: {_ELSEWHERE[option]}"
+            warnings.warn(text, UserWarning, stacklevel=3)
 
 
 def _each(post: Callable[[Any], Any], items: Iterator[Any]) -> Iterator[Any]:

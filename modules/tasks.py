@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .module import tasks_of
+from .work import tasks_of
 
 if TYPE_CHECKING:
     from .module import ModuleBase

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .orchestrator import UnknownService as UnknownService
     from .orchestrator import connect as connect
 
-_PARTS = ("modules", "orchestrator", "worker")
+_PARTS = ("flow", "module", "modules", "orchestrator", "worker")
 _ORCHESTRATOR = (
     "Client",
     "Deployment",

@@ -7,7 +7,7 @@ submodules, in the order of the flow.
 from __future__ import annotations
 
 from ..module import ModuleBase
-from .flow import Pipeline
+from .sequence import Pipeline
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

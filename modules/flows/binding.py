@@ -1,47 +1,20 @@
-"""What goes between the steps of a flow: several values at once, and arguments bound ahead.
+"""Arguments bound ahead: `bind(f, 1, _0)`, and how a step of a flow is called.
 
-A `package` or `kwargs` that one step returns is unpacked into the arguments of the next.  `bind`
-fixes arguments of a step, in which `_0` to `_9` stand for those that it is called with, and
-`p.input` or `p.output(item)` for what a flow around it was given or a step of it has returned.
-Values of a flow are looked up in the running call, so that calls in several threads never mix.
+`_0` to `_9` stand for the arguments that the bound function is called with, `p.input`, `p.kwargs`
+and `p.output(item)` for what a flow around it was given or a step of it has returned; a step itself
+stands for its output too. A bound flow can be filled in a `with` block like the flow itself.
 """
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+from .frames import FlowValue, output_of, value_of
+from .items import is_flow
+from .packages import Package, arguments_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from typing import Any, Final, Self
-
-    from .flow import Flow
-
-
-class Package(tuple["Any", ...]):
-    """Several values that become the positional arguments of the next step.
-
-    `package(1, 2)`, or `package([1, 2])` for the items of one list, tuple or generator.
-    """
-
-    __slots__ = ()
-
-    def __new__(cls, *values: Any) -> Self:
-        """Take the values, or those of the one list, tuple or generator."""
-        if len(values) == 1 and isinstance(values[0], (tuple, list, _GENERATOR)):
-            values = tuple(values[0])
-        return super().__new__(cls, values)
-
-    def __getnewargs__(self) -> tuple[tuple[Any, ...]]:
-        # One tuple, which `__new__` takes apart: a package of one list stays one.
-        return (tuple(self),)
-
-
-_GENERATOR: Final = type(_ for _ in ())
-
-
-class Kwargs(dict[str, "Any"]):
-    """Values that become the keyword arguments of the next step."""
+    from typing import Any, Self
 
 
 class Placeholder:
@@ -57,65 +30,6 @@ class Placeholder:
 
 
 _0, _1, _2, _3, _4, _5, _6, _7, _8, _9 = map(Placeholder, range(10))
-
-
-class Frame:
-    """One running call of a flow: what it was given, and what its steps have returned so far."""
-
-    __slots__ = ("args", "flow", "kwargs", "outer", "outputs")
-
-    def __init__(
-        self, flow: Flow, args: tuple[Any, ...], kwargs: Mapping[str, Any], outer: Frame | None
-    ) -> None:
-        self.flow = flow
-        self.args = args
-        self.kwargs = kwargs
-        self.outer = outer
-        self.outputs: dict[int, Any] = {}
-
-
-running: ContextVar[Frame | None] = ContextVar("running", default=None)
-"""The innermost call of a flow; threads that run its steps start with a copy of it."""
-
-
-class FlowValue:
-    """Stands for the input, the keywords or one step's output of a flow that is running.
-
-    Attributes and items of it stand for those of the value: `p.input["query"]`, `p.input.text`.
-    """
-
-    __slots__ = ("_flow", "_steps", "_unpack", "_what")
-
-    def __init__(
-        self,
-        flow: Flow,
-        what: str | int,
-        *,
-        unpack: bool = False,
-        steps: tuple[tuple[str, Any], ...] = (),
-    ) -> None:
-        self._flow = flow
-        self._what = what  # "input", "kwargs", or the index of a step
-        self._unpack = unpack
-        self._steps = steps
-
-    def __getattr__(self, name: str) -> FlowValue:
-        if name.startswith("_"):
-            # Also asked for by pickle and copy, before there is a flow.
-            raise AttributeError(name)
-        return self._with(("attribute", name))
-
-    def __getitem__(self, key: Any) -> FlowValue:
-        return self._with(("item", key))
-
-    # Without it, __getitem__ would make this an endless iterable.
-    __iter__ = None
-
-    def _with(self, step: tuple[str, Any]) -> FlowValue:
-        return FlowValue(self._flow, self._what, unpack=self._unpack, steps=(*self._steps, step))
-
-    def __repr__(self) -> str:
-        return f"<value of {type(self._flow).__name__}: {self._what}>"
 
 
 class Bind:
@@ -144,6 +58,10 @@ class Bind:
             bound._function = function
         return bound
 
+    def bind(self, *args: Any, **kwargs: Any) -> Bind:
+        """Bind more: `f.bind(a).bind(b)` calls what is bound here with those arguments."""
+        return Bind(self, *args, **kwargs)
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function with what is bound put in its place; raises TypeError."""
         if self._function is None:
@@ -151,6 +69,42 @@ class Bind:
         positional = tuple(_placed(self._args, args)) if self._args else args
         bound = {key: _value(value, args) for key, value in self._kwargs.items()}
         return self._function(*positional, **bound, **kwargs)
+
+    # `with parallel().bind(...) as p.q` fills the flow, and the bound flow is the item.
+
+    def __enter__(self) -> Self:
+        self._flow().open_block(self)
+        return self
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        self._flow().close_block(failed=kind is not None)
+
+    def __iter__(self) -> Iterator[Self]:
+        self._flow()
+        return iter((self, self))
+
+    def __getattr__(self, name: str) -> Any:
+        # Pickle and copy ask for more before there is a function.
+        if not name.startswith("_") and is_flow(self.__dict__.get("_function")):
+            return getattr(self._function, name)
+        raise AttributeError(f"a bound {self._title()} has no attribute {name!r}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name.startswith("_"):
+            object.__setattr__(self, name, value)
+        elif is_flow(self._function):
+            setattr(self._function, name, value)
+        else:
+            raise AttributeError(f"a bound {self._title()} takes no attributes, such as {name!r}")
+
+    def _flow(self) -> Any:
+        if not is_flow(self._function):
+            raise TypeError(f"only a bound flow has a with block, this is a {self._title()}")
+        return self._function
+
+    def _title(self) -> str:
+        function = self.__dict__.get("_function")
+        return getattr(function, "__name__", None) or type(function).__name__
 
     def _modules_inside(self) -> Iterator[tuple[str | None, object]]:
         """Yield what may be or hold modules, for the walk of a tree."""
@@ -185,45 +139,8 @@ def _value(item: Any, args: Sequence[Any]) -> Any:
             raise TypeError(f"{item} stands for argument {item.index + 1}, {len(args)} were given")
         return args[item.index]
     if isinstance(item, FlowValue):
-        return _of_running(item)
-    return item
-
-
-def _of_running(wanted: FlowValue) -> Any:
-    frame = running.get()
-    while frame is not None and frame.flow is not wanted._flow:
-        frame = frame.outer
-    if frame is None:
-        raise RuntimeError(f"{wanted} is used outside of a call of that flow")
-    what = wanted._what
-    value: Any
-    if what == "input":
-        value = frame.args[0] if len(frame.args) == 1 else Package(*frame.args)
-    elif what == "kwargs":
-        value = frame.kwargs
-    elif what in frame.outputs:
-        value = frame.outputs[what]
-    else:
-        raise RuntimeError(f"{wanted} is used before that step has run")
-    for kind, key in wanted._steps:
-        value = getattr(value, key) if kind == "attribute" else value[key]
-    return value
-
-
-def arguments_of(value: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the arguments that one value stands for: those in a package or kwargs, else itself."""
-    if isinstance(value, Package):
-        return tuple(value), {}
-    if isinstance(value, Kwargs):
-        return (), dict(value)
-    return (value,), {}
-
-
-def spread(args: tuple[Any, ...]) -> Sequence[Any]:
-    """Return the items of a single list or tuple, else the arguments themselves."""
-    if len(args) == 1 and isinstance(args[0], (list, tuple)):
-        return args[0]
-    return args
+        return value_of(item)
+    return output_of(item) if callable(item) else item
 
 
 def call_with(function: Callable[..., Any], value: Any, kwargs: Mapping[str, Any]) -> Any:
@@ -248,7 +165,5 @@ def resolved(result: Any) -> Any:
     return run_all([lambda: asyncio.run(result)], what="an async step", limit=1, apart=True)[0]
 
 
-# The names that flows are written with.
+# The name that flows are written with.
 bind = Bind
-package = Package
-kwargs = Kwargs

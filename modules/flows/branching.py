@@ -6,15 +6,16 @@ All items are part of the tree, whichever will be chosen.
 
 from __future__ import annotations
 
-from .binding import Package, arguments_of, call_with, resolved
-from .flow import Flow, split_judged
+from .binding import call_with, resolved
+from .flow import Flow
+from .packages import arguments_of, one_value, packed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any, Final
 
-    from .binding import Frame
+    from .frames import Frame
 
 _DEFAULT: Final = "default"
 # Of a code object: it has *args.
@@ -37,13 +38,13 @@ class Switch(Flow):
         default: Callable[..., Any] | None = None,
         conversion: Callable[[Any], Any] | None = None,
         judge_on_full_input: bool = True,
-        post_action: Callable[[Any], Any] | None = None,
+        **options: Any,
     ) -> None:
         if len(cases) == 1 and isinstance(cases[0], dict):
             cases = tuple(part for case in cases[0].items() for part in case)
         if len(cases) % 2:
             raise TypeError("a switch takes pairs of a condition and an item")
-        super().__init__(post_action=post_action)
+        super().__init__(**options)
         self._conditions: list[Any] = []
         self._conversion = conversion
         self._judge_on_full_input = judge_on_full_input
@@ -70,9 +71,9 @@ class Switch(Flow):
 
     def _run(self, frame: Frame) -> Any:
         args, kwargs = frame.args, frame.kwargs
-        judged: Any = args[0] if len(args) == 1 else Package(*args)
+        judged = one_value(args)
         if not self._judge_on_full_input:
-            judged, rest = split_judged(self, judged)
+            judged, rest = _split(judged)
             args, _ = arguments_of(rest)
         if self._conversion is not None:
             judged = call_with(self._conversion, judged, {})
@@ -129,17 +130,16 @@ class IFS(Flow):
         cond: Any,
         tpath: Callable[..., Any],
         fpath: Callable[..., Any] | None = None,
-        *,
-        post_action: Callable[[Any], Any] | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(*[tpath] if fpath is None else (tpath, fpath), post_action=post_action)
+        super().__init__(*[tpath] if fpath is None else (tpath, fpath), **options)
         self._condition = cond
 
     def _run(self, frame: Frame) -> Any:
         args, kwargs = frame.args, frame.kwargs
         index = 0 if self._holds(args, kwargs) else 1
         if index == len(self._items):
-            return args[0] if len(args) == 1 else Package(*args)
+            return one_value(args)
         result = frame.outputs[index] = resolved(self._items[index](*args, **kwargs))
         return result
 
@@ -155,6 +155,16 @@ class IFS(Flow):
     def _modules_inside(self) -> Iterator[tuple[str | None, object]]:
         yield from super()._modules_inside()
         yield None, self._condition
+
+
+def _split(value: Any) -> tuple[Any, Any]:
+    """Part the first value, which is judged, from the rest, which the item gets."""
+    if not isinstance(value, (tuple, list)) or len(value) < 2:
+        raise ValueError(
+            "this Switch judges on the first of several values (judge_on_full_input=False), it got "
+            f"{value!r:.100}"
+        )
+    return value[0], value[1] if len(value) == 2 else packed(value[1:])
 
 
 # The names that flows are written with.

@@ -2,25 +2,38 @@
 
 Items are named as in any flow; edges lead from the start through them to the end. An item with one
 edge gets what comes along it, one with several gets an argument for each in the order in which they
-were added. Edges are checked when they are added and the whole when it is called, so that nothing
-runs of a graph that holds a circle or never ends.
+were added; an item without any edge is left out. Edges are checked when they are added and the
+whole when it is called, so that nothing runs of a graph that holds a circle or never ends.
 """
 
 from __future__ import annotations
 
 from ..processes.threads import run_all
-from .binding import Package, call_with, resolved
+from .binding import call_with, resolved
 from .flow import Flow
+from .packages import Kwargs, Package, one_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from typing import Any, Final
+    from typing import Any, ClassVar, Final
 
-    from .binding import Frame
+    from .frames import Frame
 
 START: Final = "__start__"
 END: Final = "__end__"
+
+
+class Node:
+    """A place of a graph as users see it: its start, its end, or an item by its name."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: int | str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<Flow type=Node name={self.name}>"
 
 
 class Graph(Flow):
@@ -31,22 +44,23 @@ class Graph(Flow):
     place, or by itself.
     """
 
-    def __init__(
-        self, *items: Any, post_action: Callable[[Any], Any] | None = None, **named: Any
-    ) -> None:
+    start_node_name: ClassVar[str] = START
+    end_node_name: ClassVar[str] = END
+
+    def __init__(self, *items: Any, **named: Any) -> None:
         self._edges: dict[int | str, list[_Edge]] = {}
         self._arguments: dict[int | str, Sequence[str]] = {}
-        super().__init__(*items, post_action=post_action, **named)
+        super().__init__(*items, **named)
 
     @property
-    def start_node(self) -> str:
+    def start_node(self) -> Node:
         """Where the input of the graph is."""
-        return START
+        return Node(START)
 
     @property
-    def end_node(self) -> str:
+    def end_node(self) -> Node:
         """What arrives here is the result."""
-        return END
+        return Node(END)
 
     def add_edge(
         self, from_node: Any, to_node: Any, formatter: Callable[[Any], Any] | None = None
@@ -83,7 +97,16 @@ class Graph(Flow):
     def _keys(self) -> list[int | str]:
         return [index if name is None else name for index, name in enumerate(self._names)]
 
+    def topological_sort(self) -> list[Node]:
+        """Return the start, the items that have an edge and the end, in an order to run in.
+
+        Raises ValueError for a circle.
+        """
+        return [Node(key) for key in (START, *self._order(), END)]
+
     def _key(self, node: Any) -> int | str:
+        if isinstance(node, Node):
+            node = node.name
         for place in (START, END):
             if isinstance(node, str) and node == place:
                 return place
@@ -93,13 +116,21 @@ class Graph(Flow):
                 return key
         raise ValueError(f"{node!r} is no item of this graph: {self._named()}")
 
+    def _joined(self) -> list[int | str]:
+        """Return the items that an edge from or to another place leads to; constants are none."""
+        joined = {
+            place
+            for target, edges in self._edges.items()
+            for edge in edges
+            if edge.source is not None
+            for place in (edge.source, target)
+        }
+        return [key for key in self._keys() if key in joined]
+
     def _order(self) -> list[int | str]:
-        """Return the items in an order in which they could run; raises ValueError."""
-        if not self._edges.get(END):
-            raise ValueError("nothing leads to the end of this graph: add_edge(..., g.end_node)")
-        keys = self._keys()
+        """Return the items that run, in an order in which they could; raises ValueError."""
         order: list[int | str] = []
-        left = dict.fromkeys(keys)
+        left = dict.fromkeys(self._joined())
         while left:
             free = [key for key in left if not any(edge.source in left for edge in self._to(key))]
             if not free:
@@ -115,8 +146,10 @@ class Graph(Flow):
     def _run(self, frame: Frame) -> Any:
         import threading
 
+        if not self._edges.get(END):
+            raise ValueError("nothing leads to the end of this graph: add_edge(..., g.end_node)")
         order, keys = self._order(), self._keys()
-        given = frame.args[0] if len(frame.args) == 1 else tuple.__new__(Package, frame.args)
+        given = one_value(frame.args)
         results: dict[int | str | None, Any] = {START: given}
         ended = {key: threading.Event() for key in order}
 
@@ -136,7 +169,10 @@ class Graph(Flow):
 
         run_all([branch(key) for key in order], what="graph", limit=len(order))
         frame.outputs.update((keys.index(key), results[key]) for key in order)
-        return _together([edge.of(results) for edge in self._to(END)])
+        args, named = _together([edge.of(results) for edge in self._to(END)])
+        if named:
+            raise ValueError(f"keywords can't be the result of a graph: {list(named)}")
+        return one_value(args)
 
     def _compute(
         self,
@@ -146,17 +182,13 @@ class Graph(Flow):
         kwargs: Mapping[str, Any],
     ) -> Any:
         edges = self._to(key)
-        values = [edge.of(results) for edge in edges]
+        args, named = _together([edge.of(results) for edge in edges])
         # The keywords of the call belong to its input.
-        more = kwargs if any(edge.source == START for edge in edges) else {}
+        if any(edge.source == START for edge in edges):
+            named = {**named, **kwargs}
         if names := self._arguments.get(key):
-            if len(values) == 1 and isinstance(values[0], Package):
-                values = list(values[0])
-            named = dict(zip(names, values, strict=True))
-            return resolved(self._items[index](**named, **more))
-        if not values:
-            return resolved(self._items[index](**more))
-        return call_with(self._items[index], _together(values), more)
+            named, args = {**dict(zip(names, args, strict=True)), **named}, ()
+        return resolved(self._items[index](*args, **named))
 
     def _modules_inside(self) -> Iterator[tuple[str | None, object]]:
         yield from super()._modules_inside()
@@ -182,8 +214,20 @@ class _Edge:
         return value if self.formatter is None else call_with(self.formatter, value, {})
 
 
-def _together(values: list[Any]) -> Any:
-    return values[0] if len(values) == 1 else tuple.__new__(Package, values)
+def _together(values: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Put what comes along several edges together: packages and kwargs count as what is in them."""
+    args: list[Any] = []
+    named: dict[str, Any] = {}
+    for value in values:
+        if isinstance(value, Package):
+            args += value
+        elif isinstance(value, Kwargs):
+            if twice := named.keys() & value.keys():
+                raise ValueError(f"two edges of a graph bring the keywords {sorted(twice)}")
+            named.update(value)
+        else:
+            args.append(value)
+    return tuple(args), named
 
 
 # The name that flows are written with.

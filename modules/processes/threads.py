@@ -67,6 +67,11 @@ def run_all(
     return results
 
 
+def start(function: Callable[[], None]) -> None:
+    """Run `function`, which must raise nothing, in a thread; return at once."""
+    _hands().submit(function)
+
+
 def dismiss() -> None:
     """End the threads that are idle; return when they have ended."""
     if _crew is not None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rootward.modules import ActionModule, ModuleBase
-from rootward.modules.module import tasks_of
+from rootward.modules.work import tasks_of
 
 
 class Echo(ModuleBase):

@@ -12,9 +12,9 @@ import pytest
 
 from rootward.modules import ActionModule, ModuleBase, bind, parallel, pipeline
 from rootward.modules.errors import TaskGetterError
-from rootward.modules.module import has_work, tasks_of
 from rootward.modules.runtime import attach
 from rootward.modules.tree import Tree
+from rootward.modules.work import has_work, tasks_of
 
 
 class Part(ModuleBase):

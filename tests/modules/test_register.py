@@ -43,10 +43,41 @@ def test_streams_and_another_name_can_be_registered(group: str) -> None:
     assert list(getattr(modules, group).letters()("ab")) == ["a", "b"]
 
 
-def test_a_name_registered_again_stands_for_the_new_function(group: str) -> None:
+def test_a_name_is_registered_once(group: str) -> None:
+    @module_register(group)
+    def same() -> int:
+        return 1
+
+    with pytest.raises(ValueError, match=f"{group}.SAME is registered already"):
+        module_register(group, "SAME")(lambda: 2)
+    assert getattr(modules, group).same()() == 1
+
+
+def test_the_same_code_that_runs_again_takes_its_place_anew(group: str) -> None:
     for number in (1, 2):
         module_register(group, "same")(lambda number=number: number)
     assert getattr(modules, group).same()() == 2
+
+
+def test_groups_have_groups(group: str) -> None:
+    module_register(f"{group}.inner.most", "one")(lambda value: value + 1)
+    module_register.new_group(f"{group}.empty")
+    made = getattr(modules, group)
+    assert made.inner.most.one()(1) == 2
+    assert dir(made) == ["empty", "inner"]
+    with pytest.raises(ValueError, match="is a module, and can't be a group"):
+        module_register(f"{group}.inner.most.one")(len)
+    with pytest.raises(ValueError, match="is registered already"):
+        module_register(group, "inner")(len)
+
+
+def test_a_group_of_one_module_can_be_called_in_its_place(group: str) -> None:
+    module_register(group, "only")(lambda value: value + 1)
+    made = getattr(modules, group)
+    assert (made()(1), made(name="n").name) == (2, "n")
+    module_register(group, "more")(len)
+    with pytest.raises(TypeError, match=r"has 2: \['more', 'only'\]"):
+        made()
 
 
 def test_an_unknown_name_tells_the_known_ones(group: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rootward.modules import ActionModule, ModuleBase, ServerModule, pipeline
-from rootward.modules.errors import NotServed
+from rootward.modules.errors import NotServed, Unavailable
 from tests.support.served import AsyncTriple, Counting, Pid
 
 
@@ -44,6 +44,36 @@ def test_options_that_can_not_be_are_refused(
 ) -> None:
     with pytest.raises(error):
         ServerModule(Pid(), **options)
+
+
+@pytest.mark.parametrize("option", ["launcher", "pythonpath", "security_key"])
+def test_options_of_lazyllm_are_taken_and_explained(option: str) -> None:
+    options: Any = {option: "x"}
+    with pytest.warns(UserWarning, match=f"{option} of a ServerModule does nothing.*: "):
+        ServerModule(Pid(), **options)
+
+
+def test_an_unknown_option_names_a_near_one() -> None:
+    options: Any = {"replica": 2}
+    with pytest.raises(TypeError, match="no option 'replica'; did you mean replicas"):
+        ServerModule(Pid(), **options)
+
+
+def test_pre_and_post_may_stand_by_position() -> None:
+    assert ServerModule(lambda x: x * 2, lambda x: x + 1, str).answer(3) == "8"
+
+
+def test_a_url_in_place_of_a_module_is_called_and_not_started() -> None:
+    for server in (ServerModule("http://127.0.0.1:1/x"), ServerModule(url="http://127.0.0.1:1/x")):
+        assert isinstance(server, ServerModule)
+        assert (server.url, server.serves) == ("http://127.0.0.1:1/x", False)
+        assert server.start() is server
+        with pytest.raises(Unavailable, match="nobody answers at"):
+            server(1)
+        with pytest.raises(NotServed, match="was not started here"):
+            server.served.anything()
+    with pytest.raises(TypeError, match="a module or a url, not both"):
+        ServerModule("http://a", url="http://b")
 
 
 @pytest.mark.parametrize("thing", [3, Pid, None])

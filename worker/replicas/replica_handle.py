@@ -17,7 +17,6 @@ import psutil
 
 from rootward.modules.errors import ServeFailed
 from rootward.modules.processes.effort import Effort
-from rootward.modules.processes.states_sent import StatesSent
 from rootward.orchestrator.states import ReplicaState
 
 from ..work.assignment import Assignment, TaskLost, how_it_ended
@@ -49,7 +48,7 @@ class HeldReplica:
         self.token = ""
         self.address: tuple[str, int] = ("", 0)
         self.child: Child | None = None
-        self._states: StatesSent | None = None
+        self.seen = 0
         # Of the watch: when the next ping is due, how long after the last one, and since when one
         # has had no answer.
         self.ping_at = self.ping_pause_s = 0.0
@@ -78,6 +77,7 @@ class HeldReplica:
         self._waitstatus: int | None = None
         self._loop = loop
         self._ready: asyncio.Future[None] = loop.create_future()
+        self._applied: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[str] = loop.create_future()
 
     @property
@@ -114,7 +114,7 @@ class HeldReplica:
         self._waitstatus = None
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         # What it starts with is in its spec.
-        self._states = StatesSent(child, len(self.generation.log))
+        self.seen = len(self.generation.log)
         self.verdict = None
         self.asked_at = self.call_since = None
         self.loop_s = self.worked_at = 0.0
@@ -126,9 +126,12 @@ class HeldReplica:
         child.on_exit = self._end
 
     def send_states(self) -> None:
-        """Send the states that it hasn't seen; `until_applied` tells when it has them."""
-        if self._states is not None:
-            self._states.send(self.generation.log)
+        """Send the states that it hasn't seen; `applied` tells when it has them."""
+        assert self.child is not None
+        log = self.generation.log
+        states, self.seen = log[self.seen :], len(log)
+        self._applied = self._loop.create_future()
+        self.child.send({"op": "states", "states": states})
 
     async def until_ready(self) -> None:
         """Return when it has loaded and listens; raises ServeFailed with what its process said."""
@@ -139,8 +142,7 @@ class HeldReplica:
 
     async def until_applied(self) -> None:
         """Return when it has the states that it was sent last."""
-        assert self._states is not None
-        await self.unless_ended(self._states.until_applied())
+        await self.unless_ended(self._applied)
 
     async def unless_ended(self, awaitable: Awaitable[T]) -> T:
         """Wait for it, but no longer than the process lives: ServeFailed says how it ended."""
@@ -197,8 +199,8 @@ class HeldReplica:
             case "calls":
                 self.calls = message["count"]
                 self.calls_changed.set()
-            case "states_applied" if self._states is not None:
-                self._states.applied()
+            case "states_applied" if not self._applied.done():
+                self._applied.set_result(None)
 
     def _print(self, fd: int, data: bytes) -> None:
         # While a task brings it up, what it prints is that task's output.
@@ -209,8 +211,6 @@ class HeldReplica:
     def _end(self, child: Child, waitstatus: int | None) -> None:
         self.generation.children.discard(child)
         self._waitstatus = waitstatus
-        if self._states is not None:
-            self._states.end()
         # Whoever waits for its calls needs to wait no more.
         self.calls_changed.set()
         if not self.ended.done():

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rootward.modules import ModuleBase, loop, package, parallel, pipeline
-from rootward.modules.flows.binding import running
+from rootward.modules.flows.frames import running
 
 
 def test_a_pipeline_passes_each_result_on() -> None:
@@ -146,9 +146,11 @@ def test_a_loop_unpacks_its_results() -> None:
 
 def test_a_loop_may_judge_on_the_first_value_alone() -> None:
     step = loop(
-        lambda x: (x + 1 > 3, x + 1), stop_condition=lambda done: done, judge_on_full_input=False
+        lambda x: package(x + 1 > 3, x + 1),
+        stop_condition=lambda done: done,
+        judge_on_full_input=False,
     )
-    assert step(0) == 4
+    assert step(0) == (4,)
 
 
 def test_a_loop_that_would_never_end_is_refused() -> None:
@@ -168,3 +170,67 @@ def test_the_condition_of_a_loop_may_be_a_module_of_the_tree() -> None:
     holder.flow = loop(lambda x: x + 1, stop_condition=condition)
     assert holder.submodules == [condition]
     assert holder.flow(0) == 4
+
+
+def test_options_that_flows_do_not_have_name_near_ones() -> None:
+    with pytest.raises(TypeError, match=r"'save_resul' .*can't be called: True.*save_result"):
+        pipeline(str, save_resul=True)
+    with pytest.raises(TypeError, match=r"'size' .*the options are .*auto_capture"):
+        parallel(str, size=3)
+    with pytest.raises(TypeError, match="name of a Pipeline is text"):
+        pipeline(name=str)
+
+
+def test_a_class_that_needs_arguments_is_no_item() -> None:
+    class Scaled:
+        def __init__(self, factor: int) -> None:
+            self.factor = factor
+
+        def __call__(self, value: int) -> int:
+            return value * self.factor
+
+    with pytest.raises(TypeError, match=r"item 0 .* no Scaled can be made without arguments"):
+        pipeline(Scaled)
+
+
+def test_an_item_may_be_called_like_a_method() -> None:
+    with pipeline() as p:
+        p.start = str
+        p.bind = len
+    assert (p.start, p.bind, p(123)) == (str, len, 3)
+    assert copy.deepcopy(p).start is str
+    p.start = float
+    assert p.start is float
+    del p.start
+    assert callable(p.start)
+    assert p.start is not float
+
+
+def test_a_failed_block_is_closed_like_any_other() -> None:
+    outer = pipeline()
+    with pytest.raises(LookupError):  # noqa: PT012, SIM117 - the block is what is tested
+        with outer, pipeline(auto_capture=True) as inner:
+            step = str  # noqa: F841
+            raise LookupError
+    outer.note = 1
+    assert (outer.note, len(inner)) == (1, 0)
+
+
+def test_a_flow_that_was_pickled_knows_where_its_parts_stand() -> None:
+    with pipeline() as p:
+        p.inner = pipeline(str)
+    again = copy.deepcopy(p)
+    assert again.inner.ancestor is again
+    assert again.is_root
+
+
+def test_start_brings_up_what_the_modules_serve() -> None:
+    started: list[str] = []
+
+    class Part(ModuleBase):
+        def _get_deploy_tasks(self) -> Any:
+            return lambda: started.append("part")
+
+    flow = pipeline(Part(), parallel(Part(), str))
+    assert flow.start() is flow
+    assert started == ["part", "part"]

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Any
 
 import pytest
 
-from rootward.modules import diverter, kwargs, package, parallel, pipeline, warp
+from rootward.modules import (
+    _0,
+    barrier,
+    bind,
+    diverter,
+    kwargs,
+    package,
+    parallel,
+    pipeline,
+    warp,
+)
+from rootward.modules.errors import CallError, CodecError, RemoteError
 
 
 def test_all_items_get_the_same_input_and_results_keep_their_order() -> None:
@@ -119,9 +131,9 @@ def test_a_warp_takes_any_number_of_inputs_in_every_form() -> None:
     assert warp(lambda x, scale: x * scale).sum(list(range(1_000)), scale=2) == 999_000
 
 
-def test_a_warp_holds_one_item() -> None:
-    with pytest.raises(ValueError, match="holds 2"):
-        warp(str, str)(1)
+def test_a_warp_without_items_is_an_error() -> None:
+    with pytest.raises(ValueError, match="holds none"):
+        warp()(1)
 
 
 def test_warps_within_warps_never_wait_for_each_other() -> None:
@@ -130,3 +142,71 @@ def test_warps_within_warps_never_wait_for_each_other() -> None:
         warp(warp(warp(lambda x: x)).aslist).aslist([[row] * 3 for row in table])[0]
         == [(1, 2, 3)] * 3
     )
+
+
+def test_branches_run_in_processes_of_their_own() -> None:
+    both = parallel(os.getpid, os.getpid, processes=True)
+    pids = both()
+    assert len({*pids, os.getpid()}) == 3
+    assert warp(lambda x: x * 2, processes=True).aslist(1, 2) == [2, 4]
+
+
+def test_a_branch_elsewhere_sees_the_running_calls() -> None:
+    with pipeline() as p:
+        p.first = lambda x: x + 1
+        p.both = parallel(
+            bind(lambda x, y: (x, y), _0, p.input), lambda x: -x, processes=True
+        ).aslist
+    assert p(1) == [(2, 1), -2]
+
+
+def test_what_fails_elsewhere_is_raised_here() -> None:
+    def fail(_: int) -> None:
+        raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine") as caught:
+        parallel(fail, abs, processes=True)(1)
+    assert "in fail" in caught.value.__notes__[0]
+
+    class Odd(Exception):
+        def __reduce__(self) -> Any:
+            raise TypeError("not this one")
+
+    def odd(_: int) -> None:
+        raise Odd("text")
+
+    with pytest.raises(RemoteError, match="Odd: text"):
+        parallel(odd, abs, processes=True)(1)
+
+
+def test_what_can_not_travel_or_dies_is_named() -> None:
+    lock = threading.Lock()
+    with pytest.raises(CodecError, match=r"a branch of a flow .* can't travel"):
+        parallel(lambda _: lock, processes=True)(1)
+    with pytest.raises(CodecError, match="the result of a branch"):
+        parallel(lambda _: threading.Lock(), abs, processes=True)(1)
+    with pytest.raises(CallError, match=r"ended with code 3"):
+        parallel(lambda _: os._exit(3), abs, processes=True)(1)
+
+
+def test_a_barrier_keeps_nobody_waiting_for_who_does_not_come() -> None:
+    def fail(_: int) -> None:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        parallel(pipeline(fail, barrier), pipeline(barrier, str), abs)(1)
+    assert parallel(pipeline(barrier, str), pipeline(barrier, str), _concurrent=1)(1) == ("1", "1")
+    many = [pipeline(barrier, str) for _ in range(5)]
+    assert parallel(*many, _concurrent=2).aslist(1) == ["1"] * 5
+    assert barrier(1) == 1
+
+
+def test_items_to_skip_have_to_be_there() -> None:
+    both = parallel(a=abs, b=str)
+    assert both(1, _skip_items="a") == ("1",)
+    with pytest.raises(ValueError, match="'c' is no item"):
+        both(1, _skip_items="c")
+    with pytest.raises(ValueError, match="has 2 items"):
+        both(1, _kept_items=2)
+    with pytest.raises(ValueError, match="can't leave items out"):
+        warp(abs)(1, _skip_items=0)

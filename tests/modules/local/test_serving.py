@@ -204,3 +204,42 @@ def test_start_leaves_what_is_up(tree: Everything) -> None:
     before = tree.above()
     tree.start()
     assert tree.above() == before
+
+
+class Library(ModuleBase):
+    """Has more than one method."""
+
+    def setup(self) -> None:
+        self.books = ["one"]
+
+    def forward(self) -> list[str]:
+        return self.books
+
+    def add(self, book: str, *, twice: bool = False) -> int:
+        self.books += [book] * (2 if twice else 1)
+        return len(self.books)
+
+    async def later(self, value: int) -> int:
+        return value + 1
+
+    def fail(self) -> None:
+        raise LookupError("mine")
+
+
+def test_methods_of_a_served_module_are_called_in_its_replica() -> None:
+    server = ServerModule(Library())
+    assert server.url is None
+    server.start()
+    try:
+        assert server.served.add("two", twice=True) == 3
+        assert server.call_method("later", 1) == 2
+        assert server() == ["one", "two", "two"]
+        assert str(server.url).startswith("http://127.0.0.1:")
+        with pytest.raises(LookupError, match="mine"):
+            server.served.fail()
+        with pytest.raises(AttributeError, match=r"no method 'addd'.*'add'"):
+            server.served.addd()
+        with pytest.raises(AttributeError, match="_secret"):
+            server.call_method("_secret")
+    finally:
+        server.stop()
