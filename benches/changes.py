@@ -77,8 +77,8 @@ def _once(
 
 
 def _put(client: Client, real: ReplicaRecord, name: str) -> None:
-    signature = client.signer.sign_endpoint("echo", 1, real.path, name, f"{real.url} {real.token}")
-    record = replace(real, replica=name, agent_id=AGENT, worker="bench", signature=signature)
+    record = replace(real, replica=name, agent_id=AGENT, worker="bench")
+    record = replace(record, signature=client.signer.sign_endpoint(record))
     if not client.store.registry.put(AGENT, record):
         raise RuntimeError("the registry doesn't take the replica")
 

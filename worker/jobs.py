@@ -26,7 +26,7 @@ from rootward.orchestrator.store.watch import RegistryMirror
 from .agent.heartbeat import Keeper, Standing
 from .agent.store_client import Link
 from .slots.pool import Slots
-from .work.assignment import Assignment
+from .work.assignment import Assignment, verify
 from .work.generations import Generations
 from .work.identity import Identity, checked_name
 from .work.task_runner import Runner
@@ -54,7 +54,7 @@ def run_task(signature: bytes, trace: Mapping[str, str] = NO_TRACE) -> None:
     settings = Settings.from_environment()
     if settings.secret is None:
         raise MissingSecret("set ROOTWARD_SECRET for this worker, the same as where jobs are made")
-    signer = Signer(settings.secret.reveal())
+    signer = Signer(settings.secret.reveal(), prefix=settings.prefix)
     job = _current_job()
     clients = _clients(settings, job)
     store = Store(clients, Keys(prefix=settings.prefix))
@@ -64,6 +64,7 @@ def run_task(signature: bytes, trace: Mapping[str, str] = NO_TRACE) -> None:
         record, place = store.tasks.job(job.id), store.tasks.place_of(job.id)
         if record is None or place is None:
             return
+        signer.enter(store.agents.store_id())
         signer.verify_job((*place, record.id, job.id), signature, trace)
         failure = asyncio.run(_Errand(store, signer, settings).run(job.id))
     finally:
@@ -134,9 +135,9 @@ class _Errand:
         generations = Generations(self._store, self._signer, link, mirror)
         mirror.on_change(self._follow(generations))
         try:
-            place = (claim.name, claim.generation)
+            place, mark = (claim.name, claim.generation), verify(claim, self._signer)
             if claim.kind == "prepare" or (
-                claim.kind == "deploy" and await generations.of(place).serves(claim.path)
+                claim.kind == "deploy" and await generations.of(place, mark).serves(claim.path)
             ):
                 self._hand_on(claim)
                 return None

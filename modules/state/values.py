@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CodecError, SignatureError
@@ -209,35 +209,6 @@ def _unpickler_class() -> Any:
 def seal(body: bytes, key: bytes, context: str) -> bytes:
     """Put a header before `body`: magic, key id (8 bytes), HMAC-SHA256 of context and body (32)."""
     return _MAGIC + _key_id(key) + _mac(key, context, body) + body
-
-
-class Seal:
-    """What `seal` and `unseal` do, for many bodies of one context: `keys` as for `unseal`."""
-
-    __slots__ = ("_are_equal", "_begin", "_context", "_keys", "_mac", "_signed")
-
-    def __init__(self, keys: Sequence[bytes], context: str) -> None:
-        import hmac
-
-        self._keys, self._context = keys, context
-        self._are_equal = hmac.compare_digest
-        self._begin = _MAGIC + _key_id(keys[0])
-        self._mac = mac_of(keys[0])
-        self._signed = context.encode() + b"\0"
-
-    def close(self, body: bytes) -> bytes:
-        """Sign `body` with the first key."""
-        return self._begin + self._mac(self._signed + body) + body
-
-    def open(self, data: bytes) -> bytes:
-        """Return the body; raises SignatureError."""
-        if data.startswith(self._begin):
-            body = data[_HEADER_BYTES:]
-            mac = data[_HEADER_BYTES - _MAC_BYTES : _HEADER_BYTES]
-            if self._are_equal(self._mac(self._signed + body), mac):
-                return body
-        # It is of another key, or wrong: the other way says how.
-        return unseal(data, self._keys, self._context)
 
 
 def unseal(data: bytes, keys: bytes | Iterable[bytes], context: str) -> bytes:

@@ -125,7 +125,10 @@ class Client:
                 "no secret is given: set ROOTWARD_SECRET to the one that the workers have (make "
                 "one with `python -c 'import secrets; print(secrets.token_hex(32))'`)"
             )
-        return Signer(self.settings.secret.reveal())
+        signer = Signer(self.settings.secret.reveal(), prefix=self.keys.prefix)
+        signer.find_store = self.store.agents.store_id
+        signer.enter(signer.find_store())
+        return signer
 
     def check_secret(self) -> None:
         """Raise WrongSecret when the workers that live here have another secret than this one."""
@@ -200,7 +203,9 @@ class Client:
         writer = Writer(keys=self.keys, signer=self.signer, trace=span.carrier)
         submission_id = uuid.uuid4().hex
         fingerprints = self.signer.fingerprints(self.keys.prefix)
-        generation = self.store.deployments.reserve(plan.deployment, submission_id, fingerprints)
+        reserved = self.store.deployments.reserve(plan.deployment, submission_id, fingerprints)
+        generation = reserved.generation
+        self.signer.enter(reserved.store_id)
         self.store.deployments.create(
             writer.build(plan, packed, order, submission_id=submission_id, generation=generation)
         )

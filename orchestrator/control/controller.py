@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, assert_never
 from rootward.modules.errors import RootwardError
 
 from ..planning.graph import Kind, Service
+from ..security.sealing import mark_of
 from ..security.signing import payload
 from ..states import DeploymentState, TaskState
 from ..status.read_status import GONE, read_plan
@@ -270,7 +271,7 @@ class Controller:
             path,
             spec=TaskSpec(
                 id=task,
-                data=payload(self._signer, name, generation, task, job),
+                data=payload(self._signer, name, generation, task, job, mark_of(record.submission)),
                 queue=resource_queue(prefix, service.resources if service else {}),
             ),
             job_id=job,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from rootward.modules.gc_pause import HeldBack
 
+from ..security.sealing import mark_of
 from ..security.signing import Signer, payloads
 from ..store.records import Submission, TaskSpec
 from ..store.rq_compat import job_prefix, plain_queue, resource_queue
@@ -52,8 +53,9 @@ class Writer:
         self, plan: Plan, tree: bytes, order: Order, *, submission_id: str, generation: int
     ) -> Submission:
         """Return the submission of the plan as one generation of its deployment."""
+        mark = mark_of(submission_id)
         with HeldBack():
-            tasks = self._tasks(plan, generation)
+            tasks = self._tasks(plan, generation, mark)
         name = plan.deployment
         return Submission(
             id=submission_id,
@@ -61,8 +63,8 @@ class Writer:
             generation=generation,
             kinds=order.kinds,
             tasks=tasks,
-            plan=self.signer.seal_plan(plan.to_bytes(), name, generation),
-            tree=self.signer.seal_tree(tree, name, generation),
+            plan=self.signer.seal_plan(plan.to_bytes(), name, generation, mark),
+            tree=self.signer.seal_tree(tree, name, generation, mark),
             services={service.path: service.wanted for service in plan.services},
             makes_current=order.makes_current,
             retries=order.retries,
@@ -71,7 +73,7 @@ class Writer:
             history_s=order.history_s,
         )
 
-    def _tasks(self, plan: Plan, generation: int) -> tuple[TaskSpec, ...]:
+    def _tasks(self, plan: Plan, generation: int, mark: bytes) -> tuple[TaskSpec, ...]:
         waits = reduce_edges([after for _, _, after in plan.steps])
         following: list[list[int]] = [[] for _ in waits]
         for number, before in enumerate(waits):
@@ -80,7 +82,7 @@ class Writer:
         queue_of = self._queues(plan)
         plain = plain_queue(self.keys.prefix)
         jobs = job_prefix(self.keys.prefix, plan.deployment, generation)
-        payload = payloads(self.signer, plan.deployment, generation, self.trace)
+        payload = payloads(self.signer, plan.deployment, generation, mark, self.trace)
         return tuple(
             [
                 TaskSpec(

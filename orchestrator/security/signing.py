@@ -1,28 +1,38 @@
 """Who signed what: the keys derived from the one secret, and the seals made with them.
 
 Redis is not trusted with code: jobs, plans, trees, states and endpoints are signed when they are
-written and checked before they are used.  Each purpose has a key of its own, and every signature
-binds the place it was made for (deployment, generation, task), so that a signed thing copied
-elsewhere is worth nothing.  Only agents, clients and the command line hold a Signer; the processes
-that run user code get the call key of their own deployment and nothing more.
+written and checked before they are used.  Each purpose has a key of its own, made for one prefix
+and one store, by its random id: what was signed for another installation, or before Redis lost its
+data, doesn't verify.  Every signature binds the place it was made for (deployment, generation,
+task) and the submission that it belongs to, so that a signed thing copied elsewhere is worth
+nothing.  Only agents, clients and the command line hold a Signer; the processes that run user code
+get the call key of their own deployment and nothing more.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, lru_cache
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from rootward.modules.errors import SignatureError
 from rootward.modules.state import values
 
+from .sealing import MARK_BYTES, NO_MARK, Seal, mark_in, not_signed
+
+if TYPE_CHECKING:
+    from ..store.records import ReplicaRecord
+
+T = TypeVar("T")
+
 JOB_FUNCTION: Final = "rootward.worker.jobs.run_task"
-# Of 32: with the function's name, a job's data then stays within the 64 bytes up to which Redis
-# keeps a hash compact. 224 bits are as far beyond guessing as 256.
+# The mark of the submission and a MAC: with the function's name, a job's data then stays within the
+# 64 bytes up to which Redis keeps a hash compact. 160 bits are as far beyond guessing as 256.
 _JOB_SIGNATURE_BYTES: Final = 28
+_JOB_MAC_BYTES: Final = _JOB_SIGNATURE_BYTES - MARK_BYTES
 _SMALL_STATE: Final = 4096
 _MOST_OWN: Final = 1024
 _MOST_SEALS: Final = 256
@@ -36,28 +46,50 @@ class Signer:
     rotated without stopping anything.
     """
 
-    def __init__(self, secret: bytes, *, previous: Iterable[bytes] = ()) -> None:
-        """Derive nothing yet; keys are derived on first use and kept."""
-        self._secrets = (secret, *previous)
-        self._derived: dict[str, tuple[bytes, ...]] = {}
-        self._state_seals: dict[tuple[str, int], values.Seal] = {}
-        self._own_states: dict[bytes, tuple[str, int, bytes]] = {}
+    def __init__(
+        self, secret: bytes, *, previous: Iterable[bytes] = (), prefix: str = "", store_id: str = ""
+    ) -> None:
+        """Derive nothing yet; keys are derived on first use and kept.
 
-    def sign_job(self, name: str, generation: int, task: str, job_id: str) -> bytes:
-        """Sign the right to run `task` as the job `job_id` (28 bytes)."""
-        return self.job_signer(name, generation)(task, job_id)
+        `store_id` is the one of the store that it signs for, which `enter` may change.
+        """
+        self._secrets = (secret, *previous)
+        self._prefix, self._store_id = prefix, store_id
+        self._derived: dict[tuple[str, str], tuple[bytes, ...]] = {}
+        self._seals: dict[tuple[str, str, int, str], Seal] = {}
+        self._own_states: dict[bytes, tuple[Seal, bytes]] = {}
+        # Asks for the id of the store when something doesn't verify: it may have lost its data.
+        # None where somebody tells it in time, and asking would take too long.
+        self.find_store: Callable[[], str | None] | None = None
+
+    @property
+    def store_id(self) -> str:
+        """The id of the store that it signs for."""
+        return self._store_id
+
+    def enter(self, store_id: str | None) -> bool:
+        """Sign for that store from now on, None for one without an id; whether it is another."""
+        is_another = (store_id or "") != self._store_id
+        self._store_id = store_id or ""
+        return is_another
+
+    def sign_job(
+        self, name: str, generation: int, task: str, job_id: str, mark: bytes = NO_MARK
+    ) -> bytes:
+        """Sign the right to run `task` as the job `job_id` (28 bytes, the mark first)."""
+        return self.job_signer(name, generation, mark)(task, job_id)
 
     def job_signer(
-        self, name: str, generation: int, trace: Mapping[str, str] = NO_TRACE
+        self, name: str, generation: int, mark: bytes, trace: Mapping[str, str] = NO_TRACE
     ) -> Callable[[str, str], bytes]:
-        """Return what signs the jobs of one generation, each by (task, job id)."""
+        """Return what signs the jobs of one submission, each by (task, job id)."""
         mac = values.mac_of(self._keys("job")[0])
-        place = _framed(name) + _framed(str(generation))
+        place = mark + _framed(name) + _framed(str(generation))
         traced = b"".join(map(_framed, _flat(trace)))
 
         def sign(task: str, job_id: str) -> bytes:
             signature = mac(place + _framed(task) + _framed(job_id) + traced)
-            return signature[:_JOB_SIGNATURE_BYTES]
+            return mark + signature[:_JOB_MAC_BYTES]
 
         return sign
 
@@ -66,130 +98,159 @@ class Signer:
         place: tuple[str, int, str, str],
         signature: bytes,
         trace: Mapping[str, str] = NO_TRACE,
-    ) -> None:
+    ) -> bytes:
         """Check the job of `place` (name, generation, task, job id), with the trace it belongs to.
 
-        Raises SignatureError unless a holder of the secret made `signature`.
+        Returns the mark of its submission. Raises SignatureError unless a holder of the secret made
+        `signature`.
         """
         name, generation, task, job_id = place
+        mark, mac = signature[:MARK_BYTES], signature[MARK_BYTES:]
         parts = (name, str(generation), task, job_id, *_flat(trace))
-        self._verify("job", parts, signature, _JOB_SIGNATURE_BYTES)
+        message = mark + b"".join(map(_framed, parts))
+        made = (values.mac_of(key)(message)[:_JOB_MAC_BYTES] for key in self._keys("job"))
+        if not any(hmac.compare_digest(each, mac) for each in made):
+            raise not_signed(f"the job of {task} of {name}@{generation}")
+        return mark
 
-    def seal_tree(self, definition: bytes, name: str, generation: int) -> bytes:
-        """Sign the packed tree of one generation."""
-        return self._seal("tree", definition, name, generation)
+    def seal_tree(
+        self, definition: bytes, name: str, generation: int, mark: bytes = NO_MARK
+    ) -> bytes:
+        """Sign the packed tree of one submission."""
+        return self._seal("tree", name, generation).close(definition, mark)
 
-    def open_tree(self, sealed: bytes, name: str, generation: int) -> bytes:
-        """Return the packed tree; raises SignatureError."""
-        return self._open("tree", sealed, name, generation)
+    def open_tree(
+        self, sealed: bytes, name: str, generation: int, mark: bytes | None = None
+    ) -> bytes:
+        """Return the packed tree, of the submission of that mark if any; raises SignatureError."""
+        return self._checked(lambda: self._seal("tree", name, generation).open(sealed, mark))
 
-    def seal_plan(self, plan: bytes, name: str, generation: int) -> bytes:
-        """Sign the stored plan of one generation."""
-        return self._seal("plan", plan, name, generation)
+    def seal_plan(self, plan: bytes, name: str, generation: int, mark: bytes = NO_MARK) -> bytes:
+        """Sign the stored plan of one submission."""
+        return self._seal("plan", name, generation).close(plan, mark)
 
-    def open_plan(self, sealed: bytes, name: str, generation: int) -> bytes:
-        """Return the stored plan; raises SignatureError."""
-        return self._open("plan", sealed, name, generation)
+    def open_plan(
+        self, sealed: bytes, name: str, generation: int, mark: bytes | None = None
+    ) -> bytes:
+        """Return the stored plan, of the submission of that mark if any; raises SignatureError."""
+        return self._checked(lambda: self._seal("plan", name, generation).open(sealed, mark))
 
-    def seal_state(self, entry: bytes, name: str, generation: int) -> bytes:
-        """Sign one entry of a generation's state log."""
-        sealed = self._state_seal(name, generation).close(entry)
+    def seal_state(self, entry: bytes, name: str, generation: int, mark: bytes = NO_MARK) -> bytes:
+        """Sign one entry of a submission's state log."""
+        seal = self._seal("state", name, generation)
+        sealed = seal.close(entry, mark)
         if len(sealed) <= _SMALL_STATE:
             if len(self._own_states) >= _MOST_OWN:
                 self._own_states.clear()
-            self._own_states[sealed] = name, generation, entry
+            self._own_states[sealed] = seal, entry
         return sealed
 
-    def open_state(self, sealed: bytes, name: str, generation: int) -> bytes:
-        """Return the entry of a state log; raises SignatureError.
+    def open_state(
+        self, sealed: bytes, name: str, generation: int, mark: bytes | None = None
+    ) -> bytes:
+        """Return the entry of a state log, of the submission of that mark if any; SignatureError.
 
         What was sealed here comes back as it was, once, and is known by that.
         """
-        own = self._own_states.pop(sealed, None)
-        if own is not None and own[0] == name and own[1] == generation:
-            return own[2]
-        return self._state_seal(name, generation).open(sealed)
+        own, is_wanted = self._own_states.pop(sealed, None), mark in {None, mark_in(sealed)}
+        if own is not None and is_wanted and own[0] is self._seal("state", name, generation):
+            return own[1]
+        return self._checked(lambda: self._seal("state", name, generation).open(sealed, mark))
 
     def call_key(self, name: str) -> bytes:
-        """Key that signs the calls between the processes of one deployment (32 bytes)."""
-        return _mac(self._keys("call")[0], (name,))
+        """Key that signs the calls between the processes of one deployment (32 bytes).
+
+        It is the same for every store: replicas outlive a loss of data.
+        """
+        return _mac(self._lasting_keys("call")[0], (name,))
 
     def call_token(self, name: str, generation: int) -> str:
         """Token (64 hex digits) that opens a generation's replicas to callers of plain HTTP."""
-        return _mac(self._keys("token")[0], (name, str(generation))).hex()
+        return _mac(self._lasting_keys("token")[0], (name, str(generation))).hex()
 
     def fingerprints(self, prefix: str) -> tuple[str, ...]:
         """Return what tells this secret (and each previous one) from others, and nothing of it."""
-        return tuple(_mac(key, (prefix,)).hex() for key in self._keys("fingerprint"))
+        return tuple(_mac(key, (prefix,)).hex() for key in self._lasting_keys("fingerprint"))
 
-    def sign_endpoint(self, name: str, generation: int, path: str, replica: str, at: str) -> bytes:
-        """Sign that `replica` of `path` answers at `at` (its URL and token, joined by a space)."""
-        return _mac(self._keys("endpoint")[0], (name, str(generation), path, replica, at))
+    def sign_endpoint(self, record: ReplicaRecord) -> bytes:
+        """Sign where this replica answers, under which token, and under whose lease it lives."""
+        return _mac(self._keys("endpoint")[0], _endpoint(record))
 
-    def verify_endpoint(self, place: tuple[str, int, str, str], at: str, signature: bytes) -> None:
-        """Check the endpoint record of `place` (name, generation, path, replica).
+    def verify_endpoint(self, record: ReplicaRecord) -> None:
+        """Check the signature of a replica's record.
 
         Raises SignatureError: such a record is to be left out, never called.
         """
-        name, generation, path, replica = place
-        self._verify("endpoint", (name, str(generation), path, replica, at), signature)
+        self._checked(lambda: self._verify_endpoint(record))
+
+    def _verify_endpoint(self, record: ReplicaRecord) -> None:
+        parts = _endpoint(record)
+        made = (_mac(key, parts) for key in self._keys("endpoint"))
+        if not any(hmac.compare_digest(each, record.signature) for each in made):
+            raise not_signed(f"the endpoint of {record.path} of {record.name}@{record.generation}")
+
+    def _checked(self, check: Callable[[], T]) -> T:
+        """Return what `check` returns; once more if the store proves to be another one now."""
+        try:
+            return check()
+        except SignatureError:
+            if self.find_store is None or not self.enter(self.find_store()):
+                raise
+            return check()
 
     def _keys(self, purpose: str) -> tuple[bytes, ...]:
-        keys = self._derived.get(purpose)
+        """Return the keys of a purpose for this prefix and store."""
+        return self._keys_of(purpose, self._store_id)
+
+    def _lasting_keys(self, purpose: str) -> tuple[bytes, ...]:
+        """Return the keys of a purpose for this prefix and every store."""
+        return self._keys_of(purpose, "")
+
+    def _keys_of(self, purpose: str, store_id: str) -> tuple[bytes, ...]:
+        keys = self._derived.get((purpose, store_id))
         if keys is None:
+            made_for = b"".join(map(_framed, (purpose, self._prefix, store_id)))
             keys = tuple(
-                hmac.digest(secret, b"rootward 1 " + purpose.encode(), hashlib.sha256)
+                hmac.digest(secret, b"rootward 2 " + made_for, hashlib.sha256)
                 for secret in self._secrets
             )
-            self._derived[purpose] = keys
+            self._derived[purpose, store_id] = keys
         return keys
 
-    def _verify(
-        self, purpose: str, parts: Sequence[str], signature: bytes, length: int = 32
-    ) -> None:
-        made = (_mac(key, parts)[:length] for key in self._keys(purpose))
-        if not any(hmac.compare_digest(each, signature) for each in made):
-            raise SignatureError(
-                f"{purpose} of {'/'.join(parts[:3])}: not signed with this secret; set the same "
-                "ROOTWARD_SECRET here as where it was made"
-            )
-
-    def _state_seal(self, name: str, generation: int) -> values.Seal:
-        seal = self._state_seals.get((name, generation))
+    def _seal(self, purpose: str, name: str, generation: int) -> Seal:
+        place = (purpose, name, generation, self._store_id)
+        seal = self._seals.get(place)
         if seal is None:
-            if len(self._state_seals) >= _MOST_SEALS:
-                self._state_seals.clear()
-            seal = values.Seal(self._keys("state"), f"state|{name}@{generation}")
-            self._state_seals[name, generation] = seal
+            if len(self._seals) >= _MOST_SEALS:
+                self._seals.clear()
+            seal = Seal(self._keys(purpose), f"the {purpose} of {name}@{generation}")
+            self._seals[place] = seal
         return seal
 
-    def _seal(self, purpose: str, body: bytes, name: str, generation: int) -> bytes:
-        return values.seal(body, self._keys(purpose)[0], f"{purpose}|{name}@{generation}")
 
-    def _open(self, purpose: str, sealed: bytes, name: str, generation: int) -> bytes:
-        return values.unseal(sealed, self._keys(purpose), f"{purpose}|{name}@{generation}")
-
-
-def payload(signer: Signer, name: str, generation: int, task: str, job_id: str) -> bytes:
+def payload(
+    signer: Signer, name: str, generation: int, task: str, job_id: str, mark: bytes = NO_MARK
+) -> bytes:
     """Make the RQ job data of a task: the one function, and a signature of whose job this is.
 
     The rest stands in the job's hash, which stays small as long as no value is above 64 bytes.
     """
-    return _payloads(signer, name, generation)(task, job_id)
+    return _payloads(signer, name, generation, mark, signer.store_id)(task, job_id)
 
 
 def payloads(
-    signer: Signer, name: str, generation: int, trace: Mapping[str, str] = NO_TRACE
+    signer: Signer,
+    name: str,
+    generation: int,
+    mark: bytes = NO_MARK,
+    trace: Mapping[str, str] = NO_TRACE,
 ) -> Callable[[str, str], bytes]:
-    """Return what makes the payloads of one generation's tasks of (task, job id).
+    """Return what makes the payloads of one submission's tasks of (task, job id).
 
     `trace` is the W3C context that they belong to, if any.
     """
-    from ..store.rq_compat import Serializer
-
-    sign, blank = signer.job_signer(name, generation, trace), bytes(_JOB_SIGNATURE_BYTES)
-    named = {"trace": dict(trace)} if trace else {}
-    head, tail = Serializer.dumps((JOB_FUNCTION, None, (blank,), named)).split(blank)
+    sign = signer.job_signer(name, generation, mark, trace)
+    head, tail = _frame(trace)
 
     def make(task: str, job_id: str) -> bytes:
         return head + sign(task, job_id) + tail
@@ -197,9 +258,44 @@ def payloads(
     return make
 
 
+def mark_in_payload(data: bytes) -> bytes:
+    """Return the mark in a payload without a trace; it is right when the signature holds."""
+    begin = len(_frame(NO_TRACE)[0])
+    return data[begin : begin + MARK_BYTES]
+
+
+def _frame(trace: Mapping[str, str]) -> tuple[bytes, bytes]:
+    """Return what stands before and behind the signature in a payload."""
+    if not trace:
+        return _plain_frame()
+    return _framed_payload({"trace": dict(trace)})
+
+
+@cache
+def _plain_frame() -> tuple[bytes, bytes]:
+    return _framed_payload({})
+
+
+def _framed_payload(named: Mapping[str, object]) -> tuple[bytes, bytes]:
+    from ..store.rq_compat import Serializer
+
+    blank = bytes(_JOB_SIGNATURE_BYTES)
+    head, tail = Serializer.dumps((JOB_FUNCTION, None, (blank,), named)).split(blank)
+    return head, tail
+
+
 @lru_cache(maxsize=64)
-def _payloads(signer: Signer, name: str, generation: int) -> Callable[[str, str], bytes]:
-    return payloads(signer, name, generation)
+def _payloads(
+    signer: Signer, name: str, generation: int, mark: bytes, store_id: str
+) -> Callable[[str, str], bytes]:
+    # The store's id is there for the cache: what was made for another store is no longer right.
+    del store_id
+    return payloads(signer, name, generation, mark)
+
+
+def _endpoint(record: ReplicaRecord) -> tuple[str, ...]:
+    place = record.name, str(record.generation), record.path, record.replica
+    return *place, record.agent_id, record.url, record.token
 
 
 def _mac(key: bytes, parts: Iterable[str]) -> bytes:

@@ -7,16 +7,18 @@ may be repeated; what has been done is not done twice.
 
 from __future__ import annotations
 
+import secrets
 import time
 from typing import TYPE_CHECKING, Final
 
 from ..errors import other_secret
 from .keys import STAGED_S
 from .part import StorePart
-from .records import DeploymentRecord, GenerationRecord
+from .records import DeploymentRecord, GenerationRecord, Reservation
 from .records.deployments import read_generation
 from .records.encoding import cut
 from .rq_compat import job_prefix
+from .scripts import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,18 +38,23 @@ _BUSY_PAUSE_S = 0.1
 class DeploymentStore(StorePart):
     """Submits generations, cancels, stops, resumes and scales them, and reads how they stand."""
 
-    def reserve(self, name: str, submission_id: str, fingerprints: Sequence[str] = ()) -> int:
-        """Return the generation number of a submission; the same id gets the same number.
+    def reserve(
+        self, name: str, submission_id: str, fingerprints: Sequence[str] = ()
+    ) -> Reservation:
+        """Return the generation number of a submission, and the id of the store that gave it.
+
+        The same submission id gets the same number.
 
         Raises WrongSecret, before anything is written, when `fingerprints` are given and the
         workers that live here have a secret that none of them tells.
         """
         keys = [self._keys.name(name), self._keys.reservation(name, submission_id)]
-        keys += [self._keys.secret, self._keys.agents]
-        number = int(self._scripts.run("reserve", keys, [STAGED_S * 6, *fingerprints]))
+        keys += [self._keys.secret, self._keys.agents, self._keys.store]
+        args: list[Value] = [STAGED_S * 6, secrets.token_hex(8), *fingerprints]
+        number, store_id = self._scripts.run("reserve", keys, args)
         if not number:
             raise other_secret(self._clients.address)
-        return number
+        return Reservation(generation=int(number), store_id=text_of(store_id))
 
     def create(self, submission: Submission) -> None:
         """Store a submission whole and release its first tasks; a second call changes nothing.

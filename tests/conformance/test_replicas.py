@@ -90,12 +90,12 @@ def test_a_restored_replica_brings_back_its_generation(store: Store) -> None:
     assert scene.state(generation=3) == "ready"
     store.registry.drop("demo", 3, record.replica)
     assert scene.state(generation=3) == "degraded"
-    assert store.deployments.reserve("demo", "next") == 4
+    assert store.deployments.reserve("demo", "next").generation == 4
 
 
 def test_restore_brings_back_nothing_that_the_store_has_ended(store: Store) -> None:
     scene = Scene(store)
-    scene.submit({"train:a": []}, generation=store.deployments.reserve("demo", "s"))
+    scene.submit({"train:a": []}, generation=store.deployments.reserve("demo", "s").generation)
     (record,) = _records(scene, generation=1)
     store.clients.scripts.delete(store.keys.generation("demo", 1))
     assert not store.registry.put(scene.agent, record, restore=True)

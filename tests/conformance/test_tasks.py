@@ -81,7 +81,9 @@ def test_a_join_that_waits_for_nothing_opens_at_once(store: Store) -> None:
 
 def test_the_same_submission_twice_is_one_generation(store: Store) -> None:
     scene = Scene(store)
-    assert store.deployments.reserve("demo", "s") == store.deployments.reserve("demo", "s") == 1
+    first, again = (store.deployments.reserve("demo", "s") for _ in range(2))
+    assert first == again
+    assert first.generation == 1
     number = scene.submit({"train:a": []}, generation=1)
     claim = scene.claim()
     scene.submit({"train:a": []}, generation=number)

@@ -78,7 +78,7 @@ class SimulatedClient:
         id_, mine = f"s{self.world.birth()}", set[tuple[str, int]]()
 
         def submit() -> None:
-            number = self.store.deployments.reserve(name, id_)
+            number = self.store.deployments.reserve(name, id_).generation
             if (name, number) not in mine:
                 # A number is given again when all that was known of its name has expired.
                 self.world.ledger.begin(name, number, plan)

@@ -66,9 +66,9 @@ class Scene:
 
     def submit(self, edges: Edges, *, name: str = "demo", **options: Any) -> int:
         """Store a plan as the next generation of `name`; return its number."""
-        number = options.pop("generation", None) or self.store.deployments.reserve(
-            name, repr(options)
-        )
+        number = options.pop("generation", None)
+        if number is None:
+            number = self.store.deployments.reserve(name, repr(options)).generation
         submission = Submission(
             id=f"{name}-{number}",
             name=name,
@@ -140,7 +140,13 @@ class Scene:
         self, path: str, state: str = "ready", *, agent: str | None = None, **options: Any
     ) -> bool:
         who = agent or self.agent
-        record = ReplicaRecord(
+        return self.store.registry.put(who, self.record(path, state, agent=who, **options))
+
+    def record(
+        self, path: str, state: str = "ready", *, agent: str | None = None, **options: Any
+    ) -> ReplicaRecord:
+        who = agent or self.agent
+        return ReplicaRecord(
             **{
                 "replica": f"r-{path}",
                 "name": "demo",
@@ -154,7 +160,6 @@ class Scene:
                 **options,
             }
         )
-        return self.store.registry.put(who, record)
 
 
 def swept(store: Store, agent: str) -> Sweep:

@@ -11,6 +11,7 @@ import io
 import threading
 import traceback
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from rootward.modules.state import state_log, trees
@@ -72,8 +73,7 @@ class ScriptedWorker:
     def replica(self, name: str, generation: int, path: str, id_: str) -> ReplicaRecord:
         """Return the signed record of a ready replica."""
         url, token = "http://127.0.0.1:9", f"token-{id_}"
-        signature = self.signer.sign_endpoint(name, generation, path, id_, f"{url} {token}")
-        return ReplicaRecord(
+        record = ReplicaRecord(
             replica=id_,
             name=name,
             generation=generation,
@@ -83,9 +83,9 @@ class ScriptedWorker:
             state=ReplicaState.READY,
             url=url,
             token=token,
-            signature=signature,
             since=self.store.agents.now(),
         )
+        return replace(record, signature=self.signer.sign_endpoint(record))
 
     def _live(self) -> None:
         cursors: dict[str, str] = {}

@@ -151,7 +151,7 @@ class Agent:
     async def _main(self, *, burst: bool, signals: bool) -> bool:
         clients = Clients(self._url, name=f"rootward-{self.name}")
         store = Store(clients, Keys(prefix=self._settings.prefix))
-        signer = Signer(self._secret.reveal())
+        signer = Signer(self._secret.reveal(), prefix=self._settings.prefix)
         mine = signer.fingerprints(self._settings.prefix)
         if store.agents.agree(mine[0]) not in mine:
             clients.close()

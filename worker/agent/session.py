@@ -276,6 +276,7 @@ class Shift:
         info = self._identity.info(self.agent_id, "running" if self._is_open else "quiet")
         lease_s = self._settings.lease_seconds
         joined = await self._link.insist(self._store.agents.join, info, round(lease_s * 1000))
+        self._signer.enter(joined.store_id)
         if self._keeper is None:
             self._keeper = Keeper(
                 self._store,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
@@ -92,8 +93,7 @@ class Registrar:
     def _record(self, held: HeldReplica, reason: str) -> ReplicaRecord:
         name, number = held.generation.place
         path = held.service.path
-        at = f"{held.url} {held.token}"
-        return ReplicaRecord(
+        record = ReplicaRecord(
             replica=held.id,
             name=name,
             generation=number,
@@ -103,11 +103,11 @@ class Registrar:
             state=held.state,
             url=held.url,
             token=held.token,
-            signature=self._signer.sign_endpoint(name, number, path, held.id, at),
             since=held.since,
             pid=held.pid or 0,
             reason=reason,
         )
+        return replace(record, signature=self._signer.sign_endpoint(record))
 
 
 def _warn(message: str, path: str, error: RedisError) -> None:

@@ -15,7 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rootward.orchestrator.security.signing import JOB_FUNCTION, payload
+from rootward.orchestrator.security.sealing import NO_MARK
+from rootward.orchestrator.security.signing import JOB_FUNCTION, mark_in_payload, payload
 from rootward.orchestrator.states import TaskState
 from rootward.orchestrator.store.records import Finish
 
@@ -52,7 +53,7 @@ class Assignment:
 
     `ended_by` is the error that it is to fail with, once it was told to end; `lost` says how its
     process ended, when it goes back to its queue for that; `is_late` says that its time is over;
-    `trace` is the W3C context of its run.
+    `trace` is the W3C context of its run; `mark` is that of the submission, once it is verified.
     """
 
     claim: Claim
@@ -63,6 +64,7 @@ class Assignment:
     lost: str | None = None
     is_late: bool = False
     trace: Mapping[str, str] = field(default_factory=dict)
+    mark: bytes = NO_MARK
 
     @property
     def place(self) -> tuple[str, int]:
@@ -78,7 +80,8 @@ class Assignment:
             state=outcome.state,
             error=outcome.error,
             states=[
-                signer.seal_state(entry, claim.name, claim.generation) for entry in outcome.states
+                signer.seal_state(entry, claim.name, claim.generation, self.mark)
+                for entry in outcome.states
             ],
             output=self.output.take(),
             retryable=outcome.retryable,
@@ -121,14 +124,15 @@ def described_error(error: BaseException) -> dict[str, str]:
     }
 
 
-def verify(claim: Claim, signer: Signer) -> None:
-    """Raise unless a holder of the secret made the job for this very task.
+def verify(claim: Claim, signer: Signer) -> bytes:
+    """Return the mark of the submission that the job was made for, with this very task.
 
-    SignatureError for a wrong signature, ValueError for a payload that is none.
+    Raises SignatureError for a wrong signature, ValueError for a payload that is none.
     """
-    wanted = payload(signer, claim.name, claim.generation, claim.task, claim.job_id)
+    mark = mark_in_payload(claim.data)
+    wanted = payload(signer, claim.name, claim.generation, claim.task, claim.job_id, mark)
     if hmac.compare_digest(claim.data, wanted):
-        return
+        return mark
     # It carries a trace, RQ has saved it anew, it was signed with an older secret, or it is wrong.
     from rootward.orchestrator.store.rq_compat import Serializer
 
@@ -143,7 +147,7 @@ def verify(claim: Claim, signer: Signer) -> None:
     if function != JOB_FUNCTION or instance is not None or set(kwargs) - {"trace"}:
         raise ValueError(f"the job {claim.job_id} names {function!r}, which workers don't run")
     said = (claim.name, claim.generation, claim.task, claim.job_id)
-    signer.verify_job(said, signature, trace)
+    return signer.verify_job(said, signature, trace)
 
 
 def how_it_ended(waitstatus: int | None) -> str:

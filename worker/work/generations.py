@@ -44,9 +44,10 @@ class GenerationGone(Exception):
 class Generation:
     """One generation on this agent; `uses` counts the tasks and replicas that need it now."""
 
-    def __init__(self, place: Place, home: Generations) -> None:
-        """Load nothing yet."""
+    def __init__(self, place: Place, home: Generations, mark: bytes | None = None) -> None:
+        """Load nothing yet; `mark` is that of its submission, None while nobody has told it."""
         self.name, self.number = place
+        self.mark = mark
         self.log: list[bytes] = []
         self.plan: Plan | None = None
         self.routes_of: tuple[str, int | None] = place
@@ -75,7 +76,8 @@ class Generation:
         """Take the states that came with a claim; SignatureError for one that isn't ours."""
         known = len(self.log) - (claim.offset - len(claim.states))
         for entry in claim.states[max(known, 0) :]:
-            self.log.append(self._home.signer.open_state(entry, self.name, self.number))
+            signer = self._home.signer
+            self.log.append(signer.open_state(entry, self.name, self.number, self.mark))
 
     async def service(self, path: str) -> Service:
         """Return what the plan says about the served module at `path`."""
@@ -176,7 +178,7 @@ class Generation:
     async def _load(self, output: Output) -> tuple[Template, bool]:
         home, opening = self._home, self._unread or await self._open()
         self._unread = None
-        definition = home.signer.open_tree(opening.tree, self.name, self.number)
+        definition = home.signer.open_tree(opening.tree, self.name, self.number, self.mark)
         template = home.fork()
         self._templates.add(template)
         template.on_exit = self._ended
@@ -217,7 +219,9 @@ class Generation:
         if not is_loading:
             # For the template, which comes next.
             self._unread = opening
-        plan = Plan.from_bytes(home.signer.open_plan(opening.plan, self.name, self.number))
+        plan = Plan.from_bytes(
+            home.signer.open_plan(opening.plan, self.name, self.number, self.mark)
+        )
         # What becomes current calls its own services; anything else calls the current ones.
         self.routes_of = (self.name, self.number if opening.makes_current else None)
         # From here on changes are pushed, so that none falls between this reading and them.
@@ -266,11 +270,21 @@ class Generations:
         if self._bare is not None and self._spare is None:
             self._spare = self._bare.fork()
 
-    def of(self, place: Place) -> Generation:
-        """Return the generation, known from now on."""
+    def of(self, place: Place, mark: bytes | None = None) -> Generation:
+        """Return the generation, known from now on, as the submission of that mark has made it.
+
+        What is here of another submission under the same number, which the store has forgotten, is
+        dropped.
+        """
         generation = self._known.get(place)
+        if generation is not None and mark not in {None, generation.mark}:
+            if generation.mark is None:
+                generation.mark = mark
+            else:
+                self.drop(place)
+                generation = None
         if generation is None:
-            generation = self._known[place] = Generation(place, self)
+            generation = self._known[place] = Generation(place, self, mark)
         generation.used_at = time.monotonic()
         return generation
 

@@ -97,8 +97,8 @@ class Runner:
                 told(result)
 
         try:
-            verify(claim, self._generations.signer)
-            generation = self._generations.of(assignment.place)
+            assignment.mark = verify(claim, self._generations.signer)
+            generation = self._generations.of(assignment.place, assignment.mark)
             generation.learn(claim)
         except Exception as error:
             tell(error)

@@ -52,7 +52,7 @@ class Follower:
         self._put, self._reached = put, reached
         self._views: dict[str, tuple[ServiceView, ...]] = {}
         self._repeatable: dict[str, tuple[int, dict[str, bool]]] = {}
-        self._verified: dict[tuple[str, bytes], EndpointView | None] = {}
+        self._verified: dict[tuple[str, bytes], EndpointView] = {}
         self._closing = threading.Event()
         self._thread = threading.Thread(
             target=self._follow, name="rootward-gateway-registry", daemon=True
@@ -201,17 +201,18 @@ class Follower:
 
     def _endpoint(self, record: ReplicaRecord) -> EndpointView | None:
         # Signatures cost more than the rest of reading; the same record has the same answer.
-        key = (f"{record.path} {record.replica} {record.url} {record.token}", record.signature)
-        if key not in self._verified:
+        told = f"{record.path} {record.replica} {record.agent_id} {record.url} {record.token}"
+        key = (told, record.signature)
+        found = self._verified.get(key)
+        if found is None and (found := self._checked(record)) is not None:
             if len(self._verified) > 100_000:
                 self._verified.clear()
-            self._verified[key] = self._checked(record)
-        return self._verified[key]
+            self._verified[key] = found
+        return found
 
     def _checked(self, record: ReplicaRecord) -> EndpointView | None:
-        place = (record.name, record.generation, record.path, record.replica)
         try:
-            self._signer.verify_endpoint(place, f"{record.url} {record.token}", record.signature)
+            self._signer.verify_endpoint(record)
             parts = urlsplit(record.url)
             if parts.scheme != "http" or not parts.hostname or not parts.port:
                 raise SignatureError(f"{record.url!r} is no address of a replica")

@@ -6,7 +6,7 @@ They are frozen and say what they hold; the store moves them. `encoding` is what
 from __future__ import annotations
 
 from .agents import AgentInfo, AgentRecord, Bell, RenewResult, Sweep
-from .deployments import DeploymentRecord, GenerationRecord, Submission
+from .deployments import DeploymentRecord, GenerationRecord, Reservation, Submission
 from .history import LogEntry
 from .registry import Change, ReplicaRecord, Serving
 from .tasks import (
@@ -36,6 +36,7 @@ __all__ = [
     "Output",
     "RenewResult",
     "ReplicaRecord",
+    "Reservation",
     "Serving",
     "Submission",
     "Sweep",

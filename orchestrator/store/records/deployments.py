@@ -39,13 +39,21 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """The number of a submission, and the id of the store that it is to be signed for."""
+
+    generation: int
+    store_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRecord:
     """One generation as it stands.
 
     `left` counts the tasks that aren't final, `failed` those that failed (prepares in neither).
     `services` are wanted and `ready` the ready replicas by path, `replicas` counts all of them.
     `retire` says that what it serves is to be stopped. `prepared` names the agent that prepares a
-    path, `repairs` the path of each open job outside the plan.
+    path, `repairs` the path of each open job outside the plan. `submission` is the caller's own id.
     """
 
     name: str
@@ -68,6 +76,7 @@ class GenerationRecord:
     replicas: int
     repairs: Mapping[str, str]
     prepared: Mapping[str, str]
+    submission: str = ""
 
     @property
     def is_over(self) -> bool:
@@ -148,4 +157,5 @@ def read_generation(
             for key, agent in text.items()
             if key.startswith("prepared:")
         },
+        submission=text.get("submission", ""),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -39,7 +40,7 @@ class Followed:
     def submit(self, *, repeatable: bool = True, makes_current: bool = True) -> int:
         """Submit and run a plan that serves `demo`."""
         store = self.scene.store
-        number = store.deployments.reserve("demo", f"{time.monotonic_ns()}")
+        number = store.deployments.reserve("demo", f"{time.monotonic_ns()}").generation
         plan = Plan(deployment="demo", services=(Service(path=PATH, repeatable=repeatable),))
         self.scene.submit(
             {"deploy:demo": []},
@@ -54,9 +55,12 @@ class Followed:
 
     def ready(self, replica: str, generation: int = 1, **options: Any) -> None:
         url, token = f"http://127.0.0.1:{1000 + len(replica)}", f"token-{replica}"
-        signature = SIGNER.sign_endpoint("demo", generation, PATH, replica, f"{url} {token}")
-        record = {"url": url, "token": token, "signature": signature, **options}
-        assert self.scene.put(PATH, replica=replica, generation=generation, **record)
+        record = self.scene.record(
+            PATH, replica=replica, generation=generation, url=url, token=token
+        )
+        signed = {"signature": SIGNER.sign_endpoint(record), **options}
+        changed = replace(record, **signed)
+        assert self.scene.store.registry.put(self.scene.agent, changed)
 
     def replicas(self) -> set[str]:
         return {each.replica for view in self.views.get("demo", ()) for each in view.endpoints}

@@ -49,7 +49,7 @@ def test_a_job_of_another_secret_or_moved_elsewhere_is_refused() -> None:
 
 def test_the_trace_of_a_job_is_signed_with_it() -> None:
     context = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
-    make = payloads(SIGNER, "demo", 1, context)
+    make = payloads(SIGNER, "demo", 1, trace=context)
     data = make("train:demo", "p-demo-1-0")
     verify(replace(CLAIM, data=data), SIGNER)
     changed = data.replace(b"b7ad6b7169203331", b"b7ad6b7169203332")

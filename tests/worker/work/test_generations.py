@@ -35,7 +35,8 @@ SECRET = b"a secret of the test that opens what its client seals"
 @contextlib.asynccontextmanager
 async def warmed(store: Store) -> AsyncIterator[Generations]:
     """Generations whose bare template and spare one run; none is left."""
-    link, signer = Link(asyncio.get_running_loop()), Signer(SECRET)
+    link, signer = Link(asyncio.get_running_loop()), Signer(SECRET, prefix=store.keys.prefix)
+    signer.enter(store.agents.store_id())
     generations = Generations(store, signer, link, RegistryMirror(store, signer))
     generations.warm()
     try:
