@@ -7,18 +7,23 @@ a thread, without a codec, a signature or the choice of a replica; a binary tree
 tree made by hand of uvicorn and aiohttp; look-ups with a GET of Redis; and the time from the
 registration of a change until the local copy has it with a PING: one in a loop that does nothing
 else, and one right after each change, when as much is awake as a change finds. All take turns.
+
+Then, with wrk over 16 connections, what one replica serves over HTTP: a coroutine and a plain
+function, beside endpoints of Starlette that do the same, all on uvloop. The Python client above is
+itself the limit of what it measures; wrk isn't.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import shutil
 import statistics
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,12 +33,14 @@ import redis
 import served
 import server
 import table
+import wrk
 from contestants import Place, end_cleanly
 
 from rootward.modules import ServerModule
 from rootward.orchestrator.states import ReplicaState
 
 CHANGES = 50
+CONNECTIONS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +192,35 @@ def cases(
     }
 
 
+def loads(modules: Mapping[str, ServerModule], folder: Path, repeats: int, seconds: int) -> str:
+    """Load replicas and Starlette's endpoints in turn; return the table."""
+    script = folder / "post.lua"
+    script.write_text(wrk.SCRIPT)
+    with served.bare_servers(1, "starlette") as (port,):
+        urls: dict[str, str] = {}
+        for kind, module in modules.items():
+            urls[f"Starlette, {kind}"] = f"http://127.0.0.1:{port}/{kind.split()[0]}"
+            [endpoint] = module._runtime.routes.endpoints(module._runtime.path)
+            urls[f"replica, {kind}"] = f"{endpoint.url}/call"
+        found: dict[str, list[wrk.Load]] = {}
+        for turn in range(-1, repeats):
+            for name, url in urls.items():
+                # The first turn only warms up.
+                load = wrk.load(url, CONNECTIONS, 1 if turn < 0 else seconds, script)
+                if turn >= 0:
+                    found.setdefault(name, []).append(load)
+    rows = []
+    for kind in modules:
+        beside, ours_ = found[f"Starlette, {kind}"], found[f"replica, {kind}"]
+        ratios = [
+            statistics.median(getattr(each, field) for each in ours_)
+            / statistics.median(getattr(each, field) for each in beside)
+            for field in ("p50", "p99", "rate")
+        ]
+        rows.append((f"replica, {kind}", f"Starlette, {kind}", *(f"{r:.2f}" for r in ratios)))
+    return table.text(("what, by wrk", "beside", "x p50", "x p99", "x calls/s"), rows)
+
+
 def rows_of(found: dict[str, list[Found]], measured: dict[str, Case]) -> list[tuple[str, ...]]:
     """Return a line a case: medians, and as multiples of what it is compared with."""
 
@@ -228,9 +264,16 @@ def main() -> int:
         for _ in range(repeats):
             for name, case in measured.items():
                 found.setdefault(name, []).append(measure(case))
+        by_wrk = ""
+        if shutil.which("wrk") is not None:
+            kinds = {"async": ServerModule(served.AsyncEcho(), name="aecho"), "def": modules[0]}
+            kinds["async"].update()
+            by_wrk = loads(kinds, Path(root), repeats, 1 if options.smoke else 3)
+            kinds["async"].stop()
     rows = rows_of(found, measured)
     head = ("what", "beside", "p50 us", "calls/s", "x p50", "x calls/s", "x CPU")
     print(table.text(head, rows))
+    print(f"\n{by_wrk or 'wrk is not on PATH (apt-get install wrk): HTTP was not loaded'}")
     if options.plot:
         bars = [(row[0], float(row[4])) for row in rows if row[4]]
         table.plot(options.plot, "Calls, as multiples of what they stand beside", bars, "x")

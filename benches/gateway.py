@@ -15,10 +15,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import re
-import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import timeit
@@ -30,6 +27,7 @@ import doors
 import psutil
 import server
 import table
+import wrk
 from contestants import end_cleanly
 from doors import Street, Way
 from peers import catalogue
@@ -39,11 +37,6 @@ PEERS = ("haproxy", "traefik", "ray", "bentoml")
 HEAD = ("way", "p50", "p99", "calls/s", "CPU of the door", "CPU of all")
 # Routed against direct, CPU of the door against HAProxy's, many endpoints against few, ms.
 LIMITS = {"p50": 2.0, "cpu": 2.5, "choosing": 2.0, "routed_ms": 50.0, "memory": 1.1}
-SCRIPT = """
-wrk.method = "POST"
-wrk.body = '{"args": [7]}'
-wrk.headers["Content-Type"] = "application/json"
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,33 +56,15 @@ Runs = dict[tuple[str, int], list[Run]]
 def load(way: Way, connections: int, seconds: int, script: Path) -> tuple[Run, int]:
     """Load a way; return what that came to, and how many calls it were."""
     before = doors.cpu_s(way.door), doors.cpu_s(way.whole)
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency", "-s", str(script)]
-    told = subprocess.run([*command, way.url], check=True, capture_output=True, text=True).stdout
-    if "Non-2xx" in told or "Socket errors" in told:
-        raise SystemExit(f"{way.name} answered with errors:\n{told}")
-    calls = int(_told(r"(\d+) requests in", told))
+    found = wrk.load(way.url, connections, seconds, script)
     run = Run(
-        p50=_microseconds(_told(r"^ +50%\s+(\S+)", told)),
-        p99=_microseconds(_told(r"^ +99%\s+(\S+)", told)),
-        rate=float(_told(r"Requests/sec:\s+(\S+)", told)),
-        door=(doors.cpu_s(way.door) - before[0]) / calls * 1e6,
-        whole=(doors.cpu_s(way.whole) - before[1]) / calls * 1e6,
+        p50=found.p50,
+        p99=found.p99,
+        rate=found.rate,
+        door=(doors.cpu_s(way.door) - before[0]) / found.calls * 1e6,
+        whole=(doors.cpu_s(way.whole) - before[1]) / found.calls * 1e6,
     )
-    return run, calls
-
-
-def _told(pattern: str, text: str) -> str:
-    found = re.search(pattern, text, re.MULTILINE)
-    if found is None:
-        raise SystemExit(f"wrk told nothing like {pattern!r}:\n{text}")
-    return found[1]
-
-
-def _microseconds(text: str) -> float:
-    for unit, factor in (("us", 1.0), ("ms", 1e3), ("s", 1e6)):
-        if text.endswith(unit):
-            return float(text.removesuffix(unit)) * factor
-    raise ValueError(text)
+    return run, found.calls
 
 
 def choosing_us(endpoints: int) -> float:
@@ -175,7 +150,7 @@ def _row(name: str, run: Run, base: Run, routed: Run, *, absolute: bool) -> tupl
 def measure(street: Street, options: argparse.Namespace) -> list[str]:
     """Open all ways and measure; return the limits that weren't kept."""
     script = street.folder / "post.lua"
-    script.write_text(SCRIPT)
+    script.write_text(wrk.SCRIPT)
 
     def programs(group: str) -> Path | None:
         if options.smoke:
@@ -247,8 +222,7 @@ def main() -> int:
     parser.add_argument("--smoke", action="store_true", help="little of all: is it right?")
     options = parser.parse_args()
     end_cleanly()
-    if shutil.which("wrk") is None:
-        raise SystemExit("wrk isn't on PATH (apt-get install wrk)")
+    wrk.require()
     if options.smoke:
         options.rounds, options.seconds, options.changes = 1, 1, 5
     with contextlib.ExitStack() as stack:

@@ -3,7 +3,10 @@
 Beside them stands the bare server that they are compared with, a uvicorn around the smallest
 application:
 
-    python served.py PORT
+    python served.py PORT [starlette]
+
+With `starlette` it is a Starlette application with an endpoint that is a coroutine (`/async`) and
+one that runs in Starlette's threads (`/def`), both of which read and write the same JSON as ours.
 """
 
 from __future__ import annotations
@@ -25,6 +28,13 @@ class Echo(ModuleBase):
     """Returns what it is given."""
 
     def forward(self, value: object) -> object:
+        return value
+
+
+class AsyncEcho(ModuleBase):
+    """Returns what it is given, from a coroutine."""
+
+    async def forward(self, value: object) -> object:
         return value
 
 
@@ -94,10 +104,10 @@ async def echo(scope, receive, send) -> None:  # noqa: ANN001  # as ASGI has it
 
 
 @contextlib.contextmanager
-def bare_servers(count: int) -> Iterator[list[int]]:
+def bare_servers(count: int, kind: str = "bare") -> Iterator[list[int]]:
     """Start bare servers together; yields their ports when all of them answer."""
     ports = bare.free_ports(count)
-    with bare.running([[sys.executable, __file__, str(port)] for port in ports]):
+    with bare.running([[sys.executable, __file__, str(port), kind] for port in ports]):
         for port in ports:
             bare.await_answer(partial(_get, port), not_yet=OSError, pause_s=0.003)
         yield ports
@@ -107,8 +117,41 @@ def _get(port: int) -> None:
     urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5).close()
 
 
+def starlette_app() -> object:
+    """Return an application with the same echo twice: as a coroutine, and in a thread."""
+    from starlette.applications import Starlette
+    from starlette.concurrency import run_in_threadpool
+    from starlette.requests import Request
+    from starlette.responses import JSONResponse, Response
+    from starlette.routing import Route
+
+    def echoed(value: object) -> object:
+        return value
+
+    async def in_loop(request: Request) -> Response:
+        given = await request.json()
+        return JSONResponse({"result": echoed(*given["args"])})
+
+    async def in_thread(request: Request) -> Response:
+        given = await request.json()
+        return JSONResponse({"result": await run_in_threadpool(echoed, *given["args"])})
+
+    async def alive(request: Request) -> Response:
+        del request
+        return Response()
+
+    return Starlette(
+        routes=[
+            Route("/", alive),
+            Route("/async", in_loop, methods=["POST"]),
+            Route("/def", in_thread, methods=["POST"]),
+        ]
+    )
+
+
 if __name__ == "__main__":
     import uvicorn
 
     os.environ.pop("REDIS_URL", None)
-    uvicorn.run(echo, port=int(sys.argv[1]), log_level="error", lifespan="off")
+    app = starlette_app() if "starlette" in sys.argv else echo
+    uvicorn.run(app, port=int(sys.argv[1]), log_level="error", lifespan="off", access_log=False)
