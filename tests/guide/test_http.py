@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 class Size(ModuleBase):
     def forward(self, text: str) -> int:
+        if not text:
+            raise LookupError("there is nothing to measure")
         return len(text)
 
 
@@ -55,4 +57,7 @@ def test_the_callers_fault_and_the_modules(url: str) -> None:
     status, answer = post(f"{url}/call", {"args": [1, 2, 3]})
     assert (status, answer["error"]["type"]) == (400, "TypeError")
     status, answer = post(f"{url}/call", {"args": [5]})
-    assert (status, answer["error"]["type"]) == (500, "TypeError")
+    assert (status, answer["error"]["type"]) == (422, "ValidationError")
+    assert answer["error"]["message"].startswith("text: ")
+    status, answer = post(f"{url}/call", {"args": [""]})
+    assert (status, answer["error"]["type"]) == (500, "LookupError")

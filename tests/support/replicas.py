@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 import json
 import socket
 import threading
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from rootward.worker.serving.call import Serving, is_async
 from rootward.worker.serving.metrics import Metrics
+from rootward.worker.serving.parameters import Parameters
 from rootward.worker.serving.router import ReplicaApp
 from rootward.worker.serving.server import Listener
 
@@ -84,7 +84,7 @@ class ServedFunction:
         )
         self.serving = Serving(
             self._target,
-            inspect.signature(self._target),
+            Parameters.of(self._target),
             self.metrics,
             concurrency=self._concurrency,
             is_async=is_async(self._target),

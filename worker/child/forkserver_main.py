@@ -33,13 +33,18 @@ from . import process_tree
 
 Program = Callable[[], "Program | None"]
 
+# What is asked of a new template comes at once.
+_IDLE_MS = 300
+
 
 class TemplateProcess:
     """The loop of one template; `run` returns what a forked child is to run, or None at the end."""
 
-    def __init__(self, control: channel.Channel) -> None:
-        """Take over the control channel."""
-        self._channel = control
+    def __init__(
+        self, control: channel.Channel, when_idle: Callable[[], None] | None = None
+    ) -> None:
+        """Take over the control channel; `when_idle` is done once, when nothing is to be done."""
+        self._channel, self._when_idle = control, when_idle
         self._children: dict[int, str] = {}
         self._spared: set[int] = set()
         self._has_ended = False
@@ -56,7 +61,10 @@ class TemplateProcess:
         poll.register(self._channel, select.POLLIN)
         poll.register(self._bell, select.POLLIN)
         while True:
-            ready = {fd for fd, _ in poll.poll()}
+            ready = {fd for fd, _ in poll.poll(None if self._when_idle is None else _IDLE_MS)}
+            if not ready and self._when_idle is not None:
+                self._when_idle()
+                self._when_idle = None
             if self._bell in ready:
                 self._reap()
             if self._channel.fileno() in ready:
@@ -273,6 +281,15 @@ def _warm() -> None:
     gc.freeze()
 
 
+def _warm_more() -> None:
+    """Import what only calls by HTTP need: too slow for the start, and needed by most replicas."""
+    import pydantic
+
+    pydantic.TypeAdapter(int)
+    gc.collect()
+    gc.freeze()
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a bare template, and in its children whatever they become."""
     parser = argparse.ArgumentParser(prog="rootward.worker.child.forkserver_main")
@@ -288,7 +305,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Whether a fork is safe is judged after each load; threads of libraries look after themselves.
     warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
     _warm()
-    program: Program | None = TemplateProcess(channel.Channel(control)).run
+    program: Program | None = TemplateProcess(channel.Channel(control), _warm_more).run
     code = 1
     try:
         while program is not None:

@@ -25,6 +25,7 @@ from rootward.modules.tasks import finish
 
 from ..serving.call import Serving, is_async
 from ..serving.metrics import Metrics
+from ..serving.parameters import Parameters
 from ..serving.router import ReplicaApp
 from ..serving.server import Listener
 from .execution import flush
@@ -122,10 +123,10 @@ class Replica:
     async def serve(self, spec: dict[str, Any], sock: socket.socket, guard: Guard) -> None:
         """Listen, say so, and serve until the drain has ended."""
         module: ServerModule = self._tree.module_at(self._path)  # type: ignore[assignment]
-        metrics = Metrics(self._path)
+        metrics, parameters = Metrics(self._path), Parameters.of(_first(module))
         serving = Serving(
             module.answer,
-            _signature(module),
+            parameters,
             metrics,
             concurrency=spec["concurrency"],
             is_async=module.pre is None and is_async(getattr(module.m, "forward", module.m)),
@@ -144,7 +145,7 @@ class Replica:
             call_token=spec["call_token"],
             guard=guard,
         )
-        app.describe = partial(_document, module, self._path)
+        app.describe = partial(_document, parameters, module, self._path)
         self._listener = listener = Listener(app, serving)
         listener.on_calls = lambda count: self._channel.send({"event": "calls", "count": count})
         await listener.open(sock)
@@ -198,24 +199,18 @@ def quick_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
-def _signature(module: ServerModule) -> Any:
-    """Return what the arguments of a plain call must fit, or None when nobody can tell."""
-    import inspect
-
-    first = module.pre or getattr(module.m, "forward", module.m)
-    try:
-        return inspect.signature(first)
-    except (TypeError, ValueError):
-        return None
+def _first(module: ServerModule) -> Any:
+    """Return the function that gets the arguments of a call."""
+    return module.pre or getattr(module.m, "forward", module.m)
 
 
-def _document(module: ServerModule, path: str) -> bytes:
+def _document(parameters: Parameters | None, module: ServerModule, path: str) -> bytes:
     """Return what the module takes, as OpenAPI; made when somebody asks."""
     import inspect
     import json
 
     from ..serving.openapi import document
 
-    first = module.pre or getattr(module.m, "forward", module.m)
-    told = document(path, _signature(module), inspect.getdoc(first))
-    return json.dumps(told, default=str).encode()
+    meaning, has_post = inspect.getdoc(_first(module)), module.post is not None
+    described = document(path, parameters, meaning, has_post=has_post)
+    return json.dumps(described, default=str).encode()

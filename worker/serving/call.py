@@ -24,6 +24,7 @@ from .stream import Stream, raising
 if TYPE_CHECKING:
     from .connection import Caller
     from .metrics import Metrics
+    from .parameters import Parameters
 
 # Reading the arguments of a larger one would hold up the loop.
 _LOOP_BODY_BYTES: Final = 64 << 10
@@ -36,20 +37,20 @@ class Serving:
     def __init__(
         self,
         target: Callable[..., Any],
-        signature: inspect.Signature | None,
+        parameters: Parameters | None,
         metrics: Metrics,
         *,
         concurrency: int,
         is_async: bool = False,
         call_timeout: float | None = None,
     ) -> None:
-        """`signature` (None: unknown) tells which plain calls are the caller's fault.
+        """`parameters` (None: unknown) tell which plain calls are the caller's fault.
 
         `is_async` says that `target` never blocks, `call_timeout` how long (seconds) a call may
         run.
         """
         self.metrics = metrics
-        self.target, self.signature = target, signature
+        self.target, self.parameters = target, parameters
         self.is_async, self.call_timeout = is_async, call_timeout
         self.crew = Crew("rootward-call", concurrency)
         self.loop = asyncio.get_running_loop()
@@ -236,12 +237,9 @@ class Call:
         if left_s is not None and left_s <= 0:
             raise _late("the caller gave the call a time: its time was over before it began")
         args, kwargs = self.format.open(body)
-        signature = self.serving.signature
-        if self.format.is_plain and signature is not None:
-            try:
-                signature.bind(*args, **kwargs)
-            except TypeError as error:
-                raise Refused(400, "TypeError", str(error)) from None
+        parameters = self.serving.parameters
+        if self.format.is_plain and parameters is not None:
+            return parameters.bind(args, kwargs)
         return args, kwargs
 
     async def _await(self, later: Awaitable[Any]) -> None:

@@ -13,6 +13,8 @@ from typing import Any, Final, NamedTuple, Protocol
 from rootward.modules.errors import CodecError, SignatureError
 from rootward.modules.rpc import envelope
 
+from .json_values import plain, to_json
+
 JSON_TYPE: Final = "application/json"
 EVENTS_TYPE: Final = "text/event-stream"
 MSGPACK_TYPES: Final = frozenset(
@@ -130,7 +132,7 @@ class JsonFormat:
 
     def result(self, value: Any) -> bytes:
         """Write `{"result": ...}`."""
-        return _json({"result": value})
+        return to_json({"result": value})
 
     def error(self, error: BaseException) -> bytes:
         """Write `{"error": ...}`."""
@@ -139,7 +141,7 @@ class JsonFormat:
     def item(self, index: int, value: Any) -> bytes:
         """Write one event."""
         del index
-        return b"data: " + _json(value) + b"\n\n"
+        return b"data: " + to_json(value) + b"\n\n"
 
     def end(self, index: int, error: BaseException | None) -> bytes:
         """Write the last event."""
@@ -150,7 +152,10 @@ class JsonFormat:
 
 
 class MsgpackFormat(JsonFormat):
-    """msgpack, without extension types; streams are JSON events all the same."""
+    """msgpack, without extension types; streams are JSON events all the same.
+
+    What msgpack doesn't know has the form that it has in JSON.
+    """
 
     content_type = "application/msgpack"
     limit = MSGPACK_BYTES
@@ -178,9 +183,9 @@ class MsgpackFormat(JsonFormat):
 def error_body(error: BaseException) -> bytes:
     """Return `{"error": {"type", "message"}}` of an exception, without its traceback."""
     if isinstance(error, Refused):
-        return _json({"error": {"type": error.kind, "message": str(error)}})
+        return to_json({"error": {"type": error.kind, "message": str(error)}})
     described = envelope.describe(error)
-    return _json({"error": {"type": described["type"], "message": described["message"]}})
+    return to_json({"error": {"type": described["type"], "message": described["message"]}})
 
 
 def _arguments(value: Any) -> Arguments:
@@ -198,27 +203,10 @@ def _framed(sealed: bytes) -> bytes:
     return envelope.FRAME.pack(len(sealed)) + sealed
 
 
-def _json(value: Any) -> bytes:
-    try:
-        return json.dumps(value, default=_plain, ensure_ascii=False, allow_nan=False).encode()
-    except UnicodeEncodeError:
-        # Half a surrogate pair: only an escape can name it.
-        return json.dumps(value, default=_plain, allow_nan=False).encode()
-
-
 def _msgpack(value: Any) -> bytes:
     import msgpack
 
-    return bytes(msgpack.packb(value, default=_plain))
-
-
-def _plain(value: Any) -> Any:
-    """Return arrays and sets as lists; anything else can't leave but by a Python caller."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    if isinstance(value, (set, frozenset)):
-        return list(value)
-    raise TypeError(f"a {type(value).__name__} can't be written for callers that aren't Python's")
+    return bytes(msgpack.packb(value, default=plain))
 
 
 def _no_extension(code: int, data: bytes) -> Any:

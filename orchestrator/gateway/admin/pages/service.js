@@ -14,10 +14,21 @@ function tell(message) {
   at("notice").textContent = message || "";
 }
 
+// What schemas refer to, by name.
+let schemas = {};
+
 // One JSON value that fits the schema: its default, its example, or the simplest of its type.
-function example(schema = {}) {
+function example(schema = {}, depth = 0) {
   if ("default" in schema) return schema.default;
-  if (schema.anyOf) return example(schema.anyOf[0]);
+  if (depth > 8) return null;
+  if (schema.$ref) return example(schemas[schema.$ref.split("/").pop()], depth + 1);
+  if (schema.anyOf) return example(schema.anyOf[0], depth + 1);
+  if (schema.enum) return schema.enum[0];
+  if ("const" in schema) return schema.const;
+  if (schema.properties) {
+    const needed = (schema.required || []).map((name) => [name, schema.properties[name]]);
+    return Object.fromEntries(needed.map(([name, each]) => [name, example(each, depth + 1)]));
+  }
   const kind = Array.isArray(schema.type) ? schema.type[0] : schema.type;
   return { integer: 1, number: 1.5, boolean: true, array: [], object: {}, null: null }[kind] ?? "text";
 }
@@ -27,7 +38,7 @@ function exampleBody(schema) {
   const kwargs = {};
   for (const name of named?.required || []) kwargs[name] = example(named.properties[name]);
   const items = schema?.properties?.args?.prefixItems || [];
-  const args = items.filter((each) => !("default" in each)).map(example);
+  const args = items.filter((each) => !("default" in each)).map((each) => example(each));
   return named?.required?.length ? { args, kwargs } : { args };
 }
 
@@ -41,6 +52,7 @@ async function load() {
     return;
   }
   tell("");
+  schemas = told.components.schemas;
   const call = told.paths["/call"].post;
   at("meaning").textContent = call.description || "";
   at("signature").textContent = call["x-signature"] || "";
