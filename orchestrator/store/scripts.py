@@ -8,6 +8,7 @@ answers mean is known by the part of the store that calls.
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
@@ -48,6 +49,7 @@ SHARED: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """What stands between the records and a script."""
 
+_LINE: Final = re.compile(r"user_script:(\d+)")
 _RARE = ("failures", "generations")
 _RARE_OF = {
     "exchange": (*_RARE, "resume_tasks", "quarantine"),
@@ -57,20 +59,42 @@ _RARE_OF = {
 """What follows `tasks` as the body of a function, which is called when a step needs any of it."""
 
 
+def names() -> list[str]:
+    """Return the names of all scripts, without what they share."""
+    shared = {"prelude", "records"}.union(*SHARED.values(), *_RARE_OF.values())
+    files = (resources.files(__package__) / "lua").iterdir()
+    return sorted({file.name.removesuffix(".lua") for file in files} - shared)
+
+
 @cache
 def source(name: str) -> str:
     """Return the whole text of a script."""
+    return "\n".join(text for _, text in _pieces(name))
+
+
+def place_in(name: str, line: int) -> str:
+    """Return file and line (`tasks.lua:66`) of a line of a script's whole text, from 1."""
+    for part, text in _pieces(name):
+        lines = text.count("\n") + 1
+        if line <= lines:
+            return f"{part or name}.lua:{line}"
+        line -= lines
+    raise ValueError(f"{name} has no such line")
+
+
+def _pieces(name: str) -> list[tuple[str, str]]:
+    """Return what a script is made of: names of files with their texts, and what joins them."""
     parts = ("prelude", "records", *SHARED.get(name, ()), name)
-    texts = []
+    pieces = []
     for part in parts:
-        texts.append(_text_of(part))
+        pieces.append((part, _text_of(part)))
         if part == "tasks":
-            rare = map(_text_of, _RARE_OF.get(name, _RARE))
-            texts += ["make_rare = function()", *rare, "end"]
+            rare = [(each, _text_of(each)) for each in _RARE_OF.get(name, _RARE)]
+            pieces += [("", "make_rare = function()"), *rare, ("", "end")]
         if part != name:
             # What a function finds in one around it costs nothing; beside it, it is searched for.
-            texts.append("return (function()")
-    return "\n".join([*texts, "end)() " * (len(parts) - 1)])
+            pieces.append(("", "return (function()"))
+    return [*pieces, ("", "end)() " * (len(parts) - 1))]
 
 
 def _text_of(part: str) -> str:
@@ -104,6 +128,8 @@ class ScriptRunner:
                 raise IncompleteSubmission(
                     f"the submission wasn't stored whole ({cause}): submit it again"
                 ) from cause
+            if (found := _LINE.search(str(cause))) is not None:
+                raise type(cause)(f"{cause} ({place_in(name, int(found[1]))})") from cause
             raise
 
     def _script(self, name: str) -> Script:

@@ -287,7 +287,7 @@ PLANTED = {
         "if v[2] == request then",
         "if false then",
     ),
-    "what isn't held any more is given back": ("hand_back", "or job.token ~= ARGV[4]", ""),
+    "what isn't held any more is given back": ("hand_back", "or job.token ~= token", ""),
     "a lost task stays with its worker": (
         "sweep",
         "rare.requeue(g, job, true, '')\n  return true",

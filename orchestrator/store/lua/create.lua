@@ -5,16 +5,18 @@
 -- it waits for, next, timeout (s or ''), number of its queue, lengths; these: its id in two parts,
 -- and data ('' for a join).
 -- Stores a submission whole: from here it is there, and its first tasks are on their queues.
+local name, n, submission, kinds, makes_current, retries, deadline_s,
+  owner, history_s, jobs, plan, tree, last_piece, n_queues = unpack(ARGV, 3, 16)
 if call('EXISTS', KEYS[1]) == 1 then return 0 end
-local g = generation(ARGV[3], ARGV[4])
-g.jobs = ARGV[12]
+local g = generation(name, n)
+g.jobs = jobs
 local pieces, queues = {}, {}
 for i = 2, #KEYS do
   pieces[i - 1] = call('GET', KEYS[i])
   if not pieces[i - 1] then return redis.error_reply('INCOMPLETE piece ' .. i - 1) end
 end
-pieces[#KEYS] = ARGV[15]
-for i = 1, tonumber(ARGV[16]) do queues[i] = ARGV[16 + i] end
+pieces[#KEYS] = last_piece
+for i = 1, tonumber(n_queues) do queues[i] = ARGV[16 + i] end
 
 local older = call('HGET', g.name_key, 'progressing')
 local old = older and older ~= g.n and stored(g.name, older)
@@ -83,13 +85,13 @@ for i = 17 + #queues, #ARGV, 2 do
   call('HSET', g.key .. ':services', ARGV[i], ARGV[i + 1])
   if tonumber(ARGV[i + 1]) > 0 then short = short + 1 end
 end
-local deadline = ARGV[9] ~= '' and string.format('%.0f', NOW + ARGV[9] * 1000) or ''
+local deadline = deadline_s ~= '' and string.format('%.0f', NOW + deadline_s * 1000) or ''
 call('HSET', g.key, 'state', 'pending', 'reason', '', 'created', NOW_MS, 'ended', '',
-  'submission', ARGV[5], 'kinds', ARGV[6], 'total', total, 'left', left, 'failed', 0,
-  'short', short, 'makes_current', ARGV[7], 'retries', ARGV[8], 'deadline', deadline,
-  'owner', ARGV[10], 'history', ARGV[11], 'jobs', g.jobs, 'prepares', table.concat(prepares, ','))
-call('SET', g.key .. ':plan', ARGV[13])
-call('SET', g.key .. ':tree', ARGV[14])
+  'submission', submission, 'kinds', kinds, 'total', total, 'left', left, 'failed', 0,
+  'short', short, 'makes_current', makes_current, 'retries', retries, 'deadline', deadline,
+  'owner', owner, 'history', history_s, 'jobs', g.jobs, 'prepares', table.concat(prepares, ','))
+call('SET', g.key .. ':plan', plan)
+call('SET', g.key .. ':tree', tree)
 for i = 2, #KEYS do call('DEL', KEYS[i]) end
 for _, queue in ipairs(queues) do call('SADD', RQ .. ':queues', RQ .. ':queue:' .. queue) end
 call('HSET', g.name_key, 'latest', g.n, 'progressing', g.n)
@@ -99,9 +101,9 @@ call('PERSIST', g.name_key)
 call('SADD', P .. ':active', g.id)
 call('ZADD', P .. ':deployments', NOW_MS, g.name)
 -- An owner that never says that it lives is given a minute.
-if ARGV[10] ~= '' then
+if owner ~= '' then
   give_time_back(60000)
-  call('ZADD', P .. ':owners', 'NX', string.format('%.0f', NOW + 60000), ARGV[10])
+  call('ZADD', P .. ':owners', 'NX', string.format('%.0f', NOW + 60000), owner)
 end
 event(g, 'submitted', 'state', 'pending')
 call('PERSIST', g.name_key .. ':events')

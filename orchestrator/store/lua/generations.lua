@@ -133,8 +133,8 @@ function rare.settle(g)
   g.jobs = g.jobs or call('HGET', g.key, 'jobs')
   if (state == 'pending' or state == 'progressing') and left <= 0 then
     if failed > 0 then
-      local more = failed > 1 and ' and ' .. (failed - 1) .. ' more' or ''
-      return rare.fail_generation(g, (v[5] or 'a task') .. ' failed' .. more)
+      local others = failed > 1 and ' and ' .. (failed - 1) .. ' more' or ''
+      return rare.fail_generation(g, (v[5] or 'a task') .. ' failed' .. others)
     elseif short <= 0 then
       become_ready(g, v[6])
       state = 'ready'

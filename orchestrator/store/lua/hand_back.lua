@@ -1,15 +1,16 @@
 -- KEYS: job.  ARGV 3..: job id, token, how its process ended ('' when it never began).
 -- Puts a running task back on its queue: one that lost its process counts that as a loss, as one
 -- that lost its worker does; one that never began counts nothing.
-local job = load_job(ARGV[3])
-if not job or job.state ~= 'running' or job.token ~= ARGV[4] then return 0 end
+local job_id, token, lost = unpack(ARGV, 3, 5)
+local job = load_job(job_id)
+if not job or job.state ~= 'running' or job.token ~= token then return 0 end
 local g = job.g
-if ARGV[5] == '' then
+if lost == '' then
   job.attempt = job.attempt - 1
 else
   job.losses = job.losses + 1
-  task_event(g, 'task.lost', job, ARGV[5])
+  task_event(g, 'task.lost', job, lost)
 end
-rare.requeue(g, job, true, ARGV[4])
+rare.requeue(g, job, true, token)
 commit()
 return 1

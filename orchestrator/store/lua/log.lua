@@ -1,13 +1,14 @@
 -- KEYS: job.  ARGV 3..: job id, token, number of this piece, then fd and text in turn.
 -- Stores output of a running attempt; a piece that is there already isn't stored twice.
-local job = load_job(ARGV[3])
-if not job or job.state ~= 'running' or job.token ~= ARGV[4] then return 0 end
+local job_id, attempt_token, seq = unpack(ARGV, 3, 5)
+local job = load_job(job_id)
+if not job or job.state ~= 'running' or job.token ~= attempt_token then return 0 end
 local token, last = string.match(call('HGET', KEYS[1], 'rw_logseq') or '', '^(%S+) (%d+)$')
-if token == job.token and tonumber(last) >= tonumber(ARGV[5]) then return 1 end
+if token == job.token and tonumber(last) >= tonumber(seq) then return 1 end
 local g = job.g
 for i = 6, #ARGV, 2 do
   call('XADD', g.key .. ':logs', 'MAXLEN', '~', '10000', '*', 'path', path_of(job), 'task',
     task_of(job), 'attempt', job.attempt, 'fd', ARGV[i], 'text', ARGV[i + 1])
 end
-call('HSET', KEYS[1], 'rw_logseq', job.token .. ' ' .. ARGV[5])
+call('HSET', KEYS[1], 'rw_logseq', job.token .. ' ' .. seq)
 return 1

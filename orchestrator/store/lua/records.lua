@@ -1,11 +1,11 @@
 -- What all scripts share: how events are written, and how a task's record is read. `tasks.lua` and
 -- what it needs follow where a script changes tasks or replicas.
 
-local generations, date = {}, nil
+local generations, now_date = {}, nil
 
 -- Now as RQ writes it; made when the first needs it.
 local function rq_date()
-  if date then return date end
+  if now_date then return now_date end
   -- Days to year, month, day: the algorithm of Howard Hinnant's date library, era of 400 years.
   local z = math.floor(NOW / DAY_MS) + 719468
   local era = math.floor(z / 146097)
@@ -18,9 +18,9 @@ local function rq_date()
   local year = yoe + era * 400 + (month <= 2 and 1 or 0)
   local day = doy - math.floor((153 * mp + 2) / 5) + 1
   local ms = NOW % DAY_MS
-  date = string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03dZ', year, month, day,
+  now_date = string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03dZ', year, month, day,
     math.floor(ms / 3600000), math.floor(ms / 60000) % 60, math.floor(ms / 1000) % 60, ms % 1000)
-  return date
+  return now_date
 end
 
 local function job_key(id) return RQ .. ':job:' .. id end

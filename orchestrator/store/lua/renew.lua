@@ -2,14 +2,15 @@
 -- Renews all that an agent holds, which lives under this one lease, and shows RQ's tools the
 -- executions of what it runs: most tasks have ended before anybody could look. While nothing is
 -- active there is nothing to hold, so the lease may be a longer one; the first claim ends that.
-local me, lease = ARGV[3], tonumber(ARGV[4])
+local me, lease, idle_lease = unpack(ARGV, 3, 5)
+lease, idle_lease = tonumber(lease), tonumber(idle_lease)
 -- Who has a worker's name has a lease.
 local v = call('HMGET', agent_key(me), 'worker', 'lease')
 if not v[1] then return { 0, call('GET', KEYS[2]) or '', 0, 0 } end
-if tonumber(ARGV[5]) > lease and call('EXISTS', P .. ':active') == 0 then
+if idle_lease > lease and call('EXISTS', P .. ':active') == 0 then
   -- Longer than such a lease is left alone, shorter than what is left of it then (keeper.py).
-  give_time_back(lease, 'quiet', string.format('%.0f', 0.55 * ARGV[5]))
-  call('ZADD', KEYS[1], string.format('%.0f', NOW + ARGV[5]), me)
+  give_time_back(lease, 'quiet', string.format('%.0f', 0.55 * idle_lease))
+  call('ZADD', KEYS[1], string.format('%.0f', NOW + idle_lease), me)
   if tonumber(v[2]) ~= lease then call('HSET', agent_key(me), 'lease', lease) end
   return { 1, '', 0, 1 }
 end

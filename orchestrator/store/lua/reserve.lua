@@ -3,18 +3,19 @@
 -- Gives a submission its generation number, and the id of the store that it is to be signed for; the
 -- same submission gets the same number again. It is 0, and nothing is written, for one that the
 -- workers who live here couldn't verify.
+local keep_s, store_id = ARGV[3], ARGV[4]
 local known = #ARGV > 4 and call('GET', KEYS[3])
 if known and call('ZCOUNT', KEYS[4], '(' .. NOW_MS, '+inf') > 0 then
   local is_theirs = false
   for i = 5, #ARGV do is_theirs = is_theirs or ARGV[i] == known end
   if not is_theirs then return { 0, '' } end
 end
-call('SET', KEYS[5], ARGV[4], 'NX')
+call('SET', KEYS[5], store_id, 'NX')
 local n = call('GET', KEYS[2])
 if n then return { tonumber(n), call('GET', KEYS[5]) } end
 n = call('HINCRBY', KEYS[1], 'reserved', 1)
-call('SET', KEYS[2], n, 'EX', ARGV[3])
+call('SET', KEYS[2], n, 'EX', keep_s)
 local ttl = call('TTL', KEYS[1])
 local live = tonumber(call('HGET', KEYS[1], 'live') or 0)
-if live <= 0 and ttl < tonumber(ARGV[3]) then call('EXPIRE', KEYS[1], ARGV[3]) end
+if live <= 0 and ttl < tonumber(keep_s) then call('EXPIRE', KEYS[1], keep_s) end
 return { n, call('GET', KEYS[5]) }

@@ -1,16 +1,17 @@
 -- KEYS: name.  ARGV 3..: name, gen or '' for all, reason.
 -- Stops what a generation serves, or all active ones of the name.
+local name, chosen, reason = unpack(ARGV, 3, 5)
 local stopped = {}
 local function stop(n)
-  local g = stored(ARGV[3], n)
-  if g and rare.stop_generation(g, ARGV[5]) then stopped[#stopped + 1] = n end
+  local g = stored(name, n)
+  if g and rare.stop_generation(g, reason) then stopped[#stopped + 1] = n end
 end
-if ARGV[4] ~= '' then
-  stop(ARGV[4])
+if chosen ~= '' then
+  stop(chosen)
 else
   for _, id in ipairs(call('SMEMBERS', P .. ':active')) do
-    local name, n = string.match(id, '^(.+)@(%d+)$')
-    if name == ARGV[3] then stop(n) end
+    local of, n = string.match(id, '^(.+)@(%d+)$')
+    if of == name then stop(n) end
   end
 end
 commit()

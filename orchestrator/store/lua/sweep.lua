@@ -3,6 +3,7 @@
 -- Ends every agent and owner whose lease is over. Safe to call from anywhere at any rate. Tells last
 -- in how many milliseconds the next call can find something, as leases are now (that of who calls is
 -- for others to find), and whether no generation was active.
+local lease, error, exc, me = unpack(ARGV, 3, 6)
 local known = call('HMGET', KEYS[1], 'swept', 'checked', 'tidied')
 local swept, checked, tidied = tonumber(known[1] or 0), tonumber(known[2] or 0), tonumber(known[3] or 0)
 
@@ -16,7 +17,7 @@ local function read_leases()
     for j = 1, #leases, 2 do
       local ends = tonumber(leases[j + 1])
       first = math.min(first, ends)
-      if leases[j] ~= ARGV[6] then others = math.min(others, ends) end
+      if leases[j] ~= me then others = math.min(others, ends) end
     end
   end
 end
@@ -33,9 +34,9 @@ if math.abs(NOW - swept) < 200 then
 end
 local is_checked = math.abs(NOW - checked) >= 1000
 if is_checked then
-  give_time_back(tonumber(ARGV[3]), 'swept', NOW_MS, 'checked', NOW_MS)
+  give_time_back(tonumber(lease), 'swept', NOW_MS, 'checked', NOW_MS)
 else
-  give_time_back(tonumber(ARGV[3]), 'swept', NOW_MS)
+  give_time_back(tonumber(lease), 'swept', NOW_MS)
 end
 
 local lost, requeued, failed, stopped, taken = {}, {}, {}, {}, {}
@@ -43,7 +44,7 @@ read_leases()
 if first <= NOW then
   for _, id in ipairs(call('ZRANGEBYSCORE', KEYS[2], '-inf', NOW_MS, 'LIMIT', 0, 10)) do
     lost[#lost + 1] = id
-    local again, gone = end_agent(id, true, ARGV[4], ARGV[5])
+    local again, gone = end_agent(id, true, error, exc)
     for _, job in ipairs(again) do requeued[#requeued + 1] = job end
     for _, job in ipairs(gone) do failed[#failed + 1] = job end
   end
