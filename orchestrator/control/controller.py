@@ -129,17 +129,7 @@ class Controller:
             self._do(action, record, memory, now)
 
     def _observe(self, record: GenerationRecord, memory: _Memory, now: float) -> Observed:
-        replicas = tuple(
-            SeenReplica(
-                id=replica.replica,
-                path=replica.path,
-                agent_id=replica.agent_id,
-                state=str(replica.state),
-                since=replica.since,
-                is_leaving=replica.agent_id in self._leaving,
-            )
-            for replica, _ in self._store.registry.replicas(record.name, record.generation)
-        )
+        replicas = self._replicas(record)
         for path, wanted in record.services.items():
             if record.ready.get(path, 0) >= wanted:
                 memory.trials.pop(path, None)
@@ -148,6 +138,31 @@ class Controller:
             deployed=self._deployed(record, memory, now),
             open_starts=Counter(record.repairs.values()),
             trials=memory.trials,
+        )
+
+    def _replicas(self, record: GenerationRecord) -> tuple[SeenReplica, ...]:
+        """Return the replicas of a generation; what no living agent holds is taken out."""
+        registry, place = self._store.registry, (record.name, record.generation)
+        found = registry.replicas(*place)
+        if len(found) != record.replicas:
+            for stray in registry.strays(*place):
+                log.warning(
+                    "%s@%s: a record of a replica %r that no worker holds is taken out",
+                    *place,
+                    stray,
+                    extra={"event": "registry.mended"},
+                )
+                registry.take_out(*place, stray)
+        return tuple(
+            SeenReplica(
+                id=replica.replica,
+                path=replica.path,
+                agent_id=replica.agent_id,
+                state=str(replica.state),
+                since=replica.since,
+                is_leaving=replica.agent_id in self._leaving,
+            )
+            for replica, _ in found
         )
 
     def _deployed(self, record: GenerationRecord, memory: _Memory, now: float) -> frozenset[str]:

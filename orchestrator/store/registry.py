@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..states import ReplicaState
 from .part import StorePart, milliseconds
-from .records.registry import pack_replica, read_change, read_serving, unpack_replica
+from .records.registry import pack_replica, read_change, read_replicas, read_serving
 
 if TYPE_CHECKING:
     from .records import Change, ReplicaRecord, Serving
@@ -58,6 +58,35 @@ class RegistryStore(StorePart):
         key = self._keys.generation(name, generation)
         return bool(self._scripts.run("drop_replica", [key], args))
 
+    def packed(self, name: str, generation: int) -> dict[str, bytes]:
+        """Return the records of a generation as they are stored, by the ids of their replicas."""
+        found = self._client.hgetall(self._keys.part(name, generation, "replicas"))
+        return {id_.decode(errors="replace"): value for id_, value in found.items()}
+
+    def mend(self, record: ReplicaRecord) -> bool:
+        """Write a record again that somebody else has changed; False when it is as it should be."""
+        part, owner = (record.name, record.generation), (record.agent_id, record.path)
+        return self._mend(part, record.replica, owner, pack_replica(record))
+
+    def take_out(self, name: str, generation: int, replica: str) -> bool:
+        """Take out a record that no agent has written; False when it is out."""
+        return self._mend((name, generation), replica, ("", ""), b"")
+
+    def strays(self, name: str, generation: int) -> list[str]:
+        """Return the ids under which something is stored that is no record of a living agent's."""
+        pipe = self._client.pipeline(transaction=True)
+        pipe.hgetall(self._keys.part(name, generation, "replicas"))
+        pipe.zrange(self._keys.agents, 0, -1)
+        found, agents = pipe.execute()
+        records = read_replicas(found, set(agents))
+        return [id_.decode(errors="replace") for id_ in found if id_ not in records]
+
+    def _mend(
+        self, part: tuple[str, int], replica: str, owner: tuple[str, str], value: bytes
+    ) -> bool:
+        args: list[Value] = [*part, replica, *owner, value]
+        return bool(self._scripts.run("mend", [self._keys.generation(*part)], args))
+
     def log(
         self, name: str, generation: int, path: str, replica: str, text: str, *, fd: int = 1
     ) -> bool:
@@ -71,27 +100,32 @@ class RegistryStore(StorePart):
     def serving(self, name: str, generation: int) -> Serving:
         """Return what a generation serves, and which generation is the current one.
 
-        One round trip of four commands, as callers wait for it. Not a transaction: what changes
-        between them is told by the stream of changes, and then read again.
+        Replicas whose agent has no lease are left out. One round trip of five commands, as callers
+        wait for it. Not a transaction: what changes between them is told by the stream of changes,
+        and then read again.
         """
         pipe = self._client.pipeline(transaction=False)
         pipe.hmget(self._keys.name(name), "current", "latest")
         pipe.hmget(self._keys.generation(name, generation), "state", "makes_current")
         pipe.hgetall(self._keys.part(name, generation, "services"))
-        pipe.hvals(self._keys.part(name, generation, "replicas"))
+        pipe.hgetall(self._keys.part(name, generation, "replicas"))
+        pipe.zrange(self._keys.agents, 0, -1)
         return read_serving(*pipe.execute())
 
     def replicas(self, name: str, generation: int) -> list[tuple[ReplicaRecord, int]]:
-        """Return the replicas of a generation, each with the milliseconds left of its lease."""
+        """Return the replicas of a generation, each with the milliseconds left of its lease.
+
+        What is stored there without an agent that has a lease is none (see `strays`).
+        """
         pipe = self._client.pipeline(transaction=True)
-        pipe.hvals(self._keys.part(name, generation, "replicas"))
+        pipe.hgetall(self._keys.part(name, generation, "replicas"))
         pipe.zrange(self._keys.agents, 0, -1, withscores=True)
         pipe.time()
-        values, agents, time = pipe.execute()
+        found, agents, time = pipe.execute()
         now = milliseconds(time)
-        ends = {agent.decode(): int(end) for agent, end in agents}
-        records = [unpack_replica(value) for value in values]
-        told = [(record, max(0, ends.get(record.agent_id, 0) - now)) for record in records]
+        ends = {agent: int(end) for agent, end in agents}
+        records = read_replicas(found, ends.keys()).values()
+        told = [(record, max(0, ends[record.agent_id.encode()] - now)) for record in records]
         return sorted(told, key=lambda pair: pair[0].rank)
 
     def changes(self, after_id: str, block_ms: int = 0) -> list[Change]:

@@ -38,6 +38,7 @@ SHARED: Final[Mapping[str, tuple[str, ...]]] = {
     "resume": ("tasks",),
     "put_replica": ("tasks", "replicas"),
     "drop_replica": ("tasks", "replicas"),
+    "mend": ("tasks", "replicas"),
     "leave": ("tasks", "replicas"),
     "scale": ("tasks", "replicas"),
     "repair": ("tasks", "replicas"),

@@ -15,8 +15,6 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from redis.exceptions import RedisError
-
 from rootward.modules.errors import SignatureError
 from rootward.modules.rpc.endpoints import WHOLE, PushedRoutes
 
@@ -137,7 +135,7 @@ class RegistryMirror:
                 self._refresh(place for place in self._places() if place[0] in touched)
                 after = newest
                 is_away = False
-            except (RedisError, OSError) as error:
+            except Exception as error:
                 if self._closing.is_set():
                     return
                 # Told once an outage: the copy at hand goes on, and tells nothing new each second.

@@ -159,7 +159,7 @@ class Shift:
         """Store what was printed; see whether a burst is over."""
         for assignment in list(self._work):
             await self._runner.flush(assignment)
-        await self._supervisor.print_all()
+        await self._supervisor.report()
         if self._burst and await self._has_nothing_left():
             self.stop_asked.set()
 

@@ -18,8 +18,11 @@ from redis.exceptions import RedisError
 
 from rootward.orchestrator.states import ReplicaState
 from rootward.orchestrator.store.records import ReplicaRecord
+from rootward.orchestrator.store.records.registry import pack_replica
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from rootward.orchestrator.security.signing import Signer
     from rootward.orchestrator.store.store import Store
 
@@ -53,7 +56,7 @@ class Registrar:
         if held.is_void:
             return False
         held.state = state
-        record = self._record(held, reason)
+        held.record = record = self._record(held, reason)
         return await self._link.insist(
             self._store.registry.put, self.agent_id, record, restore=restore
         )
@@ -66,6 +69,29 @@ class Registrar:
         while not (held.is_void or await self._is_dropped(held, reason)):
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    async def mend(self, held: Collection[HeldReplica]) -> None:
+        """Put right what somebody else has written over the records of these, or beside them.
+
+        They are all that this agent holds: whatever else names it as its owner is false.
+        """
+        records = [each.record for each in held if each.record is not None and not each.is_void]
+        for place in {(record.name, record.generation) for record in records}:
+            ours = {r.replica: r for r in records if (r.name, r.generation) == place}
+            await self._mend(place, ours)
+
+    async def _mend(self, place: tuple[str, int], ours: Mapping[str, ReplicaRecord]) -> None:
+        registry = self._store.registry
+        stored = await self._link.insist(registry.packed, *place)
+        for replica, record in ours.items():
+            is_right = stored.get(replica) == pack_replica(record)
+            if not is_right and await self._link.insist(registry.mend, record):
+                _warn_of_false(replica)
+        mine = f" {self.agent_id} ".encode()
+        for replica, value in stored.items():
+            is_false = replica not in ours and mine in value.partition(b"\n")[0]
+            if is_false and await self._link.insist(registry.take_out, *place, replica):
+                _warn_of_false(replica)
 
     async def print(self, held: HeldReplica) -> None:
         """Store what the replica has printed since the last time, unless Redis refuses it."""
@@ -108,6 +134,14 @@ class Registrar:
             reason=reason,
         )
         return replace(record, signature=self._signer.sign_endpoint(record))
+
+
+def _warn_of_false(replica: str) -> None:
+    logger.warning(
+        "somebody else has changed the record of replica %r: it is as it was again",
+        replica,
+        extra={"event": "registry.mended"},
+    )
 
 
 def _warn(message: str, path: str, error: RedisError) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from rootward.modules.processes.forkserver import Child
     from rootward.orchestrator.planning.graph import Service
+    from rootward.orchestrator.store.records import ReplicaRecord
 
     from ..work.generations import Generation
 
@@ -44,6 +45,8 @@ class HeldReplica:
         self.service = service
         self.state = ReplicaState.STARTING
         self.since = time.time()
+        # As it was registered last; None before.
+        self.record: ReplicaRecord | None = None
         self.url = ""
         self.token = ""
         self.address: tuple[str, int] = ("", 0)

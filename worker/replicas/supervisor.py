@@ -46,6 +46,8 @@ _DRAIN_MARGIN_S = 2.0
 _TELL_CALLS_S = 0.5
 _PROBE_PAUSE_S = 0.05
 _BIND_PAUSE_S = 0.1
+# A false record is put right before calls that are held for a replica give up.
+_MEND_S = 3.0
 
 
 class Supervisor:
@@ -65,6 +67,7 @@ class Supervisor:
         self.restarts: Counter[str] = Counter()
         self._held: dict[str, HeldReplica] = {}
         self._lives: dict[str, asyncio.Task[None]] = {}
+        self._mended_at = time.monotonic()
 
     @property
     def is_adoptable(self) -> bool:
@@ -180,11 +183,15 @@ class Supervisor:
         for held in self.held:
             await self._registrar.put(held, held.state, restore=True)
 
-    async def print_all(self) -> None:
-        """Store what replicas have printed."""
+    async def report(self) -> None:
+        """Store what replicas have printed, and have every record as it was registered."""
         for held in self.held:
             if held.output.is_waiting:
                 await self._registrar.print(held)
+        now = time.monotonic()
+        if self.held and now >= self._mended_at + _MEND_S:
+            self._mended_at = now
+            await self._registrar.mend(self.held)
 
     @contextlib.contextmanager
     def _bringing_up(self, held: HeldReplica, assignment: Assignment) -> Iterator[None]:

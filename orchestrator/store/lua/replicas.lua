@@ -29,6 +29,8 @@ local function drop_replica(g, replica, state, reason)
   local value = call('HGET', g.key .. ':replicas', replica)
   if not value then return false end
   local old = parse_replica(value)
+  -- What can't be read was written by somebody else, and is nobody's (see mend.lua).
+  if not old.path then return false end
   call('HDEL', g.key .. ':replicas', replica)
   call('HDEL', g.key, 'logged:' .. replica)
   -- So that a call which arrives late doesn't bring it back.

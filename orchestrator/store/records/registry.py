@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ...errors import BadRecord
 from ...states import DeploymentState, ReplicaState
 from .encoding import Hash, counts, names_of, pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,13 +86,31 @@ def unpack_replica(data: bytes) -> ReplicaRecord:
     return ReplicaRecord(**known)
 
 
+def read_replicas(found: Hash, agents: AbstractSet[bytes]) -> dict[bytes, ReplicaRecord]:
+    """Read the replicas of a generation, by their ids, as far as one of `agents` holds them.
+
+    What can't be read, or stands under the id of another, was written by somebody else: it must
+    not keep anybody from reading the rest.
+    """
+    records = {}
+    for id_, value in found.items():
+        try:
+            record = unpack_replica(value)
+            if record.replica.encode() == id_ and record.agent_id.encode() in agents:
+                records[id_] = record
+        except (BadRecord, ValueError, TypeError, KeyError, AttributeError):
+            continue
+    return records
+
+
 def read_serving(
     numbers: Sequence[bytes | None],
     found: Sequence[bytes | None],
     services: Hash,
-    replicas: Sequence[bytes],
+    replicas: Hash,
+    agents: Sequence[bytes],
 ) -> Serving:
-    """Read current and latest, state and whether it makes current, services, packed replicas."""
+    """Read current and latest, state and whether it makes current, services, replicas, agents."""
     current, latest = (None if number is None else int(number) for number in numbers)
     state, makes_current = found
     return Serving(
@@ -99,12 +119,22 @@ def read_serving(
         state=None if state is None else DeploymentState(state.decode()),
         makes_current=makes_current == b"1",
         services=counts(services),
-        replicas=tuple(map(unpack_replica, replicas)),
+        replicas=tuple(read_replicas(replicas, set(agents)).values()),
     )
 
 
 def read_change(id_: bytes, found: Hash) -> Change:
-    """Read a change of the registry from its stream entry."""
+    """Read a change of the registry from its stream entry.
+
+    One that can't be read, as somebody else wrote it, is a change of nothing.
+    """
+    try:
+        return _change(id_, found)
+    except (BadRecord, ValueError, TypeError, KeyError, AttributeError):
+        return Change(id=id_.decode(), op="", name="", generation=0)
+
+
+def _change(id_: bytes, found: Hash) -> Change:
     record = found.get(b"record")
     text = {key: found[key].decode() for key in found if key != b"record"}
     return Change(
