@@ -9,9 +9,7 @@ business, who answers where `routes`'.
 
 from __future__ import annotations
 
-import os
 import random
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any, Final
@@ -19,7 +17,7 @@ from typing import Any, Final
 from .. import tracing
 from ..errors import CallError, Unavailable
 from . import envelope
-from .connections import Connection, NotSent, connect, place
+from .connections import Connection, NotSent, busy, connect, place
 from .endpoints import Endpoint, PushedRoutes, Routes
 
 __all__ = ["Endpoint", "PushedRoutes", "Routes", "call", "stream"]
@@ -27,10 +25,6 @@ __all__ = ["Endpoint", "PushedRoutes", "Routes", "call", "stream"]
 # A call that ends its replica each time must not end them all.
 MAX_BEGUN: Final = 3
 _MAX_HEADERS: Final = 100
-
-_outstanding: dict[Endpoint, int] = {}
-# An answer may be collected, and counted out, while this very thread holds it.
-_outstanding_lock = threading.RLock()
 
 
 class _Missed(Exception):
@@ -131,16 +125,7 @@ def _less_busy(endpoints: tuple[Endpoint, ...]) -> Endpoint:
     if len(endpoints) == 1:
         return endpoints[0]
     one, other = random.sample(endpoints, 2)
-    return one if _outstanding.get(one, 0) <= _outstanding.get(other, 0) else other
-
-
-def _count(endpoint: Endpoint, by: int) -> None:
-    with _outstanding_lock:
-        now = _outstanding.get(endpoint, 0) + by
-        if now:
-            _outstanding[endpoint] = now
-        else:
-            _outstanding.pop(endpoint, None)
+    return one if busy(one.token) <= busy(other.token) else other
 
 
 def _ask(endpoint: Endpoint, path: str, body: bytes, key: bytes, timeout: float | None) -> _Answer:
@@ -183,7 +168,7 @@ class _Answer:
         self._body = b""
         self._ahead = b""
         self._is_released = False
-        _count(endpoint, 1)
+        connection.occupy()
 
     def __del__(self) -> None:
         self.close()
@@ -209,22 +194,27 @@ class _Answer:
                 name, _, value = line.partition(b":")
                 self._headers[name.lower()] = value.strip()
         except (OSError, ValueError, IndexError) as error:
-            if isinstance(error, TimeoutError) and error.errno is None:
-                # Ours. With a number it is the kernel's word that the host is gone.
+            if _is_our_timeout(error):
                 raise
-            raise _Missed(f"broke off before it answered ({error})", begun=True) from error
+            raise self._missed("it answered", error) from error
         content_type = self._headers.get(b"content-type", b"").decode("latin-1")
         self.is_stream = content_type == envelope.STREAM_TYPE
         try:
             self._body = self._frame() if self.is_stream else self._whole()
-        except ConnectionError as error:
+        except OSError as error:
+            if _is_our_timeout(error):
+                raise
             # The caller has had nothing of it yet, not even of a whole answer that came in part.
             what = "the first item" if self.is_stream else "its answer was whole"
-            raise _Missed(f"broke off before {what}", begun=True) from error
+            raise self._missed(what, error) from error
         if self._status in (421, 503) and content_type != envelope.CALL_TYPE:
             raise _Missed(f"answered {self._status}", begun=False)
         if content_type not in (envelope.CALL_TYPE, envelope.STREAM_TYPE):
             raise CallError(f"{self._path}: {self._endpoint.url} {self._refusal()}")
+
+    def _missed(self, before: str, error: Exception) -> _Missed:
+        why = "the registry says that it is gone" if self._connection.is_lost else str(error)
+        return _Missed(f"broke off before {before} ({why})", begun=True)
 
     def _prove(self, timeout: float | None) -> None:
         """Send nothing of the call before the other side has proven that it is the replica."""
@@ -255,7 +245,9 @@ class _Answer:
                 yield item
                 try:
                     self._body = self._frame()
-                except ConnectionError as error:
+                except OSError as error:
+                    if _is_our_timeout(error):
+                        raise
                     raise CallError(
                         f"{self._path}: the stream from {self._endpoint.url} broke off after "
                         f"{index + 1} items"
@@ -297,21 +289,18 @@ class _Answer:
         if self._is_released:
             return
         self._is_released = True
-        _count(self._endpoint, -1)
+        self._connection.vacate()
         if keep and self._headers.get(b"connection", b"").lower() != b"close":
             self._connection.keep()
         else:
             self._connection.close()
 
 
+def _is_our_timeout(error: Exception) -> bool:
+    """Whether it is the caller's own time; with a number it is the kernel's word on the host."""
+    return isinstance(error, TimeoutError) and error.errno is None
+
+
 def _frame_end(data: bytes) -> int:
     length: int = envelope.FRAME.unpack_from(data)[0]
     return envelope.FRAME.size + length
-
-
-def _forget() -> None:
-    # The calls under way are the parent's.
-    _outstanding.clear()
-
-
-os.register_at_fork(after_in_child=_forget)

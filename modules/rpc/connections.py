@@ -7,10 +7,13 @@ any. A new one carries nothing before the other side has proven that it is the r
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
+import threading
 import time
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
@@ -21,11 +24,21 @@ from . import proof
 CONNECT_TIMEOUT_S: Final = 3.0
 # Less than replicas keep idle ones, so that it is never they who close one that is being used.
 IDLE_S: Final = 30.0
+_KERNEL_LIMITS: Final = (
+    ("TCP_KEEPIDLE", 10),
+    ("TCP_KEEPINTVL", 5),
+    ("TCP_KEEPCNT", 3),
+    ("TCP_USER_TIMEOUT", 30_000),
+)
 _MAX_LINE: Final = 1 << 16
 _MAX_HEADERS: Final = 100
 _JOINED_BYTES: Final = 1 << 16
 
 _idle: dict[Peer, list[Connection]] = {}
+# With a call under way, by the token of their replica.
+_busy: dict[str, set[Connection]] = {}
+# An answer may be collected, and counted out, while this very thread holds it.
+_busy_lock = threading.RLock()
 
 
 class NotSent(Exception):
@@ -92,19 +105,46 @@ def _close_stale() -> None:
             oldest.close()
 
 
+def notice_lost_host(sock: socket.socket) -> None:
+    """Have the kernel break a connection whose other host has vanished, and so sends nothing.
+
+    An idle one is asked after; what was sent must be acknowledged in time. It is the last resort:
+    the registry mostly knows before. The limit is above what a process may need that is alive and
+    too busy to read.
+    """
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KERNEL_LIMITS:
+        if hasattr(socket, name):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def busy(token: str) -> int:
+    """Return how many calls of this process the replica has under way."""
+    return len(_busy.get(token, ()))
+
+
+def break_off(tokens: Iterable[str]) -> None:
+    """End the calls under way to replicas that are gone: whoever waits for one hears it at once.
+
+    What had arrived until now is still read.
+    """
+    with _busy_lock:
+        lost = [connection for token in tokens for connection in _busy.get(token, ())]
+    for connection in lost:
+        connection.shut_down()
+
+
 class Connection:
     """One TCP connection, used for one exchange at a time."""
 
     def __init__(self, peer: Peer) -> None:
         """Connect; raises OSError."""
         self.peer = peer
+        # Whether the registry has said that its replica is gone.
+        self.is_lost = False
         self._sock = socket.create_connection((peer.host, peer.port), CONNECT_TIMEOUT_S)
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # A host that vanished sends nothing: the kernel asks after it.
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
-            if hasattr(socket, name):
-                self._sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+        notice_lost_host(self._sock)
         self._file = self._sock.makefile("rb", 1 << 16)
         self._used_at = time.monotonic()
         self._is_proven = False
@@ -120,6 +160,28 @@ class Connection:
         poll = select.poll()
         poll.register(self._sock, select.POLLIN)
         return not poll.poll(0)
+
+    def occupy(self) -> None:
+        """Count it among those with a call under way."""
+        with _busy_lock:
+            _busy.setdefault(self.peer.token, set()).add(self)
+
+    def vacate(self) -> None:
+        """Count it out again."""
+        token = self.peer.token
+        with _busy_lock:
+            there = _busy.get(token)
+            if there is not None:
+                there.discard(self)
+                if not there:
+                    del _busy[token]
+
+    def shut_down(self) -> None:
+        """End it for a thread that reads from it; any thread may say so."""
+        self.is_lost = True
+        # It may have ended by itself, or been closed.
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
 
     def keep(self) -> None:
         """Keep it for the next exchange."""
@@ -197,4 +259,10 @@ class Connection:
 
 
 # A forked child must not write into its parent's connections.
-os.register_at_fork(after_in_child=_idle.clear)
+def _forget() -> None:
+    _idle.clear()
+    # The calls under way are the parent's.
+    _busy.clear()
+
+
+os.register_at_fork(after_in_child=_forget)

@@ -2,7 +2,7 @@
 
 Whoever knows the replicas pushes a new table; callers in other threads read it, wait for it to
 change, and leave out for a moment what just refused them. An ejection is short and local: only the
-next table says that an endpoint is gone.
+next table says that an endpoint is gone; what ended without a word is told by it too.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
+
+from .connections import break_off
 
 EJECTION_S: Final = 1.0
 
@@ -23,6 +25,8 @@ class Endpoint(NamedTuple):
     replica: str
 
 
+GONE: Final = "\0gone"
+"""Under this key a table names endpoints that have ended: their calls are broken off."""
 WHOLE: Final = ""
 """A table with this key names every service that is there or on its way, also without endpoints."""
 
@@ -63,11 +67,13 @@ class PushedRoutes:
             path: tuple(Endpoint(url, token, replica) for url, token, replica in endpoints)
             for path, endpoints in table.items()
         }
+        gone = fresh.pop(GONE, ())
         with self._changed:
             self._table = fresh
             known = {endpoint for endpoints in fresh.values() for endpoint in endpoints}
             self._ejected = {e: until for e, until in self._ejected.items() if e in known}
             self._changed.notify_all()
+        break_off(endpoint.token for endpoint in gone)
 
     def endpoints(self, path: str) -> tuple[Endpoint, ...]:
         """Return the endpoints of `path` without those that are ejected now."""

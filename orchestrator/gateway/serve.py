@@ -25,7 +25,7 @@ from .proxy.follower import Follower
 from .proxy.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from ..client.client import Client
     from .proxy.views import ServiceView
@@ -79,7 +79,10 @@ async def _serve(
         loop.call_soon_threadsafe(table.reached, is_reached)
         loop.call_soon_threadsafe(read.set)
 
-    follower = Follower(client.store, signer, put, reached)
+    def gone(replicas: Collection[str]) -> None:
+        loop.call_soon_threadsafe(table.gone, replicas)
+
+    follower = Follower(client.store, signer, put, reached, gone)
     follower.start()
     try:
         # Before the first read every service is unknown: nobody is let in to be told so.

@@ -11,12 +11,12 @@ from __future__ import annotations
 import functools
 import logging
 import threading
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rootward.modules.errors import SignatureError
-from rootward.modules.rpc.endpoints import WHOLE, PushedRoutes
+from rootward.modules.rpc.endpoints import GONE, WHOLE, PushedRoutes
 
 from ..states import DeploymentState, ReplicaState
 from .records import Serving
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..security.signing import Signer
-    from .records import ReplicaRecord
+    from .records import Change, ReplicaRecord
     from .store import Store
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 BLOCK_MS = 1000
 RETRY_S = 0.5
 REFRESH_S = 15.0
+_GONE_KEPT = 32
+_KNOWN_KEPT = 10_000
 
 Table = dict[str, list[list[str]]]
 """Endpoints by the path of their service: URL, token and replica id of each ready replica.
@@ -60,6 +62,9 @@ class RegistryMirror:
         self._routes: dict[Place, PushedRoutes] = {}
         self._tables: dict[Place, Table] = {}
         self._current: dict[str, int | None] = {}
+        # Endpoints by their replica, and by deployment the last of those that have ended.
+        self._known: dict[str, list[str]] = {}
+        self._gone: dict[str, deque[list[str]]] = {}
         self._callbacks: list[Callable[[str, int | None], None]] = []
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -125,6 +130,7 @@ class RegistryMirror:
             try:
                 changes = self._store.registry.changes(after, block_ms=self._block_ms)
                 touched = {change.name for change in changes}
+                self._note_gone(changes)
                 quiet_s = 0.0 if touched else quiet_s + self._block_ms / 1000
                 newest = changes[-1].id if changes else after
                 if quiet_s >= REFRESH_S:
@@ -181,7 +187,7 @@ class RegistryMirror:
     def _read(self, name: str, generation: int | None, read: Reader) -> Table:
         if generation is None:
             return self._read_current(name, read)
-        return self._table_of(read(generation))
+        return self._table_of(name, read(generation))
 
     def _read_current(self, name: str, read: Reader) -> Table:
         # The one that was current last time nearly always still is: one round trip. When another
@@ -196,15 +202,35 @@ class RegistryMirror:
         if serving.latest is None:
             return {}
         if serving.current is not None:
-            return self._table_of(serving)
+            return self._table_of(name, serving)
         return _coming(serving) if serving.makes_current else {WHOLE: []}
 
-    def _table_of(self, serving: Serving) -> Table:
+    def _table_of(self, name: str, serving: Serving) -> Table:
         table: Table = defaultdict(list, _coming(serving))
+        self._know(serving.replicas)
+        if gone := self._gone.get(name):
+            table[GONE] = list(gone)
         for replica in sorted(serving.replicas, key=lambda each: each.rank):
             if replica.state is ReplicaState.READY and self._is_signed(replica):
                 table[replica.path].append([replica.url, replica.token, replica.replica])
         return dict(table)
+
+    def _note_gone(self, changes: Iterable[Change]) -> None:
+        """Note the endpoints that the registry says have ended.
+
+        What is merely missing may be there: a store that has lost its data says nothing of it.
+        """
+        for change in changes:
+            endpoint = self._known.pop(change.replica or "", None) if change.op == "drop" else None
+            if endpoint is not None:
+                gone = self._gone.setdefault(change.name, deque(maxlen=_GONE_KEPT))
+                gone.append(endpoint)
+
+    def _know(self, replicas: Iterable[ReplicaRecord]) -> None:
+        for each in replicas:
+            self._known[each.replica] = [each.url, each.token, each.replica]
+        while len(self._known) > _KNOWN_KEPT:
+            del self._known[next(iter(self._known))]
 
     def _is_signed(self, replica: ReplicaRecord) -> bool:
         try:

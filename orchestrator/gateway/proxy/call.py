@@ -184,6 +184,7 @@ class Call:
 
     def _send(self, connection: ReplicaConnection, replica: Replica) -> None:
         self._connection, connection.call = connection, self
+        replica.busy.add(connection)
         self._attempts += 1
         lines = [*self._request.lines]
         lines.append(b"x-forwarded-for: " + self._caller.address)
@@ -364,6 +365,8 @@ class Call:
         """Be done with the replica of this attempt."""
         if self._replica is not None:
             self._replica.in_flight -= 1
+            if self._connection is not None:
+                self._replica.busy.discard(self._connection)
         self._replica = self._connection = None
 
     def _abandon(self) -> None:

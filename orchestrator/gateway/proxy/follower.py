@@ -21,7 +21,7 @@ from ...status.read_status import read_plan, read_status
 from .views import EndpointView, ServiceView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from ...security.signing import Signer
     from ...store.records import DeploymentRecord, GenerationRecord, ReplicaRecord
@@ -38,7 +38,8 @@ _LOOK_S: Final = 1.0
 class Follower:
     """Reads the registry of all deployments in a thread of its own.
 
-    `put(name, views)` and `reached(bool)` are called in that thread.
+    `put(name, views)`, `reached(bool)` and `gone(ids of replicas that have ended)` are called in
+    that thread.
     """
 
     def __init__(
@@ -47,9 +48,10 @@ class Follower:
         signer: Signer,
         put: Callable[[str, Sequence[ServiceView]], None],
         reached: Callable[[bool], None],
+        gone: Callable[[Collection[str]], None] = lambda _: None,
     ) -> None:
         self._store, self._signer = store, signer
-        self._put, self._reached = put, reached
+        self._put, self._reached, self._gone = put, reached, gone
         self._views: dict[str, tuple[ServiceView, ...]] = {}
         self._repeatable: dict[str, tuple[int, dict[str, bool]]] = {}
         self._verified: dict[tuple[str, bytes], EndpointView] = {}
@@ -90,17 +92,21 @@ class Follower:
             changes = self._store.registry.changes(after, block_ms=BLOCK_MS)
             after = changes[-1].id if changes else after
             touched = {change.name for change in changes}
+            ended = {each.replica for each in changes if each.op == "drop" and each.replica}
             now = time.monotonic()
             if now - refreshed >= REFRESH_S:
                 self._read_all()
                 looked = refreshed = now
-                continue
-            if now - looked >= _LOOK_S:
+                touched = set()
+            elif now - looked >= _LOOK_S:
                 looked = now
                 touched |= set(self._store.deployments.names()) - self._views.keys()
                 touched |= {name for name, views in self._views.items() if _is_incomplete(views)}
             for name in touched:
                 self._take(name, self._store.deployments.get(name))
+            if ended:
+                # Afterwards: their calls are sent again, and not to them.
+                self._gone(ended)
 
     def _read_all(self) -> None:
         records = self._store.deployments.all()

@@ -11,6 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from rootward.modules.rpc import proof
+from rootward.modules.rpc.connections import notice_lost_host
 
 from ...http.framing import END, Malformed, read_response
 from .upstream import ReplicaConnection
@@ -27,6 +28,7 @@ async def connect(replica: Replica, limit_s: float) -> ReplicaConnection:
     loop, view = asyncio.get_running_loop(), replica.view
     async with asyncio.timeout(limit_s):
         transport, prover = await loop.create_connection(_Prover, view.host, view.port)
+    notice_lost_host(transport.get_extra_info("socket"))
     try:
         if replica.call_key is not None:
             async with asyncio.timeout(proof.TIMEOUT_S):

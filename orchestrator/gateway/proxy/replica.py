@@ -27,6 +27,7 @@ class Replica:
     """The state of one endpoint; `idle` are its open connections without a call."""
 
     __slots__ = (
+        "busy",
         "call_key",
         "errors",
         "has_answered",
@@ -52,6 +53,8 @@ class Replica:
             f"authorization: Bearer {call_token}\r\n"
         ).encode()
         self.idle: list[ReplicaConnection] = []
+        # With a call under way.
+        self.busy: set[ReplicaConnection] = set()
         self.in_flight = 0
         self.errors = 0
         self.has_answered = False
@@ -108,6 +111,12 @@ class Replica:
         """Close what nobody has used for `idle_s` seconds; the longest unused come first."""
         while self.idle and self.idle[0].idle_since + idle_s < now:
             self.idle.pop(0).close()
+
+    def break_off(self) -> None:
+        """End the calls under way: the registry says that it is gone, and nobody will answer."""
+        for connection in list(self.busy):
+            connection.transport.abort()
+        self.close()
 
     def close(self) -> None:
         """Close what is kept; calls under way go on."""

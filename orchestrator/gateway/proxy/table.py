@@ -7,6 +7,7 @@ and says since when. What happens to a call is left to `call`.
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import random
 import time
@@ -19,7 +20,7 @@ from .budget import Budget
 from .replica import Replica, choose
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from .call import Call
     from .views import EndpointView, ServiceView
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 PREFIX: Final = "/services/"
 ROUTES: Final = frozenset({"call", "healthz", "readyz", "metrics", "openapi.json", "docs"})
 _SEARCHED: Final = 200
+_ARRIVAL_S: Final = 0.25
 
 
 class Service:
@@ -41,6 +43,8 @@ class Service:
         self.budget = Budget()
         self.is_gone = False
         self._lost = ""
+        # No longer in the view, and with calls under way.
+        self._leaving: list[Replica] = []
         self._order: tuple[Replica, ...] = ()
         self.take(view)
 
@@ -55,10 +59,18 @@ class Service:
             if endpoint not in fresh:
                 replica.close()
                 self.meter.departures += 1
+                self._leaving.append(replica)
                 self._lost = f"{endpoint.host}:{endpoint.port} on {endpoint.worker}"
         self.view, self.replicas = view, fresh
         self._order = tuple(fresh.values())
         self.wake()
+
+    def break_off(self, replicas: Collection[str]) -> None:
+        """End the calls under way to those replicas, which have ended without an answer."""
+        self._leaving = [replica for replica in self._leaving if replica.in_flight]
+        for replica in (*self.replicas.values(), *self._leaving):
+            if replica.view.replica in replicas:
+                replica.break_off()
 
     def drop(self) -> None:
         """The service is gone for good."""
@@ -119,6 +131,8 @@ class Table:
         self._names: dict[str, tuple[str, ...]] = {}
         self.is_complete = False
         self.unreached_since: float | None = None
+        # Removed, and with calls under way.
+        self._removed: list[Service] = []
 
     def __iter__(self) -> Iterator[Service]:
         return iter(self._services.values())
@@ -131,7 +145,9 @@ class Table:
         fresh = {view.path: view for view in views}
         for path in self._names.get(name, ()):
             if path not in fresh:
-                self._services.pop(path).drop()
+                removed = self._services.pop(path)
+                removed.drop()
+                self._removed.append(removed)
         for path, view in fresh.items():
             known = self._services.get(path)
             if known is None:
@@ -141,6 +157,19 @@ class Table:
         self._names[name] = tuple(fresh)
         if not fresh:
             del self._names[name]
+
+    def gone(self, replicas: Collection[str]) -> None:
+        """Follow the registry's word that replicas, named by their ids, have ended.
+
+        One that ended in order has answered before: what has arrived is read first.
+        """
+        loop = asyncio.get_running_loop()
+        loop.call_later(_ARRIVAL_S, self._break_off, replicas)
+
+    def _break_off(self, replicas: Collection[str]) -> None:
+        self._removed = [service for service in self._removed if service.in_flight]
+        for service in (*self._services.values(), *self._removed):
+            service.break_off(replicas)
 
     def reached(self, is_reached: bool) -> None:
         """Note whether the registry can be read."""

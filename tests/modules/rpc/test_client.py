@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rootward.modules.errors import CallError, Unavailable
-from rootward.modules.rpc import client, envelope, proof
-from rootward.modules.rpc.endpoints import WHOLE, Endpoint, PushedRoutes
+from rootward.modules.rpc import client, connections, envelope, proof
+from rootward.modules.rpc.endpoints import GONE, WHOLE, Endpoint, PushedRoutes
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -151,7 +152,7 @@ def routes_to(*replicas: ScriptedReplica) -> PushedRoutes:
 def test_connection_is_kept_between_calls(replica: Callable[..., ScriptedReplica]) -> None:
     routes = routes_to(replica())
     assert [client.call(routes, "a", (n,)) for n in range(20)] == [n * 2 for n in range(20)]
-    assert client._outstanding == {}
+    assert connections._busy == {}
 
 
 @pytest.mark.parametrize("answer", [hanging_up, breaking_off, misdirected])
@@ -225,7 +226,7 @@ def test_answer_that_takes_too_long_is_a_time_out(
     silent = replica(lambda connection, body, token: None)
     with pytest.raises(TimeoutError, match=r"0\.1 s"):
         client.call(routes_to(silent), "a", timeout=0.1)
-    assert client._outstanding == {}
+    assert connections._busy == {}
 
 
 def test_refusal_is_an_error_that_says_why(replica: Callable[..., ScriptedReplica]) -> None:
@@ -237,7 +238,7 @@ def test_stream_gives_every_item(replica: Callable[..., ScriptedReplica]) -> Non
     routes = routes_to(replica(counting(50, is_whole=True)))
     for _ in range(2):
         assert list(client.stream(routes, "a")) == list(range(50))
-    assert client._outstanding == {}
+    assert connections._busy == {}
 
 
 def test_stream_that_breaks_off_is_an_error(replica: Callable[..., ScriptedReplica]) -> None:
@@ -249,9 +250,11 @@ def test_stream_that_breaks_off_is_an_error(replica: Callable[..., ScriptedRepli
 def test_forgotten_stream_is_no_call_under_way(replica: Callable[..., ScriptedReplica]) -> None:
     routes = routes_to(replica(counting(50, is_whole=True)))
     forgotten = client.call(routes, "a")
-    assert len(client._outstanding) == 1
+    assert len(connections._busy) == 1
+    [peer] = {connection.peer for held in connections._busy.values() for connection in held}
     del forgotten
-    assert client._outstanding == {}
+    assert connections._busy == {}
+    assert not connections._idle.get(peer), "the rest of the stream would be the next call's answer"
 
 
 def test_plain_answer_is_a_stream_of_one(replica: Callable[..., ScriptedReplica]) -> None:
@@ -260,13 +263,14 @@ def test_plain_answer_is_a_stream_of_one(replica: Callable[..., ScriptedReplica]
 
 def test_less_busy_replica_gets_the_call(replica: Callable[..., ScriptedReplica]) -> None:
     busy, idle = replica(), replica()
-    for _ in range(3):
-        client._count(busy.endpoint, 1)
-    try:
-        for n in range(10):
-            client.call(routes_to(busy, idle), "a", (n,))
-    finally:
-        client._outstanding.clear()
+    held = [connections.connect(busy.endpoint.url, busy.token) for _ in range(3)]
+    for each in held:
+        each.occupy()
+    for n in range(10):
+        client.call(routes_to(busy, idle), "a", (n,))
+    for each in held:
+        each.vacate()
+        each.close()
     assert (busy.asked, idle.asked) == (0, 10)
 
 
@@ -311,4 +315,56 @@ def test_what_never_proves_anything_is_left_when_the_time_of_the_call_is_over(
             client.call(routes, "a", (1,), timeout=0.05)
         routes.update({"a": [dead, ours.endpoint]})
         assert client.call(routes, "a", (4,)) == 8
-    assert client._outstanding == {}
+    assert connections._busy == {}
+
+
+def silent(connection: socket.socket, body: bytes, token: str) -> None:
+    """Answer as a host does that has vanished: never."""
+    del body, token
+    connection.recv(1)
+
+
+def test_a_call_is_sent_again_when_the_registry_says_that_its_replica_is_gone() -> None:
+    lost, there = ScriptedReplica(silent), ScriptedReplica(doubling)
+    with contextlib.closing(lost), contextlib.closing(there):
+        routes = PushedRoutes(KEY)
+        routes.update({"m": [lost.endpoint]})
+        answers: list[Any] = []
+        caller = threading.Thread(target=lambda: answers.append(client.call(routes, "m", (4,))))
+        caller.start()
+        wait_until(lambda: lost.asked == 1, description="the call is under way")
+        routes.update({"m": [there.endpoint]})
+        assert caller.is_alive(), "one that isn't ready for a while goes on with its calls"
+        routes.update({"m": [there.endpoint], GONE: [lost.endpoint]})
+        caller.join(10)
+        assert answers == [8]
+        assert client.busy(lost.token) == client.busy(there.token) == 0
+
+
+def test_what_may_not_be_repeated_ends_with_the_registrys_word() -> None:
+    with contextlib.closing(ScriptedReplica(silent)) as lost:
+        routes = PushedRoutes(KEY)
+        routes.update({"m": [lost.endpoint]})
+        raised: list[BaseException] = []
+
+        def call() -> None:
+            try:
+                client.call(routes, "m", (4,), repeatable=False)
+            except CallError as error:
+                raised.append(error)
+
+        caller = threading.Thread(target=call)
+        caller.start()
+        wait_until(lambda: lost.asked == 1, description="the call is under way")
+        routes.update({GONE: [lost.endpoint]})
+        caller.join(10)
+        assert "the registry says that it is gone" in str(raised[0])
+
+
+def test_the_kernel_notices_a_host_that_vanished() -> None:
+    with contextlib.closing(ScriptedReplica(doubling)) as replica:
+        connection = connections.connect(replica.endpoint.url, replica.token)
+        sock = connection._sock
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
+        connection.close()
