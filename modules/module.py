@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 
+from .attributes import attributes_of, slots_of
 from .hooks import Hooked, run_hooked
 
 TYPE_CHECKING = False
@@ -53,6 +54,8 @@ class ModuleBase(Hooked):
 
     _runtime: Runtime | None
     _changed: frozenset[str]
+    # The slots that a user's class adds; what they hold are attributes like any other.
+    _slot_names: ClassVar[tuple[str, ...]] = ()
 
     # A class that forgets super().__init__() still works, and none of this is an attribute of the
     # user's: slots are neither state nor searched for submodules.
@@ -61,6 +64,11 @@ class ModuleBase(Hooked):
     id: str | None = None
     eval_result: Any = None
     _use_cache: bool | str = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Note the slots of the class."""
+        super().__init_subclass__(**options)
+        cls._slot_names = slots_of(cls)
 
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
         """Make the module with its slots set, whatever its __init__ does."""
@@ -240,7 +248,7 @@ class ModuleBase(Hooked):
         such lists are long, and most names aren't made of it.
         """
         found: list[Child] = []
-        for attribute, value in vars(self).copy().items():
+        for attribute, value in attributes_of(self).copy().items():
             kind = type(value)
             if kind in _LEAVES:
                 continue
@@ -253,10 +261,15 @@ class ModuleBase(Hooked):
                 found.extend((hint, None, inside) for hint, inside in modules_in(value, attribute))
         return found
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Any:
         """Return what is copied and pickled: the attributes without the local ones."""
-        local = self.local_attributes
-        return {name: value for name, value in vars(self).items() if name not in local}
+        local, slots = self.local_attributes, type(self)._slot_names
+        state = {name: value for name, value in attributes_of(self).items() if name not in local}
+        if not slots:
+            return state
+        # The form in which `copy` and `pickle` find slots.
+        in_slots = {name: state.pop(name) for name in slots if name in state}
+        return state, in_slots
 
     def _computed(self, *args: Any, **kwargs: Any) -> Any:
         if not self._use_cache:

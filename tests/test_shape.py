@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("modules", "orchestrator", "worker")
 PROGRAMS = ("benches", "examples", "tests")
 
+MAX_FILES = 15
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 50
 MAX_CONSTRUCTOR_PARAMETERS = 7
@@ -116,6 +117,28 @@ def test_tests_wait_for_something_and_never_sleep() -> None:
     assert sleeps == []
 
 
-def test_standard_library_is_not_shadowed_at_the_top() -> None:
-    """The three packages are installed at the top level, so their names must be free."""
-    assert not set(PACKAGES) & sys.stdlib_module_names
+def test_nothing_imports_a_part_by_its_bare_name() -> None:
+    """The parts are `rootward.modules` and so on; at the top those names are the user's."""
+    bare = [
+        f"{shown(path)}:{node.lineno}"
+        for path in ALL
+        for node in ast.walk(ast.parse(path.read_text()))
+        for name in imported(node)
+        if name.split(".")[0] in PACKAGES
+    ]
+    assert bare == []
+
+
+def imported(node: ast.AST) -> list[str]:
+    """Return the absolute names that a statement imports from or imports."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom) and not node.level:
+        return [node.module or ""]
+    return []
+
+
+def test_every_folder_can_be_taken_in_at_a_glance() -> None:
+    """One of one command a file is a list, and may be longer."""
+    counts = Counter(shown(path.parent) for path in OURS if path.name != "__init__.py")
+    assert {k: n for k, n in counts.items() if n > MAX_FILES and not k.endswith("/cli")} == {}

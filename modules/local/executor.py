@@ -12,15 +12,16 @@ import asyncio
 import atexit
 import os
 import secrets
+import sys
 import threading
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..module import KINDS, ModuleBase
 from ..processes.forkserver import Template
 from ..rpc.endpoints import PushedRoutes
 from ..runtime import attach
-from ..state import state_log, trees
+from ..state import entries, state_log, trees
 from ..tasks import run_tasks
 from ..tree import Tree, default_name, walk
 from ..work import has_work
@@ -28,6 +29,7 @@ from .service import Generation, Home, Service, Table
 
 if TYPE_CHECKING:
     from ..server import ServerModule
+    from ..state.entries import Change
 
 T = TypeVar("T")
 
@@ -78,9 +80,12 @@ class LocalExecutor:
             for kind in asked:
                 if kind == "deploy":
                     self._deploy(tree, work[kind], replaces="train" in asked)
-                else:
-                    for path in work[kind]:
-                        _run_one(tree, path, kind)
+                    continue
+                for path in work[kind]:
+                    changed = _run_one(tree, path, kind)
+                    # What is served is replaced after a training, and not changed meanwhile.
+                    if kind != "train":
+                        self._publish(changed)
 
     def stop(self, root: ModuleBase) -> None:
         """End what `root` and all below it serve, parents first; return when it has ended."""
@@ -103,7 +108,7 @@ class LocalExecutor:
         for path in paths:
             module = tree.module_at(path)
             if not module.serves:
-                _run_one(tree, path, "deploy")
+                self._publish(_run_one(tree, path, "deploy"))
                 if deployment is not None:
                     # What it changed belongs into what is packed from here on.
                     deployment.is_stale = True
@@ -114,14 +119,21 @@ class LocalExecutor:
                 deployment = self._host.deployment(tree)
             self._host.serve(deployment, path, replaces=replaces)
 
+    def _publish(self, changed: Sequence[Change]) -> None:
+        if self._host is not None and changed:
+            self._host.publish(changed)
 
-def _run_one(tree: Tree, path: str, kind: str) -> None:
+
+def _run_one(tree: Tree, path: str, kind: str) -> list[Change]:
+    """Run the tasks of one module and return what they have changed."""
+    recorder = state_log.Recorder(tree, path, None)
     try:
-        with state_log.Recorder(tree, path, None):
-            run_tasks(tree.module_at(path), kind)
+        with recorder:
+            run_tasks(recorder.module, kind)
     except Exception as error:
         error.add_note(f"in the {kind} task of {path}")
         raise
+    return recorder.changed
 
 
 class _Deployment:
@@ -163,9 +175,27 @@ class _ServiceHost:
             return
         if deployment.generation is None or deployment.is_stale:
             definition = trees.pack(deployment.tree, search_path=trees.user_search_path())
-            deployment.generation = self._do(self._generation(definition))
+            deployment.generation = self._do(self._generation(deployment.tree, definition))
             deployment.is_stale = False
         self._do(self._serve(deployment, path, module))
+
+    def publish(self, changed: Sequence[Change]) -> None:
+        """Write changes into the replicas that have loaded these modules; return when all have.
+
+        Raises NotPortable for an attribute that can't travel.
+        """
+        for generation in list(self._generations):
+            tree = generation.tree
+            loaded = {
+                id(tree.module_at(path))
+                for service in self._services.values()
+                if service.home.generation is generation
+                for path in tree.loaded_by(service.home.path)
+            }
+            there = [change for change in changed if id(change.module) in loaded]
+            if there:
+                fresh = entries.encode(tree, there, sys.maxsize)
+                self._do(self._follow(generation, fresh))
 
     def stop(self, modules: Iterable[ModuleBase]) -> None:
         """Stop the services among `modules` in this order, and the templates nobody needs."""
@@ -197,8 +227,8 @@ class _ServiceHost:
         self._deployments.append(deployment)
         self._push()
 
-    async def _generation(self, definition: bytes) -> Generation:
-        generation = Generation(self._living_bare, definition)
+    async def _generation(self, tree: Tree, definition: bytes) -> Generation:
+        generation = Generation(self._living_bare, tree, definition)
         self._generations.add(generation)
         return generation
 
@@ -228,6 +258,11 @@ class _ServiceHost:
                     raise
         finally:
             await self._tidy()
+
+    async def _follow(self, generation: Generation, fresh: list[bytes]) -> None:
+        generation.log += fresh
+        followers = [s for s in self._services.values() if s.home.generation is generation]
+        await asyncio.gather(*(service.follow() for service in followers))
 
     async def _stop(self, service: Service) -> None:
         await service.stop()

@@ -11,11 +11,12 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ServeFailed
 from ..processes.effort import Effort
+from ..processes.states_sent import StatesSent
 
 if TYPE_CHECKING:
     from ..processes.child import Child
@@ -47,6 +48,7 @@ class LocalReplica:
         self._pings = self._pongs = self._idle_pings = 0
         self._effort = Effort()
         self._verdict = ""
+        self._states = StatesSent(child, len(spec.states))
         child.on_message, child.on_output, child.on_exit = self._said, self._printed, self._ended
 
     async def ready(self) -> None:
@@ -65,6 +67,14 @@ class LocalReplica:
         if self.gone.is_set():
             raise ServeFailed(self._path, self.how_it_ended())
         await self._probe()
+
+    def send_states(self, log: Sequence[bytes]) -> None:
+        """Send what it hasn't seen of a state log."""
+        self._states.send(log)
+
+    async def until_applied(self) -> None:
+        """Return when it has written what it was sent so far into its tree, or has ended."""
+        await self._states.until_applied()
 
     async def retire(self, drain_s: float) -> None:
         """End it, after the calls under way or `drain_s` seconds; return when it is gone."""
@@ -138,6 +148,8 @@ class LocalReplica:
                 self._pongs = message["n"]
             case "ending":
                 self._verdict = message["reason"]
+            case "states_applied":
+                self._states.applied()
 
     def _printed(self, child: Child, fd: int, data: bytes) -> None:
         del child
@@ -153,5 +165,6 @@ class LocalReplica:
     def _ended(self, child: Child, waitstatus: int | None) -> None:
         del child
         self._waitstatus = waitstatus
+        self._states.end()
         self.gone.set()
         self._on_gone(self)

@@ -23,6 +23,7 @@ from .replica import LocalReplica
 
 if TYPE_CHECKING:
     from ..server import ServerModule
+    from ..tree import Tree
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +39,15 @@ _CALLS_S: Final = 300.0
 
 
 class Generation:
-    """One packed tree, and the templates that have loaded it."""
+    """One packed tree, what tasks have changed in it since, and the templates that have loaded it.
 
-    def __init__(self, bare: Callable[[], Template], definition: bytes) -> None:
+    `log` are the entries of those changes; a replica begins with all that are there, and follows.
+    """
+
+    def __init__(self, bare: Callable[[], Template], tree: Tree, definition: bytes) -> None:
         """Load nothing yet; `bare` returns a living bare template."""
+        self.tree = tree
+        self.log: list[bytes] = []
         self._bare, self._definition = bare, definition
         self._template: Template | None = None
         self._lock = asyncio.Lock()
@@ -104,6 +110,13 @@ class Service:
         """Tell the replicas the endpoints that they may call now."""
         for replica in self._living:
             replica.child.send({"op": "routes", "table": self.home.table()})
+
+    async def follow(self) -> None:
+        """Send what was added to the log; return when all replicas that live have it."""
+        living = list(self._living)
+        for replica in living:
+            replica.send_states(self.home.generation.log)
+        await asyncio.gather(*(replica.until_applied() for replica in living))
 
     async def start(self) -> None:
         """Bring up what isn't up; raises ServeFailed, and leaves what was up before."""
@@ -196,6 +209,7 @@ class Service:
                 startup_timeout=module.startup_timeout,
                 call_timeout=module.call_timeout,
                 env=module.env,
+                states=tuple(self.home.generation.log),
                 table=self.home.table(),
             )
             child = template.replica(f"{spec.path}:{spec.token[:6]}", spec, sock)

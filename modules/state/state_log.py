@@ -2,24 +2,26 @@
 
 A `Recorder` watches one task.  On the task's own module it finds every attribute that was set,
 replaced, deleted or mutated (its encoded bytes differ); on any other module of the tree, what was
-set, replaced or deleted.  The changes become entries, bytes that `apply` writes into another copy
-of the same tree; modules inside values travel as paths, so aliases stay aliases.  The cost grows
-with the task's own module and with what changed, never with the size of the tree.
+set, replaced or deleted.  The changes become `entries`, bytes that `apply` writes into another copy
+of the same tree.  What shares an object with a changed attribute of the own module goes along, so
+that two names of one array stay two names of one.  The cost grows with the task's own module and
+with what changed, never with the size of the tree.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from operator import is_
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from .. import module as _module
-from ..errors import CodecError, NotPortable, StateTooLarge
+from ..attributes import attributes_of
+from ..errors import CodecError
 from ..evaluation import ACCOUNT
 from ..module import ModuleBase
-from . import values
+from . import entries, values
+from .entries import Change
 from .values import PLAIN
 
 if TYPE_CHECKING:
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 _MISSING: Final = object()
 # Of values that are kept as they are for comparison; a digest is no shorter.
 _SHORT_BYTES: Final = 64
-_LONGEST_BITS: Final = 63
 # The slot itself: the mark is no change, and no `__setattr__` is to hear of it.
 _set_changed: Final = ModuleBase._changed.__set__  # type: ignore[attr-defined]
 
@@ -38,7 +39,7 @@ class Recorder:
 
     `limit` is the largest encoded change of one module, in bytes; None means that the changes
     stay in this process (a local run): nothing needs to be portable then, and `changes` is empty.
-    One task at a time records in a process.
+    `changed` says afterwards what has changed. One task at a time records in a process.
     """
 
     def __init__(self, tree: Tree, path: str, limit: int | None) -> None:
@@ -50,13 +51,14 @@ class Recorder:
         self._before: dict[str, tuple[object, object]] = {}
         self._touched: dict[int, tuple[ModuleBase, dict[str, None]]] = {}
         self._entries: list[bytes] = []
+        self.changed: list[Change] = []
 
     def __enter__(self) -> Self:
         """Take the own module's attributes as they are and start to watch the others."""
         local = self.module.local_attributes
         self._before = {
             name: (value, None if type(value) in PLAIN else self._kept(value))
-            for name, value in vars(self.module).items()
+            for name, value in attributes_of(self.module).items()
             if name not in local
         }
         _module._recorder = self._note
@@ -74,20 +76,21 @@ class Recorder:
             return
         own = self.module
         if names := self._changed():
-            self._record(own, self._path, names)
-        for module, touched in self._touched.values():
-            if module is not own:
-                self._record(module, self._tree.path_of(module), list(touched))
+            self.changed.append(Change(own, names))
+        self.changed += [
+            Change(module, list(touched))
+            for module, touched in self._touched.values()
+            if module is not own
+        ]
+        for change in self.changed:
+            _mark(change.module, change.names)
         self._before = {}
+        if self._limit is not None:
+            self._entries = entries.encode(self._tree, self.changed, self._limit)
 
     def changes(self) -> list[bytes]:
         """Return the entries, one for each changed module, in the order of their first change."""
         return list(self._entries)
-
-    def _record(self, module: ModuleBase, path: str | None, names: list[str]) -> None:
-        _mark(module, names)
-        if self._limit is not None and path is not None:
-            self._entries.append(_entry(self._tree, module, path, names, self._limit))
 
     def _note(self, module: ModuleBase, name: str) -> None:
         self._touched.setdefault(id(module), (module, {}))[1][name] = None
@@ -95,16 +98,35 @@ class Recorder:
     def _changed(self) -> list[str]:
         """Return the names of what changed on the own module."""
         before, local = self._before, self.module.local_attributes
-        now = vars(self.module)
+        now = attributes_of(self.module)
         names = [name for name in before if name not in now]
+        rebound: list[str] = []
         for name, value in now.items():
             old, kept = before.get(name, (_MISSING, None))
             if value is old and type(value) in PLAIN:
                 # It can't have been mutated.
                 continue
-            if name not in local and self._differs(value, old, kept):
+            if name in local:
+                continue
+            if self._differs(value, old, kept):
                 names.append(name)
-        return names
+            elif value is not old and type(value) not in PLAIN:
+                rebound.append(name)
+        names += self._rejoined(rebound, now)
+        if all(type(now.get(name)) in PLAIN for name in names):
+            return names
+        mine = {name: value for name, value in now.items() if name not in local}
+        return entries.shared_names(names, mine, self._tree)
+
+    def _rejoined(self, rebound: Sequence[str], now: Mapping[str, Any]) -> list[str]:
+        """Return those that hold an equal value as before, but share it, or have shared it."""
+        before = {name: old for name, (old, _) in self._before.items()}
+        return [
+            name
+            for name in rebound
+            if len(entries.shared_names([name], dict(now), self._tree)) > 1
+            or len(entries.shared_names([name], before, self._tree)) > 1
+        ]
 
     def _differs(self, value: object, old: object, kept: object) -> bool:
         kind = type(value)
@@ -154,78 +176,14 @@ def _are_same(items: Collection[Any] | None, others: Collection[Any] | None) -> 
     return len(items) == len(others) and all(map(is_, items, others))
 
 
-def _entry(tree: Tree, module: ModuleBase, path: str, names: list[str], limit: int) -> bytes:
-    """Pack path, values that msgpack holds as they are, other values encoded, names deleted."""
-    import msgpack
-
-    now = vars(module)
-    plain: dict[str, Any] = {}
-    coded: dict[str, bytes] = {}
-    for name in names:
-        if name not in now or name in module.local_attributes:
-            continue
-        value = now[name]
-        kind = type(value)
-        if kind in PLAIN and (kind is not int or value.bit_length() <= _LONGEST_BITS):
-            plain[name] = value
-            continue
-        try:
-            coded[name] = values.dumps(value, tree=tree)
-        except CodecError as error:
-            raise NotPortable(path, name) from error
-    deleted = [name for name in names if name not in now]
-    entry: bytes = msgpack.packb([path, plain, coded, deleted], unicode_errors="surrogatepass")
-    if len(entry) > limit:
-        size = sum(map(len, (*map(values.dumps, plain.values()), *coded.values())))
-        if size > limit:
-            raise StateTooLarge(path, size, limit)
-    return entry
-
-
-def plain_values(entry: bytes, names: Collection[str]) -> tuple[str, dict[str, Any]]:
-    """Return the path that an entry is of, and those of the named values that are plain data.
-
-    Nothing is unpickled and no tree is needed; what is no plain data is left out. CodecError for
-    bytes that are no entry.
-    """
-    import msgpack
-
-    try:
-        path, plain, coded, _ = msgpack.unpackb(entry, unicode_errors="surrogatepass")
-    except (ValueError, TypeError) as error:
-        raise CodecError(f"a state entry can't be read: {error}") from error
-    found = {name: plain[name] for name in names if name in plain}
-    for name in names:
-        if name in coded:
-            with contextlib.suppress(CodecError):
-                found[name] = values.loads_plain(coded[name])
-    return path, found
-
-
 def apply(tree: Tree, entry: bytes) -> None:
     """Write one entry into this copy of the tree.
 
     Attributes are set past `__setattr__`: what is applied is no change of a running task.
     Raises CodecError when the entry is unreadable or names a module that the tree lacks.
     """
-    import msgpack
-
-    try:
-        path, plain, coded, deleted = msgpack.unpackb(entry, unicode_errors="surrogatepass")
-        module = tree.module_at(path)
-    except KeyError as error:
-        raise CodecError(f"a state names module {error}, which this tree lacks") from None
-    except (ValueError, TypeError) as error:
-        raise CodecError(f"a state entry can't be read: {error}") from error
-    attributes = vars(module)
-    attributes.update(plain)
-    _mark(module, plain)
-    if coded:
-        for name, encoded in coded.items():
-            attributes[name] = values.loads(encoded, tree=tree)
-        _mark(module, coded)
-    for name in deleted:
-        attributes.pop(name, None)
+    for module, names in entries.apply(tree, entry):
+        _mark(module, names)
 
 
 def _mark(module: ModuleBase, names: Collection[str]) -> None:
@@ -242,7 +200,7 @@ def state_dict(root: ModuleBase) -> dict[str, Any]:
     """
     states: dict[str, Any] = {}
     for prefix, module in _relative(root):
-        attributes = vars(module)
+        attributes = attributes_of(module)
         for name in sorted(module._changed):
             if name in attributes and name != ACCOUNT:
                 states[f"{prefix}.{name}" if prefix else name] = attributes[name]

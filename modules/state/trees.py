@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from ..attributes import attributes_of, put_attributes
 from ..errors import CodecError, CodeMismatch, NotPortable
 from ..module import ModuleBase
 from ..tree import Tree
@@ -145,14 +146,14 @@ def _attributes(module: ModuleBase) -> Any:
     if own is not object.__getstate__ and own is not ModuleBase.__dict__.get("__getstate__"):
         return module.__getstate__()
     local = module.local_attributes
-    return {name: value for name, value in vars(module).items() if name not in local}
+    return {name: value for name, value in attributes_of(module).items() if name not in local}
 
 
 def _culprit(tree: Tree, error: Exception) -> NotPortable:
     """Find the module and the attribute that can't travel, by trying each alone."""
     members = {id(node.module) for node in tree.nodes}
     for node in tree.nodes:
-        for name, value in vars(node.module).items():
+        for name, value in attributes_of(node.module).items():
             if name in node.module.local_attributes:
                 continue
             try:
@@ -201,7 +202,8 @@ def _from_value(header: dict[str, Any]) -> Tree:
         if restore is not None:
             restore(state)
         else:
-            vars(module).update(state)
+            for part in state if isinstance(state, tuple) else (state,):
+                put_attributes(module, part or {})
     return Tree(nodes[-1][0], header["name"])
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CodecError, SignatureError
@@ -61,7 +61,7 @@ def dumps(value: object, *, tree: Tree | None = None) -> bytes:
             return msgpack.ExtType(_INT, str(item).encode())
         if tree is not None and (path := _path_in(tree, item)) is not None:
             return msgpack.ExtType(_MODULE, path.encode())
-        return msgpack.ExtType(_PICKLE, _pickle(item, tree))
+        return msgpack.ExtType(_PICKLE, pickled(item, tree)[0])
 
     def pack(item: object) -> bytes:
         packed: bytes = msgpack.packb(
@@ -102,7 +102,7 @@ def loads(data: bytes, *, tree: Tree | None = None) -> Any:
         if code == _MODULE:
             return _module_at(tree, body.decode())
         if code == _PICKLE:
-            return _unpickle(body, tree)
+            return unpickle(body, tree)
         raise CodecError(f"unknown extension type {code} in encoded value")
 
     def unpack(body: bytes) -> Any:
@@ -162,7 +162,12 @@ def _module_at(tree: Tree | None, path: str) -> object:
         raise CodecError(f"the value refers to module {path!r}, which this tree lacks") from None
 
 
-def _pickle(item: object, tree: Tree | None) -> bytes:
+def pickled(item: object, tree: Tree | None) -> tuple[bytes, Mapping[int, object]]:
+    """Pickle `item` as a whole, so that objects in it stay shared; modules of `tree` as references.
+
+    The second result has the ids of all objects in it that can be shared. Raises CodecError for
+    what is nested too deeply, and whatever refuses to be pickled.
+    """
     buffer = io.BytesIO()
     pickler = _pickler_class()(buffer, protocol=5)
     pickler.tree = tree
@@ -170,10 +175,11 @@ def _pickle(item: object, tree: Tree | None) -> bytes:
         pickler.dump(item)
     except RecursionError:
         raise CodecError(f"a {type(item).__name__} is nested too deeply to travel") from None
-    return buffer.getvalue()
+    return buffer.getvalue(), pickler.memo.copy()
 
 
-def _unpickle(body: bytes, tree: Tree | None) -> object:
+def unpickle(body: bytes, tree: Tree | None) -> Any:
+    """Read what `pickled` made, once its signature is checked; raises what unpickling raises."""
     unpickler = _unpickler_class()(io.BytesIO(body))
     unpickler.tree = tree
     return unpickler.load()
@@ -184,26 +190,40 @@ def _pickler_class() -> Any:
     # Made at first use: most values never need cloudpickle, and its import is not free.
     import cloudpickle
 
-    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    from ..module import ModuleBase
+
+    class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         tree: Tree | None = None
 
-        def persistent_id(self, obj: object) -> str | None:
-            return None if self.tree is None else _path_in(self.tree, obj)
+        # Not persistent_id, which would be asked about every number of a list.
+        def reducer_override(self, obj: Any) -> Any:
+            if isinstance(obj, ModuleBase) and self.tree is not None:
+                path = self.tree.path_of(obj)
+                if path is not None:
+                    return module_reference, (path,)
+            return super().reducer_override(obj)
 
-    return Pickler
+    return ValuePickler
+
+
+def module_reference(path: str) -> object:
+    """Stand in a pickle for the module at `path`; only an unpickler with a tree can resolve it."""
+    return _module_at(None, path)
 
 
 @functools.cache
 def _unpickler_class() -> Any:
     import pickle
 
-    class Unpickler(pickle.Unpickler):
+    class ValueUnpickler(pickle.Unpickler):
         tree: Tree | None = None
 
-        def persistent_load(self, pid: Any) -> object:
-            return _module_at(self.tree, pid)
+        def find_class(self, module: str, name: str) -> Any:
+            if name == module_reference.__name__ and module == __name__:
+                return functools.partial(_module_at, self.tree)
+            return super().find_class(module, name)
 
-    return Unpickler
+    return ValueUnpickler
 
 
 def seal(body: bytes, key: bytes, context: str) -> bytes:

@@ -6,9 +6,11 @@ terminal nor Redis: the views draw its rows, whoever follows the deployment feed
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from .tree_rows import Row, branched
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,30 +63,19 @@ class ModuleCell:
     ready: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One line of the view: `label` is drawn as a tree, `seconds` is the time its work took."""
-
-    label: str
-    path: str
-    state: str
-    detail: str
-    seconds: float | None
-    worker: str
-    url: str
-
-
 class Board:
     """The modules of one generation and what is known of each."""
 
     def __init__(self, status: Status) -> None:
         self.state = ""
+        self.created_at = self.ended_at = 0.0
         self.modules: dict[str, ModuleCell] = {}
         self.load(status)
 
     def load(self, status: Status) -> None:
         """Take over a whole picture."""
         self.state = status.state
+        self.created_at, self.ended_at = status.created_at or 0.0, status.ended_at or 0.0
         modules: dict[str, ModuleCell] = {}
         for task in status.tasks:
             if task.module is None:
@@ -135,49 +126,54 @@ class Board:
         elif task.state != "queued":
             task.ended_at = event.at
 
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many of the tasks that are waited for have succeeded, and how many there are."""
+        states = self.states
+        return states["succeeded"], states.total()
+
+    @property
+    def states(self) -> Counter[str]:
+        """How many of the tasks that are waited for are in each state."""
+        return Counter(
+            task.state
+            for module in self.modules.values()
+            for task in module.tasks.values()
+            if task.kind != "prepare"
+        )
+
     def rows(self, now: float) -> list[Row]:
         """Return a row for each module, the root first; `now` in Unix seconds."""
         children, roots = _shape(self.modules)
         rows: list[Row] = []
-        stack = [(path, "", "") for path in reversed(roots)]
+        stack = list(reversed(roots))
         while stack:
-            path, branch, below = stack.pop()
-            part = path if not branch else path.rpartition("/")[2]
-            rows.append(self._row(path, branch + part, now))
-            own = children.get(path, [])
-            for index in range(len(own) - 1, -1, -1):
-                last = index == len(own) - 1
-                stack.append(
-                    (
-                        own[index],
-                        below + ("└- " if last else "|- "),
-                        below + ("   " if last else "|  "),
-                    )
-                )
-        return rows
+            path = stack.pop()
+            rows.append(self._row(path, now))
+            stack += reversed(children.get(path, []))
+        return branched(rows)
 
-    def _row(self, path: str, label: str, now: float) -> Row:
-        module = self.modules.get(path)
+    def _row(self, path: str, now: float) -> Row:
+        module, name = self.modules.get(path), path.rpartition("/")[2]
         if module is None:
-            return Row(label=label, path=path, state="", detail="", seconds=None, worker="", url="")
+            return Row(name=name, path=path)
         state, detail = _state_of(module)
         if state == "unready" and self.state == "stopped":
             state = "stopped"
         workers = [worker for worker, _ in module.ready.values() if worker]
-        urls = [url for _, url in module.ready.values() if url]
         last = max(
             (task for task in module.tasks.values() if task.worker),
             key=lambda task: task.started_at or 0.0,
             default=None,
         )
         return Row(
-            label=label,
+            name=name,
             path=path,
             state=state,
             detail=detail,
             seconds=_seconds(module.tasks.values(), now),
             worker=", ".join(dict.fromkeys(workers)) or (last.worker or "" if last else ""),
-            url=" ".join(urls),
+            urls=tuple(url for _, url in module.ready.values() if url),
         )
 
 

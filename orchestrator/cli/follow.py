@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from .failures import FAILED, INTERRUPTED, headed, hint_lines, present, tell_failures
 from .output import emit_json, table, tell, write
+from .summary import by_measure, end_lines, value_of
 from .view import view_of
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ..client.client import Client
     from ..client.deployment import Deployment
     from ..errors import DeploymentFailed
+    from ..status.evaluations import Evaluation
     from ..status.failure import Failure
     from ..status.status import ServiceStatus, Status
 
@@ -111,13 +113,31 @@ def tell_detached(deployment: Deployment) -> None:
 
 
 def print_outcome(deployment: Deployment, *, as_json: bool) -> None:
-    """Print how the deployment is now: its status as JSON, or its state and its services."""
-    status = deployment.status()
+    """Print how the deployment is now: its status as JSON, or state, evaluations and services.
+
+    How long it took, and what that was made of, goes to standard error.
+    """
+    timeline = deployment.timeline()
+    status = timeline.status
+    for line in end_lines(timeline):
+        tell(line)
     if as_json:
         emit_json(status.to_json())
         return
     write(f"{status.id} {status.state}")
+    print_evaluations(status.evaluations)
     print_services(status.services)
+
+
+def print_evaluations(evaluations: Sequence[Evaluation]) -> None:
+    """Print the results of evaluations, a table for each measure."""
+    for measure, group in by_measure(evaluations).items():
+        rows = [(each.module, value_of(each)) for each in group]
+        table(("EVALUATED", measure.upper()), rows, least=(12, 12))
+        for each in group:
+            if each.failed:
+                tell(f"{each.module}: {each.failed} of {each.items} items failed")
+        write("")
 
 
 def print_services(services: Iterable[ServiceStatus]) -> None:
@@ -129,4 +149,4 @@ def print_services(services: Iterable[ServiceStatus]) -> None:
         for number, endpoint in enumerate(service.endpoints):
             label = service.service if number == 0 else ""
             rows.append((label, endpoint.state, endpoint.url or "-", endpoint.worker or "-"))
-    table(("SERVICE", "STATE", "URL", "WORKER"), rows)
+    table(("SERVICE", "STATE", "URL", "WORKER"), rows, least=(12, -1, -1, 6))

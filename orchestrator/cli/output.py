@@ -28,6 +28,7 @@ _COLOURS = {
     "red": "31",
     "green": "32",
     "yellow": "33",
+    "blue": "34",
     "cyan": "36",
     "dim": "2",
     "bold": "1",
@@ -46,7 +47,7 @@ STATE_COLOURS = {
     "skipped": "yellow",
     "waiting": "dim",
     "pending": "dim",
-    "queued": "dim",
+    "queued": "blue",
     "stopped": "dim",
     "stopping": "dim",
     "draining": "dim",
@@ -151,17 +152,49 @@ def has_colour(stream: TextIO) -> bool:
     return stream.isatty()
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Write rows in columns to standard output; a cell that is a state is coloured."""
+def table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, least: Sequence[int] | None = None
+) -> None:
+    """Write rows in columns to standard output; a cell that is a state is coloured.
+
+    On a terminal columns are shortened so that a row fits its width: column i to no less than
+    `least[i]` cells (-1: not at all), the last columns first.
+    """
+    from .columns import pad, shorten_middle, widths
+
     if not rows:
         return
     lines = [list(header), *map(list, rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    found = widths(lines, terminal_width(sys.stdout), least or [-1] * len(header))
     for number, line in enumerate(lines):
-        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+        fitting = zip(line, found, strict=True)
+        texts = [pad(shorten_middle(cell, width), width) for cell, width in fitting]
         colours = ["dim" if number == 0 else STATE_COLOURS.get(cell) for cell in line]
-        painted = [paint(c, k, sys.stdout) for c, k in zip(cells, colours, strict=True)]
+        painted = [paint(c, k, sys.stdout) for c, k in zip(texts, colours, strict=True)]
         write("  ".join(painted).rstrip())
+
+
+def terminal_width(stream: TextIO) -> int | None:
+    """Return the cells in a line of the terminal behind a stream; None when it is none."""
+    if not stream.isatty():
+        return None
+    import shutil
+
+    return max(20, shutil.get_terminal_size().columns)
+
+
+def terminal_height() -> int:
+    """Return the lines of the terminal."""
+    import shutil
+
+    return shutil.get_terminal_size().lines
+
+
+def write_lines(lines: Sequence[Sequence[tuple[str, str]]]) -> None:
+    """Write lines of styled text to standard output."""
+    for line in lines:
+        painted = [paint(word, style or None, sys.stdout) for word, style in line]
+        write("".join(painted).rstrip())
 
 
 def duration(seconds: float | None) -> str:

@@ -2,46 +2,131 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
 
 from ..status.documents import deployment_json, worker_json
-from .follow import tell_current
-from .output import duration, emit_json, emit_line, json_option, table, tell, write
+from .board import Board
+from .follow import print_evaluations, tell_current
+from .output import (
+    duration,
+    emit_json,
+    emit_line,
+    json_option,
+    table,
+    tell,
+    terminal_height,
+    terminal_width,
+    verbose_option,
+    write,
+    write_lines,
+)
+from .picture import row_lines
 from .session import connected, connection_options
+from .tree_rows import Row, fold, keep
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..client.client import Client
     from ..client.deployment import Deployment
     from ..status.status import Status
     from ..store.records import AgentRecord, DeploymentRecord
+    from .picture import Line
+
+DEPLOYMENT_HEADER = ("DEPLOYMENT", "STATE", "CURRENT", "AGE", "REASON")
+DEPLOYMENT_LEAST = (16, -1, -1, -1, 10)
+NOTHING_DEPLOYED = "nothing is deployed: begin with `rootward deploy TARGET`"
+LEAST_LINES = 20
+MOST_LINES = 100
+"""Modules of the largest tree that is written whole into a pipe."""
+MOST_FAILURES = 10
+_FAILED = frozenset({"failed", "degraded", "lost", "unready"})
+_WAITING = frozenset({"waiting", "queued", "pending", "progressing"})
 
 
 @click.command()
 @click.argument("name", metavar="[NAME[@GENERATION]]", required=False)
 @click.option("--watch", "-w", is_flag=True, help="Go on showing what changes.")
+@click.option("--failed", is_flag=True, help="Only what failed, with its ancestors.")
+@click.option("--waiting", is_flag=True, help="Only what waits or is queued, with its ancestors.")
+@click.option(
+    "--depth", type=click.IntRange(0), metavar="N", help="At most N levels below the root."
+)
 @json_option
+@verbose_option
 @connection_options
 def status(
-    name: str | None, watch: bool, as_json: bool, redis_url: str | None, prefix: str | None
+    name: str | None,
+    watch: bool,
+    failed: bool,
+    waiting: bool,
+    depth: int | None,
+    as_json: bool,
+    verbose: bool,
+    redis_url: str | None,
+    prefix: str | None,
 ) -> None:
     """Show one deployment with its modules, or all deployments in short.
 
     The exit code tells whether the answer is known, not whether the deployment is well.
     """
-    if watch and name is None:
-        raise click.UsageError("--watch needs the NAME of a deployment")
+    chosen = Choice.of(failed=failed, waiting=waiting, depth=depth, verbose=verbose)
     with connected(redis_url, prefix) as client:
-        if name is None:
-            _show_all(client, as_json=as_json)
+        if name is None and watch:
+            from .overview import watch_all
+
+            watch_all(client, chosen, as_json=as_json)
+        elif name is None:
+            show_all(client, chosen, as_json=as_json)
         elif watch:
             _watch(client.deployment(name), as_json=as_json)
         else:
             deployment = client.deployment(name)
-            _show(deployment.status(), as_json=as_json)
+            _show(deployment.status(), chosen, as_json=as_json)
             tell_current(client, deployment)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What of a deployment is shown: all of it, unless states or a depth are given."""
+
+    states: frozenset[str] | None = None
+    depth: int | None = None
+    is_whole: bool = False
+
+    @classmethod
+    def of(cls, *, failed: bool, waiting: bool, depth: int | None, verbose: bool) -> Choice:
+        """Return what the options ask for."""
+        states = (_FAILED if failed else frozenset()) | (_WAITING if waiting else frozenset())
+        return cls(states=states or None, depth=depth, is_whole=verbose)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether anything is left out."""
+        return self.states is not None or self.depth is not None
+
+    def takes(self, state: str) -> bool:
+        """Whether what is in that state is shown."""
+        return self.states is None or state in self.states
+
+    def tasks(self, status: Status) -> Status:
+        """Return a status with the tasks that are chosen."""
+        if not self.is_limited:
+            return status
+        levels = self.depth
+        kept = tuple(
+            task
+            for task in status.tasks
+            if self.takes(task.state)
+            and (levels is None or (task.module or "").count("/") <= levels)
+        )
+        return replace(status, tasks=kept)
 
 
 @click.command()
@@ -75,34 +160,34 @@ def workers(as_json: bool, redis_url: str | None, prefix: str | None) -> None:
         )
 
 
-def _show_all(client: Client, *, as_json: bool) -> None:
-    records = client.deployments()
+def show_all(client: Client, chosen: Choice, *, as_json: bool) -> None:
+    """Print all deployments that are chosen, and how many workers live."""
+    records = [each for each in client.deployments() if chosen.takes(str(each.state))]
     if as_json:
         emit_json([client.deployment(record.name).status().to_json() for record in records])
         return
-    _print_deployments(records)
+    _print_deployments(records, is_limited=chosen.is_limited)
     alive = len(client.workers())
     tell(f"{alive or 'no'} worker{'' if alive == 1 else 's'} running")
 
 
-def _print_deployments(records: list[DeploymentRecord]) -> None:
+def _print_deployments(records: list[DeploymentRecord], *, is_limited: bool = False) -> None:
     if not records:
-        tell("nothing is deployed: begin with `rootward deploy TARGET`")
-    rows = []
+        none = "no deployment is in such a state" if is_limited else NOTHING_DEPLOYED
+        tell(none)
+    table(DEPLOYMENT_HEADER, deployment_rows(records, time.time()), least=DEPLOYMENT_LEAST)
+
+
+def deployment_rows(records: Sequence[DeploymentRecord], now: float) -> list[tuple[str, ...]]:
+    """Return a row for each deployment, as DEPLOYMENT_HEADER names its cells."""
+    rows: list[tuple[str, ...]] = []
     for record in records:
         shown = deployment_json(record)
         current = "-" if record.current is None else f"@{record.current}"
-        age = duration(time.time() - shown["created_at"])
-        rows.append(
-            (
-                f"{record.name}@{record.latest}",
-                shown["state"] or "-",
-                current,
-                age,
-                shown["reason"] or "",
-            )
-        )
-    table(("DEPLOYMENT", "STATE", "CURRENT", "AGE", "REASON"), rows)
+        age = duration(now - shown["created_at"])
+        name = f"{record.name}@{record.latest}"
+        rows.append((name, shown["state"] or "-", current, age, shown["reason"] or ""))
+    return rows
 
 
 def _worker_row(record: AgentRecord) -> tuple[str, ...]:
@@ -120,32 +205,63 @@ def _worker_row(record: AgentRecord) -> tuple[str, ...]:
     )
 
 
-def _show(found: Status, *, as_json: bool) -> None:
+def _show(found: Status, chosen: Choice, *, as_json: bool) -> None:
     if as_json:
-        emit_json(found.to_json())
+        emit_json(chosen.tasks(found).to_json())
         return
-    from .board import Board
-
     reason = f": {found.reason}" if found.reason else ""
     write(f"{found.id} {found.state}{reason}")
-    rows = [
-        (
-            row.label,
-            f"{row.state} {row.detail}".strip() or "-",
-            duration(row.seconds),
-            row.worker or "-",
-            row.url or "-",
-        )
-        for row in Board(found).rows(time.time())
-    ]
-    table(("MODULE", "STATE", "TIME", "WORKER", "URL"), rows)
+    width = terminal_width(sys.stdout)
+    now = found.ended_at or time.time()
+    write_lines(status_lines(found, chosen, now, width=width, height=terminal_height() - 4))
+    write("")
+    print_evaluations(found.evaluations)
     for service in found.services:
         for each in service.endpoints:
             if each.state == "draining" and each.reason:
                 tell(f"{service.service}: {each.url} drains: it {each.reason}")
-    for task in found.tasks:
-        if task.state == "failed" and task.error is not None:
-            tell(f"{task.id}: {task.error.get('type')}: {task.error.get('message')}")
+    _tell_failed(found, chosen)
+
+
+def status_lines(
+    found: Status, chosen: Choice, now: float, *, width: int | None, height: int
+) -> list[Line]:
+    """Return the modules in the shape of the tree, as many as are asked for and fit.
+
+    Without a `width` they go into a pipe: of a large tree it gets what failed alone.
+    """
+    rows, hidden = Board(found).rows(now), Counter[str]()
+    if chosen.is_limited:
+        # What has no work shows only above what has.
+        rows, hidden = keep(rows, lambda row: _is_chosen(row, chosen), depth=chosen.depth)
+    more = Counter[str]()
+    if not chosen.is_whole and not chosen.states:
+        if width is not None:
+            rows, more = fold(rows, max(LEAST_LINES, height))
+        elif len(rows) > MOST_LINES:
+            rows, more = keep(rows, lambda row: row.state in _FAILED)
+    header = Row(name="MODULE", path="", state="STATE", worker="WORKER", urls=("URL",))
+    hint = "" if chosen.is_limited else "; all of them: --verbose"
+    lines = row_lines([header, *rows], hidden + more, width=width, with_urls=True, hint=hint)
+    return [[(word, "dim") for word, _ in lines[0]], *lines[1:]]
+
+
+def _is_chosen(row: Row, chosen: Choice) -> bool:
+    return chosen.states is None or row.state in chosen.states
+
+
+def _tell_failed(found: Status, chosen: Choice) -> None:
+    failed = [task for task in found.tasks if task.state == "failed" and task.error is not None]
+    shown = failed if chosen.is_whole else failed[:MOST_FAILURES]
+    for task in shown:
+        error = task.error or {}
+        message = error.get("message") or ""
+        first = message if chosen.is_whole else (message.splitlines() or [""])[0]
+        tell(f"{task.id}: {error.get('type')}: {first}")
+    if len(failed) > len(shown):
+        tell(f"... and {len(failed) - len(shown)} more failed: --verbose")
+    if failed:
+        tell(f"tracebacks and output: rootward logs {found.deployment} --errors")
 
 
 def _watch(deployment: Deployment, *, as_json: bool) -> None:

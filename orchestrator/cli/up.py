@@ -13,17 +13,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .failures import FAILED, INTERRUPTED
-from .output import emit_json, json_option, paint, table, tell, verbose_option, write
+from .output import emit_json, json_option, paint, table, tell, verbose_option
 from .session import connection_options
+from .summary import end_lines
 from .target import load, plan_options, submit_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rootward.modules.module import ModuleBase
-
-    from ..client.client import Client
-    from ..client.deployment import Deployment
     from ..status.status import Status
     from .machine import Machine
 
@@ -58,12 +55,14 @@ def up(
     order["recursive"] = not order.pop("no_recursive")
     with Machine.prepare(redis_url, prefix, slots=slots) as machine:
         try:
-            return _run(machine, target, order, once=once, as_json=as_json, verbose=verbose)
+            code = _run(machine, target, order, once=once, as_json=as_json, verbose=verbose)
         except KeyboardInterrupt:
-            if machine.has_given_up:
-                return FAILED
-            tell("stopping everything (Ctrl-C again: at once)")
-            return INTERRUPTED
+            code = FAILED if machine.has_given_up else INTERRUPTED
+            if not machine.has_given_up:
+                tell("stopping everything (Ctrl-C again: at once)")
+    if once:
+        tell("all of it has been stopped")
+    return code
 
 
 def _run(
@@ -91,57 +90,33 @@ def _run(
         if as_json:
             emit_json(deployment.status().to_json())
         return FAILED
-    status = deployment.status()
-    evaluated = eval_results(client, deployment, loaded.root)
-    _print(status, evaluated, as_json=as_json)
+    timeline = deployment.timeline()
+    for line in end_lines(timeline):
+        tell(line)
+    _print(timeline.status, is_over=once, as_json=as_json)
     if once:
         return 0
-    _tell_what_next(status)
+    _tell_what_next(timeline.status)
     return machine.stay(deployment)
 
 
-def eval_results(client: Client, deployment: Deployment, root: ModuleBase) -> dict[str, Any]:
-    """Return the result of each evaluated module by its path, in the order of the walk."""
-    from rootward.modules.state import state_log
-    from rootward.modules.tree import Tree
-
-    tree = Tree(root, deployment.name)
-    name, generation = deployment.name, deployment.generation
-    for sealed in client.store.tasks.states(name, generation):
-        state_log.apply(tree, client.signer.open_state(sealed, name, generation))
-    results = ((node.path, node.module.eval_result) for node in tree.nodes)
-    return {path: result for path, result in results if result is not None}
-
-
-def _print(status: Status, evaluated: Mapping[str, Any], *, as_json: bool) -> None:
-    from .follow import print_services
+def _print(status: Status, *, is_over: bool, as_json: bool) -> None:
+    """Print evaluations and services; of what is about to be stopped no address is shown."""
+    from .follow import print_evaluations, print_services
 
     if as_json:
-        emit_json({**status.to_json(), "eval": _presentable(evaluated)})
+        evaluated = {
+            each.module: each.result_repr if each.result is None else each.result
+            for each in status.evaluations
+        }
+        emit_json({**status.to_json(), "eval": evaluated})
         return
-    table(("EVALUATED", "RESULT"), [(path, _short(each)) for path, each in evaluated.items()])
-    if evaluated and status.services:
-        write("")
-    print_services(status.services)
-
-
-def _presentable(evaluated: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the results with JSON's types; what has no such form as its repr."""
-    from .output import plain
-
-    found = {}
-    for path, result in evaluated.items():
-        try:
-            found[path] = plain(result)
-        except TypeError:
-            found[path] = repr(result)
-    return found
-
-
-def _short(result: object, width: int = 100) -> str:
-    text = f"{result:.4g}" if isinstance(result, float) else repr(result)
-    text = " ".join(text.split())
-    return text if len(text) <= width else f"{text[: width - 3]}..."
+    print_evaluations(status.evaluations)
+    if is_over:
+        served = [(service.service, service.state) for service in status.services]
+        table(("SERVICE", "STATE"), served, least=(12, -1))
+    else:
+        print_services(status.services)
 
 
 def _tell_what_next(status: Status) -> None:

@@ -13,15 +13,19 @@ import time
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from .board import Board, Row
-from .output import STATE_COLOURS, duration, tell
+from .board import Board
+from .output import tell
+from .picture import as_text, board_lines
 
 if TYPE_CHECKING:
     from ..client.deployment import Deployment
     from ..store.events import Event
 
 REFRESHES_PER_SECOND = 8
-_BUSY = frozenset({"running", "failed", "unready"})
+RELOAD_S = 2.0
+MOST_LINES = 100
+"""Tasks of the largest deployment of which each step is a line of its own in a pipe."""
+_WRONG = frozenset({"task.failed", "task.retried", "task.lost", "replica.lost", "replica.unready"})
 _TOLD = {
     "submitted": "submitted",
     "task.succeeded": "succeeded",
@@ -58,14 +62,24 @@ class View(Protocol):
 
 
 class PlainView:
-    """A line for each event that matters, with the seconds since the submission."""
+    """A line for each event that matters, with the seconds since the submission.
+
+    Of a large deployment only what went wrong has lines of its own; how far it has come is said at
+    each tenth of the way. `verbose` tells all.
+    """
 
     def __init__(self, deployment: Deployment, *, verbose: bool = False) -> None:
-        self._id = deployment.id
+        self._deployment = deployment
         self._verbose = verbose
         self._began: float | None = None
+        self._board: Board | None = None
+        self._tenth = 0
 
     def __enter__(self) -> Self:
+        if not self._verbose:
+            board = Board(self._deployment.status())
+            if board.counts[1] > MOST_LINES:
+                self._board, self._tenth = board, _tenth(board)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -79,7 +93,19 @@ class PlainView:
             return
         if self._began is None:
             self._began = event.at
-        tell(line_of(event, self._id, max(0.0, event.at - self._began)))
+        seconds = max(0.0, event.at - self._began)
+        if self._board is None:
+            tell(line_of(event, self._deployment.id, seconds))
+        else:
+            self._summarise(self._board, event, seconds)
+
+    def _summarise(self, board: Board, event: Event, seconds: float) -> None:
+        board.see(event)
+        if event.event in _WRONG or event.event.startswith(("submitted", "deployment.")):
+            tell(line_of(event, self._deployment.id, seconds))
+        if _tenth(board) > self._tenth:
+            self._tenth = _tenth(board)
+            tell(f"{seconds:8.2f}s {self._deployment.id} {_counts_text(board)}")
 
 
 class LiveView:
@@ -93,6 +119,7 @@ class LiveView:
         self._board = Board(deployment.status())
         # The drawing thread reads the board while the events change it.
         self._changing = Lock()
+        self._loaded_at = time.monotonic()
         # The clock of Redis and ours may differ; only spans are shown.
         self._skew = 0.0
         self._console = Console(stderr=True, highlight=False)
@@ -115,9 +142,10 @@ class LiveView:
         self._live.stop()
 
     def see(self, event: Event | None) -> None:
-        """Take the event over; a quiet moment is used to make up for any that was missed."""
-        if event is None:
+        """Take the event over; now and then all is read, as a task is queued without an event."""
+        if event is None or time.monotonic() - self._loaded_at > RELOAD_S:
             self._load()
+        if event is None:
             return
         self._skew = max(self._skew, event.at - time.time())
         with self._changing:
@@ -125,22 +153,21 @@ class LiveView:
 
     def _load(self) -> None:
         status = self._deployment.status()
+        self._loaded_at = time.monotonic()
         with self._changing:
             self._board.load(status)
 
     def _picture(self) -> Any:
-        from rich.text import Text
-
-        height = max(3, self._console.size.height - 2)
+        size = self._console.size
         with self._changing:
-            rows = self._board.rows(time.time() + self._skew)
-        picture = Text(no_wrap=True, overflow="ellipsis")
-        for line in picture_lines(self._deployment.id, self._board.state, rows, height):
-            for word, style in line:
-                picture.append(word, style)
-            picture.append("\n")
-        picture.rstrip()
-        return picture
+            lines = board_lines(
+                self._deployment.id,
+                self._board,
+                time.time() + self._skew,
+                width=size.width,
+                height=max(3, size.height - 2),
+            )
+        return as_text(lines)
 
 
 def view_of(deployment: Deployment, *, verbose: bool = False) -> View:
@@ -161,47 +188,13 @@ def line_of(event: Event, deployment: str, seconds: float) -> str:
     return f"{line}: {event.reason}" if event.reason else line
 
 
-def picture_lines(
-    title: str, state: str, rows: list[Row], height: int
-) -> list[list[tuple[str, str]]]:
-    """Return the lines of the live tree as (text, style) pairs, at most `height` of them."""
-    shown, hidden = fit(rows, height - 1)
-    label = max([len(row.label) for row in shown], default=0)
-    word = max([len(_word(row)) for row in shown], default=0)
-    lines = [[(title, "bold"), (f"  {state}", STATE_COLOURS.get(state, ""))]]
-    for row in shown:
-        seconds = "" if row.seconds is None else duration(row.seconds)
-        lines.append(
-            [
-                (row.label.ljust(label + 2), ""),
-                (_word(row).ljust(word + 2), STATE_COLOURS.get(row.state, "")),
-                (seconds.rjust(7) + "  ", "dim"),
-                (row.worker, "dim"),
-            ]
-        )
-    if hidden:
-        lines.append([(f"... {_counted(hidden)}", "dim")])
-    return lines
+def _tenth(board: Board) -> int:
+    done, total = board.counts
+    return 10 * done // max(1, total)
 
 
-def fit(rows: list[Row], height: int) -> tuple[list[Row], list[Row]]:
-    """Split the rows into those that fit and those left out; what is busy stays in sight."""
-    if len(rows) <= height:
-        return rows, []
-    busy = [index for index, row in enumerate(rows) if row.state in _BUSY]
-    others = [index for index, row in enumerate(rows) if row.state not in _BUSY]
-    kept = set((busy + others)[: max(1, height - 1)])
-    shown = [row for index, row in enumerate(rows) if index in kept]
-    return shown, [row for index, row in enumerate(rows) if index not in kept]
-
-
-def _word(row: Row) -> str:
-    return f"{row.state} {row.detail}".strip()
-
-
-def _counted(rows: list[Row]) -> str:
-    counts: dict[str, int] = {}
-    for row in rows:
-        state = row.state or "without work"
-        counts[state] = counts.get(state, 0) + 1
-    return ", ".join(f"{number} {state}" for state, number in counts.items())
+def _counts_text(board: Board) -> str:
+    done, total = board.counts
+    states = board.states
+    others = {name: states[name] for name in ("running", "queued", "failed") if states[name]}
+    return ", ".join([f"{done}/{total} done", *(f"{n} {name}" for name, n in others.items())])

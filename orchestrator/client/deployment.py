@@ -23,13 +23,14 @@ from ..errors import (
 )
 from ..states import DeploymentState, TaskState
 from ..status.failure import explain
-from ..status.read_status import GONE, read_failures, read_status
+from ..status.read_status import GONE, read_failures, read_status, read_timeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from ..security.signing import Signer
     from ..status.status import Status
+    from ..status.timeline import Timeline
     from ..store.events import Event
     from ..store.records import GenerationRecord, LogEntry
     from ..store.store import Store
@@ -128,6 +129,10 @@ class Deployment:
     def status(self) -> Status:
         """Return how the generation is at this moment."""
         return read_status(self._store, self._record(), self._signer)
+
+    def timeline(self) -> Timeline:
+        """Return when each task waited and ran, and what decided how long it took."""
+        return read_timeline(self._store, self._record(), self._signer)
 
     def events(self, follow: bool = True, *, after: str | None = None) -> Iterator[Event]:
         """Yield the generation's events from the first (or from the one `after` that id) on.

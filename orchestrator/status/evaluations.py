@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rootward.modules.evaluation import ACCOUNT, account_of
-from rootward.modules.state import state_log
+from rootward.modules.state.entries import plain_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,10 +65,10 @@ def read_evaluations(
         entries = store.tasks.states(name, generation, end - _PAGE + 1, end)
         for sealed in reversed(entries):
             entry = signer.open_state(sealed, name, generation)
-            path, values = state_log.plain_values(entry, (ACCOUNT, "eval_result"))
-            if path in wanted and values:
-                found[path] = _evaluation(path, values)
-                wanted.discard(path)
+            for path, values in plain_values(entry, (ACCOUNT, "eval_result")):
+                if path in wanted and values:
+                    found[path] = _evaluation(path, values)
+                    wanted.discard(path)
         if len(entries) < _PAGE:
             break
         end -= _PAGE

@@ -57,13 +57,15 @@ class TaskStatus:
             "ended_at": self.ended_at,
             "error": _error_json(self.error),
             "reason": self.reason,
+            "traceback": (self.error or {}).get("traceback") or None,
+            "log_tail": (self.error or {}).get("log_tail") or None,
         }
 
 
 def _error_json(error: Mapping[str, str] | None) -> dict[str, str] | None:
     if error is None:
         return None
-    return {key: error.get(key, "") for key in ("type", "message", "traceback", "log_tail")}
+    return {key: error.get(key, "") for key in ("type", "message")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rootward.orchestrator.states import DeploymentState, ReplicaState
 from tests.support.scenes import LEASE_MS, Scene
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rootward.orchestrator.store.store import Store
 
 
@@ -188,3 +190,28 @@ def test_what_a_generation_serves_is_read_at_once(store: Store) -> None:
     other = store.registry.serving("demo", 2)
     assert (other.current, other.latest, other.state) == (1, 1, None)
     assert (store.registry.serving("nobody", 1).latest, other.replicas) == (None, ())
+
+
+def test_who_has_replicas_of_a_generation_hears_of_what_its_tasks_change(store: Store) -> None:
+    """Once one is ready; who has none, and whose lease has ended, hears nothing."""
+    scene = Scene(store)
+    scene.submit({"train:b": [], "deploy:a": [], "eval:a": ["deploy:a"]}, services={"a": 3})
+    other = scene.join("x-1")
+    claims = scene.claim_all()
+    before = {agent: store.agents.wait_bell(agent, {}, 1).cursors for agent in (scene.agent, other)}
+
+    def heard(agent: str) -> tuple[Mapping[str, Any], ...]:
+        commands = store.agents.wait_bell(agent, before[agent], 10).commands
+        return tuple(command for command in commands if command["op"] == "states")
+
+    scene.put("a", "starting")
+    scene.succeed(claims["train:b"], states=[b"one"])
+    assert heard(scene.agent) == ()
+    scene.put("a")
+    scene.put("a", replica="r2")
+    scene.succeed(claims["deploy:a"])
+    assert heard(scene.agent) == ()
+    scene.succeed(scene.claim(), states=[b"two"])
+    assert heard(scene.agent) == ({"op": "states", "name": "demo", "generation": 1},)
+    assert heard(other) == ()
+    assert store.tasks.states("demo", 1, 1) == [b"two"]

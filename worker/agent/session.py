@@ -22,7 +22,7 @@ from ..replicas.registrar import Registrar
 from ..replicas.supervisor import Supervisor
 from ..slots.pool import Slots
 from ..work.assignment import Assignment, Error, Outcome, Workload
-from ..work.generations import Generations
+from ..work.generations import Generations, place_in
 from ..work.resources import Resources
 from ..work.task_runner import Runner
 from .controller_loop import Rounds
@@ -193,8 +193,7 @@ class Shift:
         self._resources.release(assignment)
 
     def _stop_job(self, job_id: str) -> None:
-        message = "stopped by hand (RQ's stop-job)"
-        self._end_job(job_id, {"type": "Stopped", "message": message})
+        self._end_job(job_id, {"type": "Stopped", "message": "stopped by hand (RQ's stop-job)"})
 
     def _end_job(self, job_id: str, error: Error) -> None:
         for assignment in list(self._work):
@@ -210,8 +209,10 @@ class Shift:
             case "cancel_job":
                 reason = str(command.get("reason") or "cancelled")
                 self._end_job(str(command["job"]), {"type": "Cancelled", "message": reason})
+            case "states":
+                self._chore(self._supervisor.follow_states(place_in(command)))
             case "drop_generation":
-                self._generations.drop((str(command["name"]), int(command["generation"])))
+                self._generations.drop(place_in(command))
             case other:
                 logger.warning("no such command: %r", other, extra={"event": "command.refused"})
 

@@ -17,6 +17,7 @@ import psutil
 
 from rootward.modules.errors import ServeFailed
 from rootward.modules.processes.effort import Effort
+from rootward.modules.processes.states_sent import StatesSent
 from rootward.orchestrator.states import ReplicaState
 
 from ..work.assignment import Assignment, TaskLost, how_it_ended
@@ -51,7 +52,7 @@ class HeldReplica:
         self.token = ""
         self.address: tuple[str, int] = ("", 0)
         self.child: Child | None = None
-        self.seen = 0
+        self._states: StatesSent | None = None
         # Of the watch: when the next ping is due, how long after the last one, and since when one
         # has had no answer.
         self.ping_at = self.ping_pause_s = 0.0
@@ -80,7 +81,6 @@ class HeldReplica:
         self._waitstatus: int | None = None
         self._loop = loop
         self._ready: asyncio.Future[None] = loop.create_future()
-        self._applied: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[str] = loop.create_future()
 
     @property
@@ -117,7 +117,7 @@ class HeldReplica:
         self._waitstatus = None
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         # What it starts with is in its spec.
-        self.seen = len(self.generation.log)
+        self._states = StatesSent(child, len(self.generation.log))
         self.verdict = None
         self.asked_at = self.call_since = None
         self.loop_s = self.worked_at = 0.0
@@ -129,12 +129,9 @@ class HeldReplica:
         child.on_exit = self._end
 
     def send_states(self) -> None:
-        """Send the states that it hasn't seen; `applied` tells when it has them."""
-        assert self.child is not None
-        log = self.generation.log
-        states, self.seen = log[self.seen :], len(log)
-        self._applied = self._loop.create_future()
-        self.child.send({"op": "states", "states": states})
+        """Send the states that it hasn't seen; `until_applied` tells when it has them."""
+        if self._states is not None:
+            self._states.send(self.generation.log)
 
     async def until_ready(self) -> None:
         """Return when it has loaded and listens; raises ServeFailed with what its process said."""
@@ -145,7 +142,8 @@ class HeldReplica:
 
     async def until_applied(self) -> None:
         """Return when it has the states that it was sent last."""
-        await self.unless_ended(self._applied)
+        assert self._states is not None
+        await self.unless_ended(self._states.until_applied())
 
     async def unless_ended(self, awaitable: Awaitable[T]) -> T:
         """Wait for it, but no longer than the process lives: ServeFailed says how it ended."""
@@ -202,8 +200,8 @@ class HeldReplica:
             case "calls":
                 self.calls = message["count"]
                 self.calls_changed.set()
-            case "states_applied" if not self._applied.done():
-                self._applied.set_result(None)
+            case "states_applied" if self._states is not None:
+                self._states.applied()
 
     def _print(self, fd: int, data: bytes) -> None:
         # While a task brings it up, what it prints is that task's output.
@@ -214,6 +212,8 @@ class HeldReplica:
     def _end(self, child: Child, waitstatus: int | None) -> None:
         self.generation.children.discard(child)
         self._waitstatus = waitstatus
+        if self._states is not None:
+            self._states.end()
         # Whoever waits for its calls needs to wait no more.
         self.calls_changed.set()
         if not self.ended.done():

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from rootward.modules.processes.forkserver import Template
     from rootward.orchestrator.security.signing import Signer
 
-    from ..work.generations import Generation
+    from ..work.generations import Generation, Place
     from ..work.resources import Resources
     from .registrar import Registrar
 
@@ -123,6 +123,14 @@ class Supervisor:
         for held in found:
             self._end(held, reason)
         return bool(found)
+
+    async def follow_states(self, place: Place) -> None:
+        """Write what was added to a generation's state log into its replicas here."""
+        following = [held for held in self.held if held.generation.place == place]
+        for generation in {held.generation for held in following}:
+            await generation.catch_up()
+        for held in following:
+            held.send_states()
 
     async def stop(self, replica_id: str, grace_s: float) -> None:
         """Withdraw a replica, let it finish its calls for at most `grace_s`, and end it."""
@@ -344,6 +352,9 @@ class Supervisor:
             await asyncio.sleep(_PROBE_PAUSE_S)
         if held.is_stopping or not await self._registrar.put(held, ReplicaState.READY):
             raise held.failure("its generation has ended")
+        # A task may have changed the state before the store knew that there was a replica to tell.
+        await held.generation.catch_up()
+        held.send_states()
 
     async def _listen(self, held: HeldReplica) -> socket.socket:
         """Bind; a fixed port may still be held by the replica that this one replaces.

@@ -20,6 +20,8 @@ from rootward.orchestrator.planning.plan import Plan
 from ..child import process_tree
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rootward.modules.processes.forkserver import Child
     from rootward.orchestrator.planning.graph import Service
     from rootward.orchestrator.security.signing import Signer
@@ -35,6 +37,11 @@ Place = tuple[str, int]
 _IDLE_S = 60.0
 # After the spare template was taken, until the next is forked: who took it has much to do first.
 _SPARE_S = 0.25
+
+
+def place_in(command: Mapping[str, Any]) -> Place:
+    """Return the generation that a command of the inbox means."""
+    return str(command["name"]), int(command["generation"])
 
 
 class GenerationGone(Exception):
@@ -78,6 +85,15 @@ class Generation:
         for entry in claim.states[max(known, 0) :]:
             signer = self._home.signer
             self.log.append(signer.open_state(entry, self.name, self.number, self.mark))
+
+    async def catch_up(self) -> None:
+        """Read what was added to the state log in the store."""
+        home, offset = self._home, len(self.log)
+        states = home.store.tasks.states
+        entries = await home.link.insist(states, self.name, self.number, offset)
+        # A claim may have brought some of them meanwhile.
+        for entry in entries[len(self.log) - offset :]:
+            self.log.append(home.signer.open_state(entry, self.name, self.number))
 
     async def service(self, path: str) -> Service:
         """Return what the plan says about the served module at `path`."""

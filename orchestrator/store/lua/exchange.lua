@@ -83,6 +83,8 @@ for _, g in ipairs(order) do
   for i = 1, #g.log, 1000 do
     g.length = call('RPUSH', g.key .. ':states', unpack(g.log, i, math.min(i + 999, #g.log)))
   end
+  -- What is served already follows; before the first replica is ready, each reads the log itself.
+  if #g.log > 0 and call('EXISTS', g.key .. ':ready') == 1 then rare.announce_states(g) end
 end
 for _, f in ipairs(finishes) do
   if f.job then finish(f) end

@@ -10,6 +10,20 @@ local function command(agent, message)
   call('XADD', agent_key(agent) .. ':inbox', 'MAXLEN', '~', '1000', '*', 'c', cjson.encode(message))
 end
 
+-- Lets each agent with replicas of the generation read what was added to its state log.
+function rare.announce_states(g)
+  local agents = {}
+  for _, value in ipairs(call('HVALS', g.key .. ':replicas')) do
+    local agent = string.match(value, '^%S+ (%S+) ')
+    if not agents[agent] then
+      agents[agent] = true
+      if is_agent(agent) then
+        command(agent, { op = 'states', name = g.name, generation = tonumber(g.n) })
+      end
+    end
+  end
+end
+
 function rare.change_state(g, state, reason, final)
   call('HSET', g.key, 'state', state, 'reason', reason or '', 'ended', final and NOW_MS or '')
   event(g, (state == 'progressing') and state or 'deployment.' .. state, 'state', state,

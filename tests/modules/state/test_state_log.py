@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import pickle
 import threading
 from typing import Any
 
+import msgpack
+import numpy as np
 import pytest
 
 from rootward.modules import ModuleBase
 from rootward.modules.errors import NotPortable, StateTooLarge
-from rootward.modules.state import state_log, trees
+from rootward.modules.state import entries, state_log, trees
 from rootward.modules.tree import Tree
 
 LIMIT = 1 << 20
@@ -182,6 +186,141 @@ def test_a_container_of_equal_items_makes_no_entry() -> None:
         root.notes = dict(root.notes)
 
     assert carry(source, "ensemble", change, target) == []
+
+
+class Trained(ModuleBase):
+    """Holds arrays, or whatever stands for them."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(name="trained")
+        vars(self).update(attributes)
+
+
+def trained(**attributes: Any) -> tuple[Tree, Tree]:
+    tree = Tree(Trained(**attributes), "trained")
+    return tree, trees.unpack(trees.pack(tree))
+
+
+@pytest.mark.parametrize("value", [np.arange(3.0), [1, 2], {"x": 1}, {1, 2}, bytearray(b"ab")])
+def test_two_names_of_one_object_stay_two_names_of_one(value: Any) -> None:
+    source, target = trained()
+
+    def change(module: Any) -> None:
+        module.a = value
+        module.b = module.a
+        module.held = [1, {"x": (value,)}]
+
+    assert len(carry(source, "trained", change, target)) == 1
+    module: Any = target.root
+    assert module.b is module.a
+    assert module.held[1]["x"][0] is module.a
+    assert repr(module.a) == repr(value)
+
+
+@pytest.mark.parametrize("value", [np.arange(3.0), [1, 2]])
+def test_a_new_name_of_what_was_there_before_is_a_name_of_the_same_object(value: Any) -> None:
+    source, target = trained(a=value, apart=[5])
+    carry(source, "trained", lambda module: setattr(module, "b", module.a), target)
+    module: Any = target.root
+    apart = module.apart
+    assert module.b is module.a
+    carry(source, "trained", lambda module: module.b.__setitem__(0, 7), target)
+    assert module.b is module.a
+    assert module.a[0] == 7
+    assert module.apart is apart
+
+
+def test_an_equal_value_that_is_shared_from_now_on_is_a_change() -> None:
+    source, target = trained(a=[1], b=[1])
+    carry(source, "trained", lambda module: setattr(module, "b", module.a), target)
+    module: Any = target.root
+    assert module.a is module.b
+
+
+def test_an_equal_value_that_is_no_longer_shared_is_a_change() -> None:
+    one = [1]
+    source, target = trained(a=one, b=one)
+    carry(source, "trained", lambda module: setattr(module, "b", [1]), target)
+    module: Any = target.root
+    assert module.a == module.b == [1]
+    assert module.a is not module.b
+
+
+def test_what_one_task_puts_into_two_modules_is_one_object() -> None:
+    source, target = twins()
+
+    def change(root: Any) -> None:
+        root.shared = np.arange(2)
+        root.members[0].weights = root.members[1].weights = root.shared
+
+    carry(source, "ensemble", change, target)
+    root: Any = target.root
+    assert root.members[0].weights is root.members[1].weights is root.shared
+
+
+class Box:
+    """Holds something where only a pickler looks."""
+
+    def __init__(self, inside: Any) -> None:
+        self.inside = inside
+
+
+def test_what_an_object_holds_is_shared_too_and_the_rest_stays_plain() -> None:
+    source, target = trained()
+
+    def change(module: Any) -> None:
+        module.held, module.apart = [1], [2]
+        module.box = Box(module.held)
+
+    (entry,) = carry(source, "trained", change, target)
+    module: Any = target.root
+    assert module.box.inside is module.held
+    assert entries.plain_values(entry, ("held", "apart")) == [("trained", {"apart": [2]})]
+
+
+def test_values_that_share_nothing_are_written_without_a_pickle() -> None:
+    source, target = twins()
+
+    def change(member: Any) -> None:
+        member.weights = [[1, 2], [3, (4, {5})]]
+        member.extra = {"a": {"b": [None]}}
+
+    (entry,) = carry(source, "ensemble/a", change, target)
+    assert b"cloudpickle" not in entry
+    assert msgpack.unpackb(entry)[1] is None
+
+
+class Slotted(ModuleBase):
+    """Keeps its attributes in slots, one of them private."""
+
+    __slots__ = ("__secret", "empty", "m", "weights")
+
+    def __init__(self) -> None:
+        super().__init__(name="slotted")
+        self.weights = [1]
+        self.m = Member("inner")
+        self.__secret = 1
+        self.ordinary = 1
+
+    def change(self) -> None:
+        self.weights.append(2)
+        self.__secret = 2
+        self.ordinary = 2
+
+
+def test_attributes_in_slots_are_attributes_like_any_other() -> None:
+    source = Tree(Slotted(), "slotted")
+    target = trees.unpack(trees.pack(source))
+    assert source.paths() == target.paths() == ["slotted/inner", "slotted"]
+    carry(source, "slotted", lambda module: module.change(), target)
+    module: Any = target.root
+    assert vars(module).keys() == {"name", "ordinary"}
+    assert (module.weights, module._Slotted__secret, module.ordinary) == ([1, 2], 2, 2)
+    assert source.root.state_dict().keys() == {"weights", "_Slotted__secret", "ordinary"}
+    carry(source, "slotted", lambda module: delattr(module, "weights"), target)
+    assert not hasattr(module, "weights")
+    for copied in (copy.copy(source.root), pickle.loads(pickle.dumps(source.root))):
+        assert (copied._Slotted__secret, copied.ordinary) == (2, 2)
 
 
 @pytest.mark.parametrize("value", [1 << 63, 1 << 64, -(1 << 63), -(1 << 80), "\udc80", b"\xff"])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rootward.orchestrator.cli.board import Board
-from rootward.orchestrator.cli.view import fit, line_of, picture_lines
+from rootward.orchestrator.cli.view import line_of
 from rootward.orchestrator.status.status import EndpointStatus, ServiceStatus, Status, TaskStatus
 from rootward.orchestrator.store.events import Event
 
@@ -127,20 +127,6 @@ def test_an_event_of_something_unknown_changes_nothing() -> None:
     ):
         board.see(each)
     assert board.rows(0.0)[0].state == "waiting"
-
-
-def test_a_tree_that_is_too_high_keeps_what_is_busy_in_sight() -> None:
-    """What is running stays; the rest is counted."""
-    tasks = [task(f"train:tree/m{n}", "succeeded") for n in range(50)]
-    tasks[40] = task("train:tree/m40", "running")
-    rows = Board(status(*tasks)).rows(0.0)
-    shown, hidden = fit(rows, 10)
-    assert len(shown) == 9
-    assert "tree/m40" in [row.path for row in shown]
-    lines = picture_lines("tree@1", "progressing", rows, 12)
-    assert len(lines) == 12
-    assert "succeeded" in "".join(word for word, _ in lines[-1])
-    assert len(shown) + len(hidden) == len(rows)
 
 
 def test_lines_of_events_are_plain_text() -> None:

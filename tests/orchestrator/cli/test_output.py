@@ -52,7 +52,6 @@ def test_nothing_heavy_is_imported_for(arguments: list[str]) -> None:
         (["plan", "missing.py:tree"], "there is no file"),
         (["worker", "--resource", "gpu"], "NAME=AMOUNT"),
         (["gateway", "call", "x", "{"], "is no JSON"),
-        (["status", "--watch"], "needs the NAME"),
     ],
 )
 def test_wrong_usage_is_told_with_the_nearest_name(
