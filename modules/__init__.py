@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .calling.hooks import Hook
     from .display import make_repr
     from .errors import RootwardError
     from .flows.action import ActionModule
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from .flows.packages import Kwargs, Package, kwargs, package
     from .flows.parallel import Diverter, Parallel, Warp, diverter, parallel, warp
     from .flows.sequence import Loop, Pipeline, loop, pipeline, save_pipeline_result
-    from .hooks import Hook
     from .module import ModuleBase
     from .register import module_register
     from .server import ServerModule
@@ -89,7 +89,7 @@ _HOMES = {
     "flows.flow": ["Flow"],
     "flows.packages": ["Kwargs", "Package", "kwargs", "package"],
     "flows.sequence": ["Loop", "Pipeline", "loop", "pipeline", "save_pipeline_result"],
-    "hooks": ["Hook"],
+    "calling.hooks": ["Hook"],
     "module": ["ModuleBase"],
     "register": ["module_register"],
     "server": ["ServerModule"],

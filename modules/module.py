@@ -11,14 +11,14 @@ from __future__ import annotations
 import itertools
 
 from .attributes import attributes_of, slots_of
-from .hooks import Hooked, run_hooked
+from .calling.hooks import Hooked, run_hooked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any, ClassVar, Self
 
-    from .awaiting import AsyncCall
+    from .calling.awaiting import AsyncCall
     from .runtime import Runtime
 
     Child = tuple[str | None, int | None, "ModuleBase"]
@@ -125,7 +125,7 @@ class ModuleBase(Hooked):
 
         `await m.acall(x)` for the result, `async for item in m.acall(x)` for a stream.
         """
-        from .awaiting import AsyncCall
+        from .calling.awaiting import AsyncCall
 
         return AsyncCall(self, args, kwargs)
 
@@ -274,7 +274,7 @@ class ModuleBase(Hooked):
     def _computed(self, *args: Any, **kwargs: Any) -> Any:
         if not self._use_cache:
             return self.forward(*args, **kwargs)
-        from .caching import cached
+        from .calling.caching import cached
 
         return cached(self, self._use_cache, self.forward, args, kwargs)
 

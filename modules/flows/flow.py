@@ -7,7 +7,7 @@ own. A flow keeps nothing between calls, so that any number of threads may call 
 
 from __future__ import annotations
 
-from ..hooks import Hooked, run_hooked
+from ..calling.hooks import Hooked, run_hooked
 from .binding import Bind, call_with
 from .frames import FlowValue, Frame, running
 from .items import Items, made_item
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any, ClassVar, Self
 
-    from ..awaiting import AsyncCall
+    from ..calling.awaiting import AsyncCall
 
 
 class Flow(Items, Hooked):
@@ -87,7 +87,7 @@ class Flow(Items, Hooked):
         `await flow.acall(x)` for the result, `async for item in flow.acall(x)` for a stream. The
         flow runs in a thread; who gives up waiting doesn't end it.
         """
-        from ..awaiting import AsyncCall
+        from ..calling.awaiting import AsyncCall
 
         return AsyncCall(self, args, kwargs)
 

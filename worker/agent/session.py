@@ -1,9 +1,8 @@
 """One agent at work: from joining a store to leaving it, on one event loop.
 
-It puts the parts together and passes on what they tell each other: claims to the runner, outcomes
-to the pump, commands to the supervisor, changes of the registry to the processes that call. It
-owns the order of arriving, draining and leaving, and what follows when the lease or the store's
-data are lost. The parts own their work; user code runs in none of them.
+It connects the parts: claims to the runner, outcomes to the pump, commands to the supervisor,
+changes of the registry to the processes that call. It owns the order of arriving, draining and
+leaving, and what follows a lost lease or lost data of the store. User code runs in none of them.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rootward.modules import ModuleBase, caching
+from rootward.modules import ModuleBase
+from rootward.modules.calling import caching
 
 
 class Counted(ModuleBase):

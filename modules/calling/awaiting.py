@@ -12,7 +12,7 @@ import inspect
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
-from .processes.threads import start
+from ..processes.threads import start
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Iterator
