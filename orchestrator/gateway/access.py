@@ -3,7 +3,8 @@
 On loopback everyone on the machine may read and call, but no web page of another site may, whatever
 name it gave our address: Host must be one of ours, and a browser's own word on where the request
 comes from (Sec-Fetch-Site, Origin) must be this site. Elsewhere everything but the bare pages and
-the health needs the token. What changes anything needs the token always.
+the health needs the token, or the cookie that a browser was given for it. What changes anything
+needs one of them always.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from .frontend.responses import Refusal
+from .sessions import Sessions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +29,7 @@ class Right(Enum):
     """What a request asks for."""
 
     PAGE = "page"
+    SIGN_IN = "sign in"
     READ = "read"
     WRITE = "write"
 
@@ -42,6 +45,7 @@ class Access:
     def __init__(self, host: str, token: str, hosts: Iterable[str] = ()) -> None:
         self.needs_token = not is_loopback(host)
         self._token = token.encode()
+        self.sessions = Sessions(token)
         named = {name.encode().lower() for name in hosts}
         # With a token, a name that somebody else points here opens nothing.
         self._any_host = self.needs_token and not named
@@ -66,6 +70,8 @@ class Access:
             b"https://" + authority,
         }:
             raise Refusal(403, "pages of other sites may not ask this")
+        if right is Right.SIGN_IN:
+            return
         if (self.needs_token or right is Right.WRITE) and not self._is_known(own):
             raise Refusal(
                 401,
@@ -76,4 +82,6 @@ class Access:
 
     def _is_known(self, own: dict[bytes, bytes]) -> bool:
         scheme, _, given = own.get(b"authorization", b"").partition(b" ")
-        return scheme.lower() == b"bearer" and hmac.compare_digest(given.strip(), self._token)
+        if scheme.lower() == b"bearer":
+            return hmac.compare_digest(given.strip(), self._token)
+        return self.sessions.is_known(own.get(b"cookie", b""))

@@ -6,9 +6,12 @@ are escaped where they become labels.
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
+
+from .recent import Recent
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
@@ -34,7 +37,7 @@ class Times:
 class Meter(Times):
     """The counters of one service, and how long its calls took."""
 
-    __slots__ = ("by_class", "departures", "ejections", "held", "repeats", "unrepeated")
+    __slots__ = ("by_class", "departures", "ejections", "held", "recent", "repeats", "unrepeated")
 
     def __init__(self) -> None:
         """Begin at zero."""
@@ -45,11 +48,13 @@ class Meter(Times):
         self.unrepeated = 0
         self.ejections = 0
         self.departures = 0
+        self.recent = Recent()
 
     def answered(self, status: int, seconds: float) -> None:
         """Count one answer."""
         self.by_class[status // 100] += 1
         self.observe(seconds)
+        self.recent.observe(seconds, time.monotonic(), is_error=status >= 500)
 
 
 class Sample(NamedTuple):

@@ -12,7 +12,7 @@ from .records.tasks import task_id
 from .rq_compat import job_id
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from .records import LogEntry
 
@@ -22,7 +22,15 @@ class HistoryStore(StorePart):
 
     def events(self, name: str, after_id: str = "0-0", block_ms: int = 0) -> list[Event]:
         """Return up to 1,000 events after `after_id`; with `block_ms`, wait for the first."""
-        entries = self._entries(self._keys.events(name), after_id, block_ms)
+        return self._events_of(name, self._entries(self._keys.events(name), after_id, block_ms))
+
+    def events_before(self, name: str, before_id: str, count: int) -> list[Event]:
+        """Return up to `count` events before an id (`+`: the end), the newest first."""
+        end = before_id if before_id == "+" else f"({before_id}"
+        found = self._client.xrevrange(self._keys.events(name), end, "-", count)
+        return self._events_of(name, found)
+
+    def _events_of(self, name: str, entries: Sequence[Any]) -> list[Event]:
         jobs = [self._job_of(name, fields) for _, fields in entries]
         tasks = self._task_ids({job for job in jobs if job})
         return [

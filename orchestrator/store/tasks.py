@@ -155,6 +155,16 @@ class TaskStore(StorePart):
                     tasks.append(read_task(index, ids[index], found))
         return tasks
 
+    def rows(self, name: str, generation: int, start: int = 0) -> list[list[bytes | None]]:
+        """Return TASK_FIELDS of up to PAGE tasks as they are stored, from a place in the plan on.
+
+        For who looks again and again: what hasn't changed need not be read into records.
+        """
+        key = self._keys.generation(name, generation)
+        args: list[int | bytes] = [start, start + PAGE - 1, *TASK_FIELDS]
+        rows: list[list[bytes | None]] = self._scripts.run("task_rows", [key], args)
+        return rows
+
     def job(self, job_id: str) -> TaskRecord | None:
         """Return the task of one job, also of one outside the plan (whose index is -1)."""
         found = self._client.hgetall(self._keys.job(job_id))

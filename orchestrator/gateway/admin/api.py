@@ -14,17 +14,20 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ...errors import OrchestratorError, PlanError, UnknownDeployment, UnknownService
 from ...status.documents import deployment_json, worker_json
+from .answers import event_stream
+from .requests import BadInput, as_whole, error_response, is_event_id, json_object, no_body
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from ...client.client import Client
     from ...client.deployment import Deployment
+    from ...store.store import Store
     from ..proxy.table import Service, Table
 
 T = TypeVar("T")
@@ -64,7 +67,7 @@ class Api:
         """List the services of the current generations with their replicas."""
         del request
         try:
-            found = await self._read(self._client.gateway.services)
+            found = await self.read(self._client.gateway.services)
         except (RedisError, OSError):
             known = sorted(self._table, key=lambda service: service.view.path)
             return JSONResponse([_from_table(service) for service in known])
@@ -73,34 +76,30 @@ class Api:
     async def workers(self, request: Request) -> Response:
         """List the live workers."""
         del request
-        found = await self._read(self._client.workers)
+        found = await self.read(self._client.workers)
         return JSONResponse([worker_json(record) for record in found])
 
     async def deployments(self, request: Request) -> Response:
         """List the deployments, the newest first."""
         del request
-        found = await self._read(self._client.deployments)
+        found = await self.read(self._client.deployments)
         return JSONResponse([deployment_json(record) for record in found])
 
     async def deployment(self, request: Request) -> Response:
         """Tell the status of one deployment."""
-        deployment = await self._deployment(request)
-        status = await self._read(deployment.status)
+        deployment = await self.deployment_of(request)
+        status = await self.read(deployment.status)
         return JSONResponse(status.to_json())
 
     async def events(self, request: Request) -> Response:
         """Stream a deployment's history, and what happens from now on, as server-sent events."""
-        deployment = await self._deployment(request)
+        deployment = await self.deployment_of(request)
         if self._streams >= STREAMS:
             return error_response(503, "Unavailable", f"{STREAMS} streams of events are open")
         after = request.headers.get("last-event-id") or "0-0"
-        if not _is_event_id(after):
+        if not is_event_id(after):
             return error_response(400, "BadRequest", "last-event-id must be an id of an event")
-        return StreamingResponse(
-            self._tell(deployment.name, after),
-            media_type="text/event-stream",
-            headers={"cache-control": "no-store"},
-        )
+        return event_stream(self._tell(deployment.name, after))
 
     async def _tell(self, name: str, after: str) -> AsyncIterator[str]:
         self._streams += 1
@@ -109,8 +108,9 @@ class Api:
             quiet_s = 0.0
             while not self._is_draining():
                 try:
-                    events = await asyncio.get_running_loop().run_in_executor(
-                        self._stream_pool, self._client.store.history.events, name, after, _BLOCK_MS
+                    cursor = after
+                    events = await self.wait_for(
+                        lambda: self.store.history.events(name, cursor, _BLOCK_MS)  # noqa: B023
                     )
                 except (RedisError, OSError):
                     await asyncio.sleep(_BLOCK_MS / 1000)
@@ -129,60 +129,67 @@ class Api:
 
     async def cancel(self, request: Request) -> Response:
         """Start nothing more of a deployment, and end what runs of it."""
-        _no_body(await _object(request))
-        deployment = await self._deployment(request)
-        await self._read(deployment.cancel)
+        no_body(await json_object(request))
+        deployment = await self.deployment_of(request)
+        await self.read(deployment.cancel)
         return await self._told(deployment)
 
     async def resume(self, request: Request) -> Response:
         """Run what has not succeeded again."""
-        _no_body(await _object(request))
-        deployment = await self._deployment(request)
-        await self._read(deployment.resume)
+        no_body(await json_object(request))
+        deployment = await self.deployment_of(request)
+        await self.read(deployment.resume)
         return await self._told(deployment)
 
     async def stop(self, request: Request) -> Response:
         """Stop all that a deployment serves, all of its generations unless one is named."""
-        _no_body(await _object(request))
-        deployment = await self._deployment(request)
+        no_body(await json_object(request))
+        deployment = await self.deployment_of(request)
         if "@" in request.path_params["name"]:
-            await self._read(deployment.stop)
+            await self.read(deployment.stop)
         else:
-            await self._read(lambda: self._client.store.deployments.stop(deployment.name))
+            await self.read(lambda: self._client.store.deployments.stop(deployment.name))
         return await self._told(deployment)
 
     async def scale(self, request: Request) -> Response:
         """Set how many replicas a service has: `{"service": PATH, "replicas": N}`."""
-        given = await _object(request)
+        given = await json_object(request)
         service, replicas = given.get("service"), given.get("replicas")
         if given.keys() != {"service", "replicas"} or not isinstance(service, str):
             raise BadInput('the body must be {"service": PATH, "replicas": N}')
-        number = _whole(replicas)
+        number = as_whole(replicas)
         if number is None or not 0 <= number <= _MOST_REPLICAS:
             raise BadInput(f"replicas must be a whole number from 0 to {_MOST_REPLICAS}")
-        deployment = await self._deployment(request)
-        await self._read(lambda: self._client.scale(deployment.name, service, number))
+        deployment = await self.deployment_of(request)
+        await self.read(lambda: self._client.scale(deployment.name, service, number))
         return await self._told(deployment)
 
     async def _told(self, deployment: Deployment) -> Response:
-        status = await self._read(deployment.status)
+        status = await self.read(deployment.status)
         return JSONResponse(status.to_json(), status_code=202)
 
-    async def _deployment(self, request: Request) -> Deployment:
+    @property
+    def store(self) -> Store:
+        """The store that is read."""
+        return self._client.store
+
+    async def deployment_of(self, request: Request) -> Deployment:
+        """Return the deployment that a path names; raises UnknownDeployment."""
         name = request.path_params["name"]
         if not name.isprintable() or len(name) > _LONGEST_NAME:
             raise UnknownDeployment("there is no deployment of that name", name="")
-        return await self._read(lambda: self._client.deployment(name))
+        return await self.read(lambda: self._client.deployment(name))
 
-    async def _read(self, function: Callable[[], T]) -> T:
+    async def read(self, function: Callable[[], T]) -> T:
+        """Run a read of the store in a thread; fails at once while Redis is known to be away."""
         if self._table.unreached_since is not None:
             # The follower tries again and again already: nobody need wait for the same.
             raise RedisConnectionError("Redis isn't reached at the moment")
         return await asyncio.get_running_loop().run_in_executor(self._pool, function)
 
-
-class BadInput(Exception):
-    """A request that can't be meant; answered 400."""
+    async def wait_for(self, function: Callable[[], T]) -> T:
+        """Run a read that waits in a thread of the streams'."""
+        return await asyncio.get_running_loop().run_in_executor(self._stream_pool, function)
 
 
 async def explained(request: Request, error: Exception) -> Response:
@@ -205,13 +212,6 @@ async def explained(request: Request, error: Exception) -> Response:
 EXPLAINED: Final = (BadInput, OrchestratorError, RedisError, OSError)
 
 
-def error_response(
-    status: int, kind: str, message: str, headers: dict[str, str] | None = None
-) -> Response:
-    """Return an error in the form that all answers have."""
-    return JSONResponse({"error": {"type": kind, "message": message}}, status, headers)
-
-
 def _from_table(service: Service) -> dict[str, Any]:
     view = service.view
     return {
@@ -230,35 +230,3 @@ def _from_table(service: Service) -> dict[str, Any]:
             for each in view.endpoints
         ],
     }
-
-
-async def _object(request: Request) -> dict[str, Any]:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        # A form, or plain text, is what a page of another site could send.
-        raise BadInput("send application/json")
-    try:
-        given = json.loads(await request.body() or b"{}")
-    except (ValueError, RecursionError) as error:
-        raise BadInput("the body is no JSON") from error
-    if not isinstance(given, dict):
-        raise BadInput("the body must be an object")
-    return given
-
-
-def _no_body(given: dict[str, Any]) -> None:
-    if given:
-        raise BadInput("the body must be {}")
-
-
-def _whole(value: Any) -> int | None:
-    """Return a whole number as JSON has them: 2 and 2.0 are one."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return int(value) if value == value // 1 else None
-
-
-def _is_event_id(text: str) -> bool:
-    first, dash, second = text.partition("-")
-    parts = (first, second) if dash else (first,)
-    return all(part.isascii() and part.isdecimal() and len(part) <= 15 for part in parts)

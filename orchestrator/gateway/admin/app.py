@@ -1,7 +1,7 @@
 """The application for everything that isn't a call: API, pages, health, metrics, OpenAPI.
 
-The pages are a handful of files of the package, read at start and served from memory under a policy
-that lets them load nothing from anywhere else. They hold no data: what they show they fetch.
+What needs reading from Redis is read in threads or by the feed's loop; nothing here keeps a call
+waiting.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from importlib import resources
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 from starlette.applications import Starlette
@@ -18,36 +17,24 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from ..frontend.error_page import HEADERS, error_page, wants_page
+from ..live.feed import Feed
+from ..live.measured import measured
+from ..live.reader import FleetReader
 from ..meters import CONTENT_TYPE
-from .api import EXPLAINED, Api, error_response, explained
+from . import assets
+from .api import EXPLAINED, Api, explained
 from .fleet_metrics import fleet_lines
+from .live_api import LiveApi
 from .metrics import metrics_text
 from .openapi import document
+from .requests import error_response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from starlette.requests import Request
 
     from ...client.client import Client
     from ..frontend.server import Door
-
-_PAGES: Final = {
-    "/": ("dashboard.html", "text/html"),
-    "/gateway.js": ("gateway.js", "text/javascript"),
-    "/gateway.css": ("gateway.css", "text/css"),
-    "/service.js": ("service.js", "text/javascript"),
-    "/services/{path:path}/docs": ("service.html", "text/html"),
-}
-_HEADERS: Final = {
-    "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';"
-        " img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cache-control": "no-cache",
-}
 
 
 def make_app(client: Client, door: Door) -> Starlette:
@@ -80,28 +67,24 @@ def make_app(client: Client, door: Door) -> Starlette:
         del request
         return JSONResponse(told)
 
-    pages = [Route(path, _page(*page)) for path, page in _PAGES.items()]
+    feed = Feed(FleetReader(client.store, client.signer), lambda: measured(door.table))
+    feed.start()
+    live = LiveApi(feed, api, door)
     own = [Route("/healthz", healthz), Route("/metrics", metrics), Route("/openapi.json", openapi)]
     handlers: dict[Any, Any] = dict.fromkeys(EXPLAINED, explained)
     handlers[HTTPException] = _refused
-    app = Starlette(routes=[*own, *api.routes(), *pages], exception_handlers=handlers)
+    every = [*own, *live.routes(), *api.routes(), *assets.routes()]
+    app = Starlette(routes=every, exception_handlers=handlers)
     # A path with a slash too many is another path.
     app.router.redirect_slashes = False
     return app
 
 
-def _page(file: str, media_type: str) -> Callable[[Request], Any]:
-    content = resources.files(f"{__package__}.pages").joinpath(file).read_bytes()
-
-    async def page(request: Request) -> Response:
-        del request
-        return Response(content, media_type=media_type, headers=_HEADERS)
-
-    return page
-
-
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if wants_page(request.method, request.headers.get("accept", "").lower()):
+        page = error_page(error.status_code, f"{request.url.path[:200]}: {error.detail}")
+        return Response(page, error.status_code, HEADERS, "text/html")
     kind = {404: "NotFound", 405: "MethodNotAllowed"}.get(error.status_code, "BadRequest")
     message = f"{request.method} {request.url.path[:200]}: {error.detail}"
     headers = dict(error.headers) if error.headers else None

@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, Final, Protocol
 from ...http.framing import END, Body, ChunkedBody, LengthBody, Malformed, Request, check_partial
 from ..access import Right
 from ..proxy.table import PREFIX
+from .error_page import accepts, wants_page
 from .responses import Refusal, refusal
 
 if TYPE_CHECKING:
     from .server import Door
 
 _SERVICES: Final = PREFIX.encode()
-_PAGES: Final = frozenset({b"/", b"/healthz", b"/gateway.js", b"/gateway.css", b"/service.js"})
+_PAGES: Final = frozenset({b"/", b"/healthz", b"/favicon.ico"})
+_ASSETS: Final = b"/assets/"
+_SESSION: Final = b"/api/session"
 _AHEAD_BYTES: Final = 64 * 1024
 _LINGER_S: Final = 1.0
 
@@ -194,7 +197,10 @@ class ClientConnection(asyncio.Protocol):
         if answering is not None:
             answering.cancel()
         self._door.refused(refusal_.status)
-        self.transport.write(refusal(refusal_, keep_alive=keep, with_body=with_body))
+        as_page = request is not None and _is_browsing(request)
+        self.transport.write(
+            refusal(refusal_, keep_alive=keep, with_body=with_body, as_page=as_page)
+        )
         if keep:
             self.done(keep_alive=True)
         else:
@@ -321,6 +327,14 @@ def right_of(request: Request) -> Right:
     """Return what a request asks for, by its method and path alone."""
     path = request.target.partition(b"?")[0]
     if request.method in {b"GET", b"HEAD"}:
-        is_page = path in _PAGES or (path.startswith(_SERVICES) and path.endswith(b"/docs"))
+        is_docs = path.startswith(_SERVICES) and path.endswith(b"/docs")
+        is_page = path in _PAGES or path.startswith(_ASSETS) or is_docs
         return Right.PAGE if is_page else Right.READ
+    if path == _SESSION:
+        return Right.SIGN_IN
     return Right.READ if path.startswith(_SERVICES) else Right.WRITE
+
+
+def _is_browsing(request: Request) -> bool:
+    """Whether somebody opened this address in a browser."""
+    return wants_page(request.method.decode(), accepts(request.lines))

@@ -10,6 +10,12 @@ import json
 from http import HTTPStatus
 from typing import Final
 
+from .error_page import HEADERS, error_page
+
+_PAGE_LINES: Final = [
+    b"content-type: text/html; charset=utf-8",
+    *(f"{k}: {v}".encode() for k, v in HEADERS.items() if k != "cache-control"),
+]
 _REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
 _TYPES: Final = {
     400: "BadRequest",
@@ -59,11 +65,14 @@ def head(status: int, lines: list[bytes]) -> bytes:
     return _STATUS_LINES[status] + b"\r\n".join([*lines, b"", b""])
 
 
-def refusal(error: Refusal, *, keep_alive: bool, with_body: bool = True) -> bytes:
-    """Return a whole answer that is an error."""
-    body = error.body()
-    lines = [
-        b"content-type: application/json",
+def refusal(
+    error: Refusal, *, keep_alive: bool, with_body: bool = True, as_page: bool = False
+) -> bytes:
+    """Return a whole answer that is an error; as a page for somebody who opened it in a browser."""
+    body, lines = error.body(), [b"content-type: application/json"]
+    if as_page:
+        body, lines = error_page(error.status, error.message), [*_PAGE_LINES]
+    lines += [
         b"content-length: %d" % len(body),
         b"cache-control: no-store",
         *error.lines,

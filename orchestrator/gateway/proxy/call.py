@@ -340,7 +340,9 @@ class Call:
 
     def _finish(self, status: int, last: bytes) -> None:
         assert self._replica is not None
-        if self._replica.answered(status, self._loop.time()):
+        now = self._loop.time()
+        self._replica.recent.observe(now - self._began, now, is_error=status >= 500)
+        if self._replica.answered(status, now):
             self._service.meter.ejections += 1
         self._leave()
         self._end(status)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from ..recent import Recent
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -40,6 +42,7 @@ class Replica:
         "netloc",
         "pause_s",
         "paused_until",
+        "recent",
         "view",
     )
 
@@ -55,6 +58,7 @@ class Replica:
         self.idle: list[ReplicaConnection] = []
         # With a call under way.
         self.busy: set[ReplicaConnection] = set()
+        self.recent = Recent()
         self.in_flight = 0
         self.errors = 0
         self.has_answered = False
