@@ -55,8 +55,18 @@ def broken():
     return Broken(name='broken')
 """
 PAGES = (
-    *("/", "/gateway.js", "/healthz", "/metrics", "/openapi.json", "/api/services", "/api/workers"),
+    *(
+        "/",
+        "/assets/js/main.js",
+        "/healthz",
+        "/metrics",
+        "/openapi.json",
+        "/api/services",
+        "/api/workers",
+    ),
     *("/api/deployments", "/api/deployments/app", "/api/deployments/broken"),
+    *("/api/board?watch=app@1&watch=broken@1", "/api/session"),
+    *("/api/deployments/broken/history", "/api/deployments/broken/logs"),
     *("/services/app/docs", "/services/app/openapi.json", "/services/app/metrics"),
     *("/services/app/healthz", "/services/nobody", "/nowhere", "/api/deployments/nobody"),
 )

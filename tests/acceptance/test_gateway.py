@@ -96,7 +96,7 @@ def test_everything_that_a_caller_may_ask(served: Gateway, network: Network) -> 
     call = document["paths"]["/call"]["post"]
     assert call["x-signature"] == "forward(x: int = 0) -> list"
     assert call["description"] == "Tell who answers, and what was sent."
-    for page in ("/", "/services/app/who/docs", "/gateway.js", "/gateway.css", "/service.js"):
+    for page in ("/", "/services/app/who/docs", "/assets/js/main.js", "/assets/css/base.css"):
         assert served.ask(page)[0] == 200
     assert [each["service"] for each in json.loads(served.ask("/api/services")[1])] == [
         "app/who",

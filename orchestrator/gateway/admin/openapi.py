@@ -12,6 +12,9 @@ _TEXT: Final = {"type": "string"}
 _NULL_TEXT: Final = {"type": ["string", "null"]}
 _NULL_NUMBER: Final = {"type": ["number", "null"]}
 _INTEGER: Final = {"type": "integer"}
+_NUMBER: Final = {"type": "number"}
+_BOOLEAN: Final = {"type": "boolean"}
+_ANY: Final = {"type": "object"}
 
 
 def document() -> dict[str, Any]:
@@ -63,6 +66,7 @@ def _reads() -> dict[str, Any]:
                 "status", "Tell the status of one.", {"200": status}, names, ("400", "404", "503")
             )
         },
+        **_live_reads(),
         "/api/deployments/{name}/events": {
             "get": _operation(
                 "events",
@@ -73,6 +77,64 @@ def _reads() -> dict[str, Any]:
             )
         },
     }
+
+
+def _live_reads() -> dict[str, Any]:
+    """What the dashboard lives by."""
+    page = {"type": "integer", "minimum": 1, "maximum": 1000}
+    tail = {"type": "integer", "minimum": 0, "maximum": 5000}
+    board = [_query("since", _TEXT), _query("watch", {"type": "array", "items": _TEXT})]
+    streamed = {"content": {"text/event-stream": {"schema": _TEXT}}, "description": "Changes."}
+    one, errors = "/api/deployments/{name}", ("400", "401", "404", "503")
+
+    def read(id_: str, meaning: str, schema: str, *parameters: dict[str, Any]) -> dict[str, Any]:
+        told = {"200": _json(meaning, _ref(schema))}
+        return {"get": _operation(id_, meaning, told, list(parameters), errors)}
+
+    unchanged = {"304": {"description": "Nothing has changed since the version of the tag."}}
+    boards = read("board", "Show everything, or what is newer than `since`.", "Board", *board)
+    boards["get"]["responses"] |= unchanged
+    stream = _operation("boardStream", "Stream the same.", {"200": streamed}, board, errors)
+    return {
+        "/api/board": boards,
+        "/api/board/stream": {"get": stream},
+        "/api/session": {
+            **read("session", "Say whether a browser is signed in.", "Session"),
+            "post": _sign_in(),
+        },
+        f"{one}/history": read(
+            "history",
+            "Show a page of its events, the newest first.",
+            "History",
+            *(_name(), _query("before", _TEXT), _query("limit", page), _query("module", _TEXT)),
+        ),
+        f"{one}/tasks": read(
+            "tasks",
+            "Show the tasks of one module, with tracebacks.",
+            "Tasks",
+            *(_name(), {**_query("module", _TEXT), "required": True}),
+        ),
+        f"{one}/logs": read(
+            "logs",
+            "Show its last lines of output; with `follow`, stream what comes.",
+            "Logs",
+            *(_name(), _query("module", {"type": "array", "items": _TEXT})),
+            *(_query("tail", tail), _query("since", _TEXT)),
+        ),
+    }
+
+
+def _sign_in() -> dict[str, Any]:
+    given = {"type": "object", "additionalProperties": False, "properties": {"token": _TEXT}}
+    told = {"200": _json("A cookie was set, or taken away for `{}`.", _ref("SignedIn"))}
+    return {
+        **_operation("signIn", "Take the token for a cookie.", told, [], ("400", "403", "429")),
+        "requestBody": {"required": True, "content": {"application/json": {"schema": given}}},
+    }
+
+
+def _query(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "schema": schema}
 
 
 def _writes() -> dict[str, Any]:
@@ -177,7 +239,17 @@ def _schemas() -> dict[str, Any]:
         "Status": status,
         "Worker": worker,
         "Health": health,
+        "Board": _object(version=_TEXT, now=_NUMBER, whole=_BOOLEAN, set=_ANY, drop=_list(_TEXT)),
+        "Session": _object(signed_in=_BOOLEAN, needs_token=_BOOLEAN, now=_NUMBER),
+        "SignedIn": _object(signed_in=_BOOLEAN),
+        "History": _object(events=_list(_ANY), more=_BOOLEAN, now=_NUMBER),
+        "Tasks": _object(tasks=_list(_ANY), now=_NUMBER),
+        "Logs": _object(lines=_list(_ANY), last=_TEXT, now=_NUMBER),
     }
+
+
+def _list(items: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": items}
 
 
 def _object(**properties: Any) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def accepts(lines: Iterable[bytes]) -> str:
     for line in lines:
         name, _, value = line.partition(b":")
         if name.lower() == b"accept":
-            return value.decode("latin-1").lower()
+            return value.decode("latin-1").strip().lower()
     return ""
 
 

@@ -12,6 +12,7 @@ from rootward.orchestrator.gateway.access import Access
 from rootward.orchestrator.gateway.frontend.connection import right_of
 from rootward.orchestrator.gateway.frontend.responses import Refusal
 from rootward.orchestrator.gateway.limits import Limits
+from rootward.orchestrator.gateway.sessions import TRIES, Sessions
 from rootward.orchestrator.http.framing import read_request
 from rootward.orchestrator.settings import SettingsError
 from tests.support.doors import TOKEN, House, post
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BEARER = f"Authorization: Bearer {TOKEN}"
+SESSIONS = Sessions(TOKEN)
+COOKIE = f"Cookie: a=b; {SESSIONS.name}={SESSIONS.value(4e9)}"
+OLD_COOKIE = f"Cookie: {SESSIONS.name}={SESSIONS.value(1.6e9)}"
 READ, CALL = "GET /api/services", "POST /services/app/call"
-WRITE, PAGE = "POST /api/deployments/app/stop", "GET /"
+WRITE, PAGE, SIGN_IN = "POST /api/deployments/app/stop", "GET /", "POST /api/session"
 HERE, AWAY = "127.0.0.1", "0.0.0.0"
 
 
@@ -56,6 +60,14 @@ MATRIX = [
     (HERE, WRITE, ["Host: localhost", "Authorization: Bearer wrong"], 401),
     (HERE, WRITE, ["Host: localhost", f"Authorization: Basic {TOKEN}"], 401),
     (HERE, WRITE, ["Host: localhost", BEARER], 200),
+    (HERE, WRITE, ["Host: localhost", COOKIE], 200),
+    (HERE, WRITE, ["Host: localhost", f"{COOKIE}0"], 401),
+    (HERE, WRITE, ["Host: localhost", OLD_COOKIE], 401),
+    (HERE, WRITE, ["Host: localhost", COOKIE, "Origin: http://evil.example"], 403),
+    (AWAY, READ, ["Host: machine.example", COOKIE], 200),
+    (AWAY, SIGN_IN, ["Host: machine.example"], 200),
+    (AWAY, SIGN_IN, ["Host: machine.example", "Origin: http://evil.example"], 403),
+    (AWAY, "GET /assets/js/main.js", ["Host: machine.example"], 200),
     (HERE, WRITE, ["Host: localhost", BEARER, "Origin: http://evil.example"], 403),
     (AWAY, READ, ["Host: machine.example"], 401),
     (AWAY, CALL, ["Host: machine.example"], 401),
@@ -121,3 +133,23 @@ def test_a_file_without_a_token_is_refused(tmp_path: Path, content: str) -> None
     path.write_text(content)
     with pytest.raises(SettingsError, match="remove it"):
         tokens.load(path)
+
+
+def test_a_token_is_taken_for_a_cookie_that_only_this_gateway_knows() -> None:
+    sessions = Sessions(TOKEN)
+    value = sessions.sign_in(f" {TOKEN}\n")
+    assert value is not None
+    assert TOKEN not in value
+    cookie = sessions.cookie(value)
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    header = cookie.partition(";")[0].encode()
+    assert Sessions(TOKEN).is_known(header)
+    assert not Sessions(TOKEN + "other").is_known(header)
+
+
+def test_tokens_are_tried_a_few_times_a_minute_only() -> None:
+    sessions = Sessions(TOKEN)
+    assert [sessions.sign_in("wrong") for _ in range(TRIES)] == [None] * TRIES
+    assert sessions.tries_left == 0
+    assert sessions.sign_in(TOKEN) is None

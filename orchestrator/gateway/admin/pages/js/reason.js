@@ -15,7 +15,7 @@ export function Reason({ doc, tree }) {
     return html`${path ? html`<b>${lastPart(path)}</b> has ${ready} of ${plural(wanted, "replica")}. <span class="soft">Another is being started; calls go to the others.</span>` : doc.reason}`;
   }
   const left = doc.total - (doc.counts.succeeded || 0);
-  return html`${doc.reason ? `${capital(doc.reason)}.` : capital(doc.state)} <span class="soft">${left && doc.state === "cancelled" ? `${plural(left, "task")} did not succeed. ` : ""}</span>${serves}`;
+  return html`${capital(doc.reason || doc.state)}. <span class="soft">${left && doc.state === "cancelled" ? `${plural(left, "task")} did not succeed. ` : ""}</span>${serves}`;
 }
 
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);

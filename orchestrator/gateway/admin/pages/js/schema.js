@@ -1,19 +1,24 @@
 // JSON schemas of services: references resolved, one value that fits, and what a text means.
+const DEEPEST = 3;
+
+// What refers to itself is opened a few times, then it is any value.
 export function resolve(schema, root, depth = 0) {
-  if (!schema || typeof schema !== "object" || depth > 12) return schema;
-  if (Array.isArray(schema)) return schema.map((each) => resolve(each, root, depth + 1));
+  if (!schema || typeof schema !== "object") return schema;
+  if (Array.isArray(schema)) return schema.map((each) => resolve(each, root, depth));
+  if (schema.$ref && depth >= DEEPEST) return {};
   if (typeof schema.$ref === "string" && schema.$ref.startsWith("#/")) {
     const found = schema.$ref.slice(2).split("/").reduce((at, part) => at?.[part.replaceAll("~1", "/").replaceAll("~0", "~")], root);
     const { $ref: _, ...more } = schema;
     return resolve({ ...(found || {}), ...more }, root, depth + 1);
   }
-  return Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, resolve(value, root, depth + 1)]));
+  return Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, resolve(value, root, depth)]));
 }
 
 // One JSON value that fits the schema: its default, its example, or the simplest of its type.
 export function example(schema = {}) {
   if ("default" in schema) return schema.default;
   if (schema.examples?.length) return schema.examples[0];
+  if ("const" in schema) return schema.const;
   if (schema.enum) return schema.enum[0];
   if (schema.anyOf) return example(schema.anyOf.find((each) => each.type !== "null") || schema.anyOf[0]);
   const kind = Array.isArray(schema.type) ? schema.type[0] : schema.type;
@@ -22,6 +27,7 @@ export function example(schema = {}) {
 }
 
 export function typeName(schema = {}) {
+  if ("const" in schema) return JSON.stringify(schema.const);
   if (schema.enum) return schema.enum.map((each) => JSON.stringify(each)).join(" | ");
   if (schema.anyOf) return schema.anyOf.map(typeName).join(" | ");
   const kind = Array.isArray(schema.type) ? schema.type.join(" | ") : schema.type;
