@@ -42,8 +42,7 @@ class LiveApi:
         return [
             Route("/api/board", self.board),
             Route("/api/board/stream", self.stream),
-            Route("/api/session", self.session),
-            Route("/api/session", self.sign_in, methods=["POST"]),
+            Route("/api/session", self.session, methods=["GET", "POST"]),
             Route(f"{name}/history", self.history),
             Route(f"{name}/tasks", self.tasks),
             Route(f"{name}/logs", self._logs.logs),
@@ -70,6 +69,8 @@ class LiveApi:
 
     async def session(self, request: Request) -> Response:
         """Say whether changes may be made; reading was allowed, or this wouldn't be answered."""
+        if request.method == "POST":
+            return await self._sign_in(request)
         is_signed_in = self._door.access.sessions.is_known(
             request.headers.get("cookie", "").encode("latin-1")
         )
@@ -81,7 +82,7 @@ class LiveApi:
             }
         )
 
-    async def sign_in(self, request: Request) -> Response:
+    async def _sign_in(self, request: Request) -> Response:
         """Take `{"token": TEXT}` for a cookie; `{}` signs out."""
         given = await json_object(request)
         sessions = self._door.access.sessions

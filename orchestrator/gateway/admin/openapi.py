@@ -83,7 +83,10 @@ def _live_reads() -> dict[str, Any]:
     """What the dashboard lives by."""
     page = {"type": "integer", "minimum": 1, "maximum": 1000}
     tail = {"type": "integer", "minimum": 0, "maximum": 5000}
-    board = [_query("since", _TEXT), _query("watch", {"type": "array", "items": _TEXT})]
+    watched = {"type": "string", "pattern": "^[a-z0-9._-]{1,100}@[0-9]{1,9}$"}
+    watch = {"type": "array", "items": watched, "maxItems": 20}
+    board = [_query("since", _TEXT), _query("watch", watch)]
+    place = {"type": "string", "pattern": "^[0-9]{1,15}-[0-9]{1,15}$"}
     streamed = {"content": {"text/event-stream": {"schema": _TEXT}}, "description": "Changes."}
     one, errors = "/api/deployments/{name}", ("400", "401", "404", "503")
 
@@ -106,7 +109,7 @@ def _live_reads() -> dict[str, Any]:
             "history",
             "Show a page of its events, the newest first.",
             "History",
-            *(_name(), _query("before", _TEXT), _query("limit", page), _query("module", _TEXT)),
+            *(_name(), _query("before", place), _query("limit", page), _query("module", _TEXT)),
         ),
         f"{one}/tasks": read(
             "tasks",
@@ -119,7 +122,7 @@ def _live_reads() -> dict[str, Any]:
             "Show its last lines of output; with `follow`, stream what comes.",
             "Logs",
             *(_name(), _query("module", {"type": "array", "items": _TEXT})),
-            *(_query("tail", tail), _query("since", _TEXT)),
+            *(_query("tail", tail), _query("since", place)),
         ),
     }
 
