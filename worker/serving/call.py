@@ -132,7 +132,8 @@ class Call:
     def start(self, body: bytes) -> None:
         """Run it: here, in the loop, or as soon as there is a thread for it."""
         self.serving.metrics.began()
-        if self.serving.is_async and len(body) <= _LOOP_BODY_BYTES:
+        is_short = len(body) <= _LOOP_BODY_BYTES and not self.format.is_packed
+        if self.serving.is_async and is_short:
             self.run_later(self._run_here(body))
         else:
             self.submit(partial(self._run, body))

@@ -49,6 +49,8 @@ class Format(Protocol):
     content_type: str
     stream_type: str
     is_plain: bool
+    # Whether reading the arguments may take long even of a small body.
+    is_packed: bool
     limit: int
 
     def open(self, body: bytes) -> Arguments:
@@ -72,7 +74,7 @@ class SignedFormat:
 
     content_type = envelope.CALL_TYPE
     stream_type = envelope.STREAM_TYPE
-    is_plain = False
+    is_plain = is_packed = False
     limit = SIGNED_BYTES
 
     def __init__(self, key: bytes, token: str) -> None:
@@ -110,12 +112,29 @@ class SignedFormat:
         return _framed(envelope.seal_error(error, self._key, context))
 
 
+class PackedFormat:
+    """Another form whose call comes compressed by gzip; answers don't."""
+
+    is_packed = True
+
+    def __init__(self, inner: Format) -> None:
+        self._inner = inner
+        self.content_type, self.stream_type = inner.content_type, inner.stream_type
+        self.is_plain, self.limit = inner.is_plain, inner.limit
+        self.result, self.error = inner.result, inner.error
+        self.item, self.end = inner.item, inner.end
+
+    def open(self, body: bytes) -> Arguments:
+        """Read the arguments; what is unpacked has the limit that an unpacked body has."""
+        return self._inner.open(_unpacked(body, self.limit))
+
+
 class JsonFormat:
     """JSON; `bare` bodies are one value, the argument of `forward`."""
 
     content_type = JSON_TYPE
     stream_type = EVENTS_TYPE
-    is_plain = True
+    is_plain, is_packed = True, False
     limit = JSON_BYTES
 
     def __init__(self, *, bare: bool) -> None:
@@ -197,6 +216,29 @@ def _arguments(value: Any) -> Arguments:
     if not all(isinstance(key, str) for key in kwargs):
         raise Refused(400, "BadRequest", "the keys of kwargs must be text")
     return Arguments(tuple(args), kwargs)
+
+
+def _unpacked(body: bytes, limit: int) -> bytes:
+    """Undo gzip, also of several members in a row; raises Refused."""
+    import zlib
+
+    pieces: list[bytes] = []
+    left = limit
+    while body:
+        # 16 says that it is gzip, with its header.
+        unpacking = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        try:
+            piece = unpacking.decompress(body, left + 1)
+        except zlib.error as error:
+            raise Refused(400, "BadRequest", f"the body is no gzip ({error})") from error
+        left -= len(piece)
+        if left < 0:
+            raise Refused(413, "TooLarge", f"the body is above {limit:,} bytes unpacked")
+        if not unpacking.eof:
+            raise Refused(400, "BadRequest", "the body is no whole gzip: its end is missing")
+        pieces.append(piece)
+        body = unpacking.unused_data
+    return b"".join(pieces)
 
 
 def _framed(sealed: bytes) -> bytes:

@@ -21,6 +21,7 @@ from .formats import (
     Format,
     JsonFormat,
     MsgpackFormat,
+    PackedFormat,
     Refused,
     SignedFormat,
 )
@@ -91,7 +92,7 @@ class ReplicaApp:
                 raise Refused(405, "MethodNotAllowed", f"{_shown(path)} takes POST")
             self._check(headers)
             self._check_drain()
-            return self._format(headers, is_bare=path == b"/")
+            return _packed(self._format(headers, is_bare=path == b"/"), headers)
         if path not in (b"/healthz", b"/readyz", b"/metrics", b"/openapi.json"):
             raise Refused(
                 404, "NotFound", f"there is no {_shown(path)}: a replica has /call and /readyz"
@@ -190,6 +191,18 @@ class ReplicaApp:
         if kind in MSGPACK_TYPES:
             return MsgpackFormat(bare=is_bare)
         return JsonFormat(bare=is_bare)
+
+
+def _packed(format_: Format, headers: dict[bytes, bytes]) -> Format:
+    """Return the form of a call whose body may be compressed; raises Refused."""
+    given = headers.get(b"content-encoding", b"identity").strip().lower()
+    if given == b"identity":
+        return format_
+    if given in (b"gzip", b"x-gzip"):
+        return PackedFormat(format_)
+    raise Refused(
+        415, "UnsupportedMediaType", f"content-encoding {_shown(given)} isn't taken: send gzip"
+    )
 
 
 def _shown(path: bytes) -> str:

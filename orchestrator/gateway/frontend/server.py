@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 ROUND_S: Final = 0.25
 _SERVICES: Final = PREFIX.encode()
+_CODING: Final = b"content-encoding"
 _METHODS: Final = frozenset({b"GET", b"HEAD", b"POST"})
 
 
@@ -115,6 +116,8 @@ class Door:
         """Return what will answer a request that may be asked; raises Refusal."""
         target = request.target
         if not target.startswith(_SERVICES):
+            if request.has_body and any(name == _CODING for name, _ in request.headers()):
+                raise Refusal(415, "the API takes bodies as they are, without a content-encoding")
             return Visit(client, request, self.application)
         match = self.table.match(target.partition(b"?")[0].decode())
         if match.route == "/docs":
