@@ -104,6 +104,10 @@ class CodeMismatch(RootwardError):
     """The code, Python or format here differs from the submitter's."""
 
 
+class BundleError(RootwardError):
+    """The project's code can't be bundled, or what was stored of it can't be used."""
+
+
 class NotPortable(RootwardError):
     """A module has an attribute that can't travel by value."""
 

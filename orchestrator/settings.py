@@ -11,6 +11,7 @@ import os
 import re
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -59,7 +60,10 @@ class Secret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a process was told; `state_limit` is in bytes, the others in what their names say."""
+    """What a process was told; limits are in bytes, the others in what their names say.
+
+    `cache` is a folder; an empty one means the usual one.
+    """
 
     redis_url: str | None = None
     secret: Secret | None = None
@@ -67,6 +71,8 @@ class Settings:
     lease_seconds: float = 10.0
     drain_seconds: float = 300.0
     state_limit: int = 16 * MIB
+    bundle_limit: int = 64 * MIB
+    cache: str = ""
     log_format: str = "text"
     host: str = "127.0.0.1"
     history_days: float = 7.0
@@ -177,6 +183,11 @@ def _log_format(variable: str, raw: Any) -> str:
     return str(raw)
 
 
+def _folder(variable: str, raw: Any) -> str:
+    del variable
+    return str(Path(str(raw)).expanduser().absolute())
+
+
 def _host(variable: str, raw: Any) -> str:
     text = str(raw).strip()
     if not text or re.search(r"[\s/]", text):
@@ -191,6 +202,8 @@ _VARIABLES: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
     "lease_seconds": ("ROOTWARD_LEASE_SECONDS", _number(0.5, 3600)),
     "drain_seconds": ("ROOTWARD_DRAIN_SECONDS", _number(0.0, 86_400)),
     "state_limit": ("ROOTWARD_STATE_LIMIT", _size),
+    "bundle_limit": ("ROOTWARD_BUNDLE_LIMIT", _size),
+    "cache": ("ROOTWARD_CACHE", _folder),
     "log_format": ("ROOTWARD_LOG_FORMAT", _log_format),
     "host": ("ROOTWARD_HOST", _host),
     "history_days": ("ROOTWARD_HISTORY_DAYS", _number(0.0, 3650)),

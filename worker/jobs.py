@@ -132,7 +132,9 @@ class _Errand:
     async def _run_claimed(self, agent_id: str, claim: Claim) -> str | None:
         link = Link(asyncio.get_running_loop())
         mirror = RegistryMirror(self._store, self._signer)
-        generations = Generations(self._store, self._signer, link, mirror)
+        generations = Generations(
+            self._store, self._signer, link, mirror, cache=self._settings.cache
+        )
         mirror.on_change(self._follow(generations))
         try:
             place, mark = (claim.name, claim.generation), verify(claim, self._signer)

@@ -17,11 +17,13 @@ import threading
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..code.origin import Code
+from ..code.project import Project
 from ..module import KINDS, ModuleBase
 from ..processes.forkserver import Template
 from ..rpc.endpoints import PushedRoutes
 from ..runtime import attach
-from ..state import entries, state_log, trees
+from ..state import entries, live_objects, state_log, trees
 from ..tasks import run_tasks
 from ..tree import Tree, default_name, walk
 from ..work import has_work
@@ -174,7 +176,10 @@ class _ServiceHost:
             self._do(service.start())
             return
         if deployment.generation is None or deployment.is_stale:
-            definition = trees.pack(deployment.tree, search_path=trees.user_search_path())
+            code = Code(Project.of_program())
+            definition = trees.pack(
+                deployment.tree, code.here(), known=live_objects.globals_of(code.project)
+            )
             deployment.generation = self._do(self._generation(deployment.tree, definition))
             deployment.is_stale = False
         self._do(self._serve(deployment, path, module))

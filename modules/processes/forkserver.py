@@ -140,12 +140,20 @@ class Template:
             self._loop.call_soon(template._has_ended, None)
         return template
 
-    def load(self, definition: bytes) -> asyncio.Future[LoadedInfo]:
-        """Let it load a tree; the future raises LoadFailed. One load a template."""
+    def load(
+        self, definition: bytes, *, folder: str | None = None, worker: str | None = None
+    ) -> asyncio.Future[LoadedInfo]:
+        """Let it load a tree; the future raises LoadFailed. One load a template.
+
+        `folder` is where the code that the tree needs was unpacked, `worker` the name that errors
+        give its processes.
+        """
         self._loading = self._loop.create_future()
         # Nobody may be waiting any more when a template is closed while it loads.
         self._loading.add_done_callback(lambda done: done.cancelled() or done.exception())
-        self._channel.send({"op": "load", "definition": definition})
+        self._channel.send(
+            {"op": "load", "definition": definition, "folder": folder, "worker": worker}
+        )
         return self._loading
 
     def slot(self, child_id: str) -> Child:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from typing import Any, Final
 
+from ..code.entry import entered
 from ..errors import CodecError, RemoteError
 from ..state import values
 
@@ -103,7 +104,12 @@ def describe(error: BaseException) -> dict[str, str]:
     lines = traceback.format_exception(type(error), error, frames or error.__traceback__)
     kind = type(error)
     shown = kind.__qualname__ if kind.__module__ == "builtins" else kind.__name__
-    return {"type": shown, "message": _message(error), "traceback": "".join(lines)}
+    message, text = _message(error), "".join(lines)
+    if (code := entered()) is not None:
+        text = code.shorten(text)
+        if (said := code.explain(error)) is not None:
+            message = f"{message}\n{said}"
+    return {"type": shown, "message": message, "traceback": text}
 
 
 def _message(error: BaseException) -> str:

@@ -1,18 +1,22 @@
 """From the text of a TARGET to the module tree that it names.
 
 `package.module:attribute` is imported as Python would, with the current folder at the end of
-`sys.path`; `path/to/file.py:attribute` is run as a module of its own and travels by value.  While a
-target is imported nothing may be deployed (NestedDeployment), and whatever it prints goes to
-standard error.  Every fault becomes a TargetError that says what to write instead.
+`sys.path`; `path/to/file.py:attribute` is imported from its folder, under the name that the file
+has. While a target is imported nothing may be deployed (NestedDeployment), and whatever it prints
+goes to standard error. Of what it holds only functions are called. Every fault becomes a
+TargetError that says what to write instead.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import zlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..code.project import Project
 from ..errors import NestedDeployment, TargetError
 
 if TYPE_CHECKING:
@@ -20,30 +24,29 @@ if TYPE_CHECKING:
 
     from ..module import ModuleBase
 
+_LRU_CACHE = type(functools.lru_cache(len))
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedTarget:
-    """A tree and where it came from.
+    """A tree and where it came from: `target` as it was written, the module, the attribute.
 
-    `by_value` is the default way to travel; `search_path` lists the folders that the target's own
-    imports were found in; `default_name` names the deployment unless the user does.
+    `project` holds the code around it; `is_file` says that it was named by its path;
+    `default_name` names the deployment unless the user does.
     """
 
-    __slots__ = ("by_value", "default_name", "root", "search_path", "target")
+    root: ModuleBase
+    target: str
+    module: str
+    attribute: str
+    is_file: bool
+    default_name: str
+    project: Project
 
-    def __init__(
-        self,
-        root: ModuleBase,
-        target: str,
-        by_value: bool,
-        default_name: str,
-        search_path: tuple[str, ...],
-    ) -> None:
-        """Keep the parts; `load_target` makes them."""
-        self.root = root
-        self.target = target
-        self.by_value = by_value
-        self.default_name = default_name
-        self.search_path = search_path
+    @property
+    def reference(self) -> str:
+        """The TARGET by which another process that has the code finds it."""
+        return f"{self.module}:{self.attribute}"
 
 
 def load_target(text: str) -> LoadedTarget:
@@ -55,49 +58,117 @@ def load_target(text: str) -> LoadedTarget:
         raise TargetError(
             f"{text!r} is no TARGET: write package.module:attribute or path/to/file.py:attribute"
         )
-    is_file = place.endswith(".py") or "/" in place or os.sep in place
+    is_file = is_path(place)
     if is_file:
-        module = _import_file(text, place)
-        stem, folder = os.path.splitext(os.path.basename(place))[0], os.path.dirname(place)
+        module = _import_file(text, place, attribute)
+        stem = os.path.splitext(os.path.basename(place))[0]
     else:
         module = _import_package(text, place)
-        stem, folder = place.rpartition(".")[2], ""
+        stem = place.rpartition(".")[2]
     root = _tree_of(text, module, attribute)
     own_name = getattr(root, "name", None)
-    name = root_part(own_name if isinstance(own_name, str) and own_name else stem)
-    search_path = (os.path.abspath(folder or "."), os.getcwd())
-    return LoadedTarget(root, text, is_file, name, tuple(dict.fromkeys(search_path)))
+    return LoadedTarget(
+        root=root,
+        target=text,
+        module=module.__name__,
+        attribute=attribute,
+        is_file=is_file,
+        default_name=root_part(own_name if isinstance(own_name, str) and own_name else stem),
+        project=_project_of(module),
+    )
 
 
-def _import_file(text: str, place: str) -> ModuleType:
+def is_path(place: str) -> bool:
+    """Whether what stands before the colon is the path of a file."""
+    return place.endswith(".py") or "/" in place or os.sep in place
+
+
+def _project_of(module: ModuleType) -> Project:
+    file = os.path.abspath(module.__file__ or "")
+    if module.__name__.startswith("_target_"):
+        return Project(os.path.dirname(file))
+    return Project.of_module(module)
+
+
+def _import_file(text: str, place: str, attribute: str) -> ModuleType:
     import importlib.util
 
     path = os.path.abspath(place)
     if not os.path.isfile(path):
         raise TargetError(f"{text!r}: there is no file {path}")
+    folder = os.path.dirname(path)
+    package = _package_of(path)
+    if package is not None:
+        _refuse_relative_imports(text, path, f"{package}:{attribute}")
     stem = os.path.splitext(os.path.basename(path))[0]
     # The file's own name unless that would hide a module that is already imported.
     name = stem
     if not stem.isidentifier() or stem in sys.modules:
         name = f"_target_{zlib.crc32(path.encode()):08x}"
-    for known in (sys.modules.get(stem), sys.modules.get(name)):
+    for known in (sys.modules.get(package or stem), sys.modules.get(stem), sys.modules.get(name)):
         if known is not None and getattr(known, "__file__", None) == path:
             return known
+    _append_search_path(folder)
+    if package is not None:
+        top = folder
+        for _ in range(package.count(".")):
+            top = os.path.dirname(top)
+        _append_search_path(top)
+        if _is_found_there(package, top):
+            return _import_package(text, package)
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise TargetError(f"{text!r}: {path} is no Python file")
     module = importlib.util.module_from_spec(spec)
-    _append_search_path(os.path.dirname(path))
     sys.modules[name] = module
     try:
         _guarded(text, spec.loader.exec_module, module)
     except BaseException:
         sys.modules.pop(name, None)
         raise
-    import cloudpickle
-
-    cloudpickle.register_pickle_by_value(module)
     return module
+
+
+def _package_of(path: str) -> str | None:
+    """Return the dotted name of a file that lies in a package; None for one that doesn't."""
+    folder, file = os.path.split(path)
+    parts = [os.path.splitext(file)[0]]
+    while os.path.isfile(os.path.join(folder, "__init__.py")):
+        folder, part = os.path.split(folder)
+        parts.insert(0, part)
+    if len(parts) == 1 or not all(part.isidentifier() for part in parts):
+        return None
+    return ".".join(parts)
+
+
+def _refuse_relative_imports(text: str, path: str, better: str) -> None:
+    import ast
+
+    try:
+        with open(path, "rb") as source:
+            tree = ast.parse(source.read())
+    except (OSError, SyntaxError, ValueError):
+        # Told by the import, with its place.
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            raise TargetError(
+                f"{text!r}: line {node.lineno} imports from its package, which a file by itself "
+                f"has none of; name it as {better}"
+            )
+
+
+def _is_found_there(package: str, top: str) -> bool:
+    """Whether the package's name means this package, and nothing else that is installed."""
+    import importlib.util
+
+    name = package.partition(".")[0]
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return False
+    folders = () if spec is None else spec.submodule_search_locations or ()
+    return os.path.join(top, name) in map(os.path.abspath, folders)
 
 
 def _import_package(text: str, place: str) -> ModuleType:
@@ -119,8 +190,6 @@ def _import_package(text: str, place: str) -> ModuleType:
 
 
 def _tree_of(text: str, module: ModuleType, attribute: str) -> ModuleBase:
-    from ..module import ModuleBase
-
     found: Any = module
     for part in attribute.split("."):
         try:
@@ -136,14 +205,40 @@ def _tree_of(text: str, module: ModuleType, attribute: str) -> ModuleBase:
             f"{text!r}: {attribute} is a class; name an object: {attribute.lower()} = "
             f"{attribute}(...)"
         )
-    if not isinstance(found, ModuleBase) and callable(found):
+    if is_maker(found):
         found = _guarded(text, found)
-    if not isinstance(found, ModuleBase):
+    tree = as_module(found)
+    if tree is None:
+        called = ", and isn't called, as only functions are" if callable(found) else ""
         raise TargetError(
-            f"{text!r}: {attribute} is a {type(found).__name__}, not a module (an object of a "
-            "class that inherits from rootward.ModuleBase) nor a function that returns one"
+            f"{text!r}: {attribute} is a {type(found).__name__}{called}; it has to be a module (an "
+            "object of a class that inherits from rootward.ModuleBase), a flow, or a function that "
+            "returns one"
         )
-    return found
+    return tree
+
+
+def is_maker(found: Any) -> bool:
+    """Whether it is a function or method, which is called for the tree that it returns.
+
+    Other callable objects may be what is to be deployed: to call one would run the user's code.
+    """
+    import inspect
+
+    while isinstance(found, functools.partial):
+        found = found.func
+    return inspect.isroutine(found) or isinstance(found, _LRU_CACHE)
+
+
+def as_module(found: Any) -> ModuleBase | None:
+    """Return a module as it is and a flow as the module of it; None for anything else."""
+    from ..flows.action import ActionModule
+    from ..flows.flow import Flow
+    from ..module import ModuleBase
+
+    if isinstance(found, ModuleBase):
+        return found
+    return ActionModule(found) if isinstance(found, Flow) else None
 
 
 def _guarded(text: str, run: Any, *args: Any) -> Any:

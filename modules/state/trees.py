@@ -1,10 +1,11 @@
 """Whole trees to bytes and back, by value or by reference.
 
 By value a tree is one flat pickle: every module as its class and its attributes, modules inside
-attributes as references within the pickle, so that neither depth nor sharing is a limit and classes
-of scripts and shells go along.  By reference it is a TARGET that the other side imports, with a
-digest of the code: another version there is refused instead of run.  The bytes are unsigned; who
-stores them elsewhere seals them first.
+attributes as references within the pickle, so that neither depth nor sharing is a limit. Classes
+and functions of importable modules go by name: the header says how the other side imports them, and
+which bundle it needs for that. By reference a tree is a TARGET that the other side imports. Of code
+that stays behind the digest goes along: another version there is refused instead of run. The bytes
+are unsigned; who stores them elsewhere seals them first.
 """
 
 from __future__ import annotations
@@ -13,63 +14,115 @@ import functools
 import io
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
-from ..attributes import attributes_of, put_attributes
+from ..attributes import attributes_of, drop_attributes, put_attributes
+from ..code.bundle import is_digest
+from ..code.entry import enter
+from ..code.origin import Origin
 from ..errors import CodecError, CodeMismatch, NotPortable
 from ..module import ModuleBase
 from ..tree import Tree
+from . import live_objects, pickling
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 _DIGEST_FILES: Final = 5_000
+_OURS: Final = ("rootward", "builtins", "abc", "typing", "__main__", "__mp_main__")
+_NO_GLOBALS: Final[Mapping[int, tuple[str, str]]] = {}
 
 
-def pack(tree: Tree, *, search_path: Sequence[str] = ()) -> bytes:
+def pack(
+    tree: Tree,
+    origin: Origin | None = None,
+    *,
+    known: Mapping[int, tuple[str, str]] = _NO_GLOBALS,
+    code_digest: str | None = None,
+) -> bytes:
     """Pack `tree` by value; raises NotPortable, which names the module and the attribute.
 
-    `search_path` lists folders in which the other side may find what the tree imports; those that
-    do not exist there are left out.
+    `origin` says how the other side imports, `known` where the code's globals are, by id.
+    `code_digest`, of code that stays behind, is compared with that of the other side.
     """
     import cloudpickle
 
+    globals_ = live_objects.named(tree, known)
     return _header(
         kind="value",
         name=tree.name,
-        search_path=search_path,
+        origin=origin,
         cloudpickle=cloudpickle.__version__,
-        body=_pickle_nodes(tree),
+        shape=live_objects.shape_of(tree) if globals_ else [],
+        globals=[[number, *place] for number, place in globals_.items()],
+        digest=code_digest,
+        body=_pickle_nodes(tree, known),
     )
 
 
 def pack_reference(
-    target: str, tree: Tree, *, name: str | None = None, search_path: Sequence[str] = ()
+    target: str,
+    tree: Tree,
+    origin: Origin | None = None,
+    *,
+    name: str | None = None,
+    code_digest: str | None = None,
 ) -> bytes:
-    """Pack `tree` as the TARGET that made it and the digest of its code."""
+    """Pack `tree` as the TARGET that made it and, of code that stays behind, its digest."""
     return _header(
         kind="reference",
         name=name or tree.name,
-        search_path=search_path,
+        origin=origin,
         target=target,
-        digest=digest(tree),
+        digest=code_digest,
     )
 
 
-def unpack(definition: bytes) -> Tree:
+def bundle_of(definition: bytes) -> str | None:
+    """Return the digest of the bundle that a packed tree needs; None for none.
+
+    Imports and unpickles nothing. Raises CodecError.
+    """
+    origin = _read(definition)["origin"]
+    digest_ = None if origin is None else origin.get("bundle")
+    if digest_ is not None and not is_digest(digest_):
+        raise CodecError("the packed tree names no bundle that can be")
+    return None if digest_ is None else str(digest_)
+
+
+def unpack(definition: bytes, folder: str | None = None, *, worker: str | None = None) -> Tree:
     """Rebuild the tree that `pack` or `pack_reference` packed.
 
-    Imports what it needs, so this belongs in a process that may run the user's code.  Raises
+    Imports what it needs, so this belongs in a process that may run the user's code. `folder` is
+    where the bundle was unpacked, `worker` the name that errors give this process. Raises
     CodeMismatch for other Python or other code than the submitter's, CodecError for anything that
     is no definition, and whatever the user's own imports raise.
     """
+    header = _read(definition)
+    if header["kind"] == "value" and header["python"] != (here := list(sys.version_info[:2])):
+        raise CodeMismatch(
+            f"the tree was packed by Python {_dotted(header['python'])} and this is Python "
+            f"{_dotted(here)}; use the same on both sides, or submit by reference"
+        )
+    if header["origin"] is not None:
+        try:
+            origin = Origin.from_header(header["origin"])
+        except (TypeError, KeyError, ValueError) as error:
+            raise CodecError(f"this is no packed tree: {error}") from error
+        enter(origin, folder, worker=worker)
+    return _from_value(header) if header["kind"] == "value" else _from_reference(header)
+
+
+def _read(definition: bytes) -> dict[str, Any]:
     import msgpack
 
     try:
-        header = msgpack.unpackb(definition)
-        version, kind, name = header["format"], header["kind"], header["name"]
+        header: dict[str, Any] = msgpack.unpackb(definition)
+        version = header["format"]
+        header["kind"], header["name"], header["origin"], header["python"]
     except (ValueError, TypeError, KeyError) as error:
         raise CodecError(f"this is no packed tree: {error}") from error
     if version != FORMAT:
@@ -77,11 +130,7 @@ def unpack(definition: bytes) -> Tree:
             f"the tree was packed in format {version}, this rootward reads {FORMAT}; run the same "
             "version here as where it was submitted"
         )
-    for folder in header["search_path"]:
-        # At the end: a folder of the user's called `modules` must not hide ours.
-        if folder not in sys.path and os.path.isdir(folder):
-            sys.path.append(folder)
-    return _from_value(header) if kind == "value" else _from_reference(header, name)
+    return header
 
 
 def digest(tree: Tree) -> str:
@@ -107,37 +156,32 @@ def digest(tree: Tree) -> str:
     return digest_.hexdigest()
 
 
-def user_search_path() -> tuple[str, ...]:
-    """Folders of this process's `sys.path` that hold the user's own code, and the current one."""
-    ours = (sys.prefix, sys.base_prefix, sys.exec_prefix)
-    folders = [os.path.abspath(entry or ".") for entry in [*sys.path, ""]]
-    return tuple(
-        dict.fromkeys(
-            folder for folder in folders if os.path.isdir(folder) and not folder.startswith(ours)
-        )
-    )
-
-
-def _header(**fields: Any) -> bytes:
+def _header(*, origin: Origin | None, **fields: Any) -> bytes:
     import msgpack
 
-    fields["search_path"] = list(fields["search_path"])
+    fields["origin"] = None if origin is None else origin.to_header()
     fields.update(format=FORMAT, python=list(sys.version_info[:2]))
     packed: bytes = msgpack.packb(fields)
     return packed
 
 
-def _pickle_nodes(tree: Tree) -> bytes:
+def _pickle_nodes(tree: Tree, known: Mapping[int, tuple[str, str]]) -> bytes:
     buffer = io.BytesIO()
     try:
-        pickler = _pickler_class()(buffer, protocol=5)
-        pickler.members = {id(node.module) for node in tree.nodes}
+        pickler = _pickler_of(tree, known, buffer)
         pickler.dump([(node.module, _attributes(node.module)) for node in tree.nodes])
     except (KeyboardInterrupt, SystemExit):
         raise
     except Exception as error:
-        raise _culprit(tree, error) from error
+        raise _culprit(tree, known, error) from error
     return buffer.getvalue()
+
+
+def _pickler_of(tree: Tree, known: Mapping[int, tuple[str, str]], buffer: io.BytesIO) -> Any:
+    pickler = _pickler_class()(buffer, protocol=5)
+    pickler.members = {id(node.module): number for number, node in enumerate(tree.nodes)}
+    pickler.known = known
+    return pickler
 
 
 def _attributes(module: ModuleBase) -> Any:
@@ -149,17 +193,14 @@ def _attributes(module: ModuleBase) -> Any:
     return {name: value for name, value in attributes_of(module).items() if name not in local}
 
 
-def _culprit(tree: Tree, error: Exception) -> NotPortable:
+def _culprit(tree: Tree, known: Mapping[int, tuple[str, str]], error: Exception) -> NotPortable:
     """Find the module and the attribute that can't travel, by trying each alone."""
-    members = {id(node.module) for node in tree.nodes}
     for node in tree.nodes:
         for name, value in attributes_of(node.module).items():
             if name in node.module.local_attributes:
                 continue
             try:
-                pickler = _pickler_class()(io.BytesIO(), protocol=5)
-                pickler.members = members
-                pickler.dump(value)
+                _pickler_of(tree, known, io.BytesIO()).dump(value)
             except Exception:
                 # Any refusal to be pickled names the culprit.
                 return NotPortable(node.path, name)
@@ -168,55 +209,99 @@ def _culprit(tree: Tree, error: Exception) -> NotPortable:
 
 @functools.cache
 def _pickler_class() -> Any:
-    import cloudpickle
-
-    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-        members: frozenset[int] | set[int] = frozenset()
+    class Pickler(pickling.pickler_class()):  # type: ignore[misc]
+        members: Mapping[int, int] = {}
+        known: Mapping[int, tuple[str, str]] = _NO_GLOBALS
 
         def reducer_override(self, obj: Any) -> Any:
             # A module of the tree is pickled as an empty object of its class; its attributes
             # follow in the flat list.  That cuts the recursion from parent to child.
-            if id(obj) in self.members and isinstance(obj, ModuleBase):
-                return _blank, (type(obj),)
+            number = self.members.get(id(obj))
+            if number is not None and isinstance(obj, ModuleBase):
+                return _blank, (type(obj), number)
+            place = self.known.get(id(obj))
+            if place is not None and not _is_portable(obj):
+                # A lock, a sentinel: here and there it is what the code's global is.
+                return _global, place
             return super().reducer_override(obj)
 
     return Pickler
 
 
-def _blank(cls: type[ModuleBase]) -> ModuleBase:
-    return ModuleBase.__new__(cls)
+def _is_portable(value: object) -> bool:
+    """Whether it can go by its name or as a copy.
+
+    An object that is nothing but itself can't be copied, nor can a function or class without a
+    name of its own (a lambda, what a factory made): their copies would be others.
+    """
+    import copyreg
+
+    if type(value) is object:
+        return False
+    if isinstance(value, (FunctionType, type)):
+        return "<" not in value.__qualname__
+    if type(value) in copyreg.dispatch_table:
+        return True
+    try:
+        value.__reduce_ex__(5)
+    except TypeError:
+        return False
+    return True
+
+
+# The objects of this process that the nodes of a tree being unpacked are put into, by number.
+_counterparts: dict[int, ModuleBase] = {}
+
+
+def _blank(cls: type[ModuleBase], number: int) -> ModuleBase:
+    here = _counterparts.get(number)
+    return here if here is not None and type(here) is cls else ModuleBase.__new__(cls)
+
+
+def _global(name: str, attribute: str) -> Any:
+    import importlib
+
+    return getattr(importlib.import_module(name), attribute)
 
 
 def _from_value(header: dict[str, Any]) -> Tree:
     import pickle
 
-    here = list(sys.version_info[:2])
-    if header["python"] != here:
-        raise CodeMismatch(
-            f"the tree was packed by Python {_dotted(header['python'])} and this is Python "
-            f"{_dotted(here)}; use the same on both sides, or submit by reference"
-        )
-    nodes = pickle.loads(header["body"])  # noqa: S301 - the caller checked the signature
+    globals_ = {number: place for number, *place in header["globals"]}
+    _counterparts.update(live_objects.counterparts(header["shape"], globals_))
+    try:
+        nodes = pickle.loads(header["body"])  # noqa: S301 - the caller checked the signature
+    finally:
+        _counterparts.clear()
     for module, state in nodes:
         restore = getattr(module, "__setstate__", None)
         if restore is not None:
             restore(state)
-        else:
-            for part in state if isinstance(state, tuple) else (state,):
-                put_attributes(module, part or {})
-    return Tree(nodes[-1][0], header["name"])
+            continue
+        # A counterpart that the code has made here has attributes already.
+        here = [name for name in attributes_of(module) if name not in module.local_attributes]
+        drop_attributes(module, here)
+        for part in state if isinstance(state, tuple) else (state,):
+            put_attributes(module, part or {})
+    tree = Tree(nodes[-1][0], header["name"])
+    _compare(header, tree, "the tree")
+    return tree
 
 
-def _from_reference(header: dict[str, Any], name: str) -> Tree:
+def _from_reference(header: dict[str, Any]) -> Tree:
     from .target import load_target
 
-    tree = Tree(load_target(header["target"]).root, name)
-    if digest(tree) != header["digest"]:
-        raise CodeMismatch(
-            f"the code of {header['target']} here differs from the submitter's; bring both to the "
-            "same version, or submit with --by-value"
-        )
+    tree = Tree(load_target(header["target"]).root, header["name"])
+    _compare(header, tree, header["target"])
     return tree
+
+
+def _compare(header: dict[str, Any], tree: Tree, what: str) -> None:
+    if header["digest"] is not None and digest(tree) != header["digest"]:
+        raise CodeMismatch(
+            f"the code of {what} here differs from the submitter's; bring both to the same "
+            "version, or let the code go along (without --no-bundle)"
+        )
 
 
 def _dotted(version: Iterable[int]) -> str:
@@ -224,7 +309,8 @@ def _dotted(version: Iterable[int]) -> str:
 
 
 def _is_ours(module: str) -> bool:
-    return module.partition(".")[0] in ("rootward", "builtins", "abc", "typing")
+    # A main program's classes travel whole.
+    return module.partition(".")[0] in _OURS
 
 
 def _files(module_names: Iterable[str]) -> list[str]:

@@ -188,11 +188,10 @@ def unpickle(body: bytes, tree: Tree | None) -> Any:
 @functools.cache
 def _pickler_class() -> Any:
     # Made at first use: most values never need cloudpickle, and its import is not free.
-    import cloudpickle
-
     from ..module import ModuleBase
+    from .pickling import pickler_class
 
-    class ValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
+    class ValuePickler(pickler_class()):  # type: ignore[misc]
         tree: Tree | None = None
 
         # Not persistent_id, which would be asked about every number of a list.
@@ -229,6 +228,11 @@ def _unpickler_class() -> Any:
 def seal(body: bytes, key: bytes, context: str) -> bytes:
     """Put a header before `body`: magic, key id (8 bytes), HMAC-SHA256 of context and body (32)."""
     return _MAGIC + _key_id(key) + _mac(key, context, body) + body
+
+
+def seal_head(key: bytes) -> bytes:
+    """Return how everything that is sealed with this key begins."""
+    return _MAGIC + _key_id(key)
 
 
 def unseal(data: bytes, keys: bytes | Iterable[bytes], context: str) -> bytes:

@@ -6,12 +6,13 @@ import click
 
 from .output import emit_json, json_option, tell, verbose_option, write
 from .session import connected, connection_options
-from .target import load, plan_options, submit_options
+from .target import code_options, load, plan_options, submit_options
 
 
 @click.command()
 @plan_options
 @submit_options
+@code_options
 @click.option("--detach", "-d", is_flag=True, help="Return when the plan is stored.")
 @json_option
 @verbose_option
@@ -22,6 +23,9 @@ def deploy(
     kinds: tuple[str, ...],
     no_recursive: bool,
     by_value: bool | None,
+    bundle: bool,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
     timeout: float | None,
     retries: int,
     detach: bool,
@@ -45,6 +49,9 @@ def deploy(
             timeout=timeout,
             retries=retries,
             by_value=by_value,
+            include=include,
+            exclude=exclude,
+            bundle=bundle,
         )
         if not detach:
             return follow(client, deployment, as_json=as_json, verbose=verbose)

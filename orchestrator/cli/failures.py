@@ -69,6 +69,7 @@ def exit_code(error: BaseException) -> int | None:
         tree_errors.TaskGetterError,
         tree_errors.NestedDeployment,
         tree_errors.NotPortable,
+        tree_errors.BundleError,
         tree_errors.StateTooLarge,
     )
     if isinstance(error, usage):

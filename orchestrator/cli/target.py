@@ -83,7 +83,27 @@ def submit_options(command: Command) -> Command:
             "--by-value/--by-reference",
             "by_value",
             default=None,
-            help="Send the code along, or let workers import it (default: a file is sent).",
+            help="Send the tree's objects, or let workers make it again by importing TARGET.",
+        ),
+        click.option(
+            "--bundle/--no-bundle",
+            "bundle",
+            default=True,
+            help="Send the project's code along, or use what workers have installed.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def code_options(command: Command) -> Command:
+    """Give a command the options that say which files of the project go along."""
+    for option in (
+        click.option(
+            "--exclude", multiple=True, metavar="GLOB", help="Leave out such files (repeatable)."
+        ),
+        click.option(
+            "--include", multiple=True, metavar="GLOB", help="Add such files (repeatable)."
         ),
     ):
         command = option(command)

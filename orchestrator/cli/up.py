@@ -16,7 +16,7 @@ from .failures import FAILED, INTERRUPTED
 from .output import emit_json, json_option, paint, table, tell, verbose_option
 from .session import connection_options
 from .summary import end_lines
-from .target import load, plan_options, submit_options
+from .target import code_options, load, plan_options, submit_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.command()
 @plan_options
 @submit_options
+@code_options
 @click.option("--slots", type=click.IntRange(1), metavar="N", help="Jobs at once (default: 4).")
 @click.option("--once", is_flag=True, help="Deploy, evaluate, print the result, stop, exit.")
 @json_option

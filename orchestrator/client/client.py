@@ -12,6 +12,8 @@ import uuid
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Self
 
+from rootward.modules.code.collection import Wishes
+
 from ..errors import (
     MissingSecret,
     NoRedis,
@@ -32,8 +34,10 @@ from .deployment import Deployment
 from .unknown import unknown_deployment, unknown_service
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from types import TracebackType
+
+    from rootward.modules.code.bundle import Bundle
 
     from ..planning.plan import Plan
     from ..planning.submission import Order
@@ -170,18 +174,24 @@ class Client:
         timeout: float | None = None,
         retries: int = 0,
         by_value: bool | None = None,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        bundle: bool = True,
     ) -> Deployment:
         """Store the plan of a tree as the next generation of its deployment, and return at once.
 
         `timeout` (seconds) is the deployment's own deadline; `retries` counts exceptions of a
-        task. `by_value` overrides how it travels (a package target by reference, else by value).
-        Raises TargetError, CycleError, TaskGetterError, NotPortable, PlanError, BadName,
-        MissingSecret and WrongSecret before anything is stored.
+        task. `by_value=False` has workers make the tree of a TARGET again instead of sending it.
+        The code of the project goes along: `include` and `exclude` are patterns of files to add and
+        to leave out, `bundle=False` says that workers have it installed.
+        Raises TargetError, CycleError, TaskGetterError, NotPortable, BundleError, PlanError,
+        BadName, MissingSecret and WrongSecret before anything is stored.
         """
         from ..planning.submission import Order
 
         asked = parse_kinds(kinds)
-        definition = Definition.of(tree_or_target, name=name, by_value=by_value)
+        wishes = Wishes(include=tuple(include), exclude=tuple(exclude), goes_along=bundle)
+        definition = Definition.of(tree_or_target, name=name, by_value=by_value, wishes=wishes)
         order = Order(
             kinds=tuple(str(kind) for kind in ALL_KINDS if kind in asked),
             makes_current=Kind.DEPLOY in asked and is_whole(definition.tree, recursive=recursive),
@@ -198,7 +208,7 @@ class Client:
         from ..planning.submission import Writer
         from .tracing import DeploymentSpan
 
-        packed = definition.pack()
+        packed = definition.pack(self.settings.bundle_limit)
         span = DeploymentSpan(plan.deployment)
         writer = Writer(keys=self.keys, signer=self.signer, trace=span.carrier)
         submission_id = uuid.uuid4().hex
@@ -206,6 +216,8 @@ class Client:
         reserved = self.store.deployments.reserve(plan.deployment, submission_id, fingerprints)
         generation = reserved.generation
         self.signer.enter(reserved.store_id)
+        if packed.bundle is not None:
+            self._send(packed.bundle)
         self.store.deployments.create(
             writer.build(plan, packed, order, submission_id=submission_id, generation=generation)
         )
@@ -213,6 +225,12 @@ class Client:
         deployment = self._deployment(plan.deployment, generation)
         deployment.span = span
         return deployment
+
+    def _send(self, bundle: Bundle) -> None:
+        """Store the code of a submission, unless it is stored already."""
+        store, signer = self.store.bundles, self.signer
+        if not store.holds(bundle.digest, signer.bundle_head()):
+            store.put(bundle.digest, signer.seal_bundle(bundle.archive(), bundle.digest))
 
     def deployment(self, name: str, generation: int | None = None) -> Deployment:
         """Return a deployment by its name (or NAME@GENERATION); the latest generation by default.

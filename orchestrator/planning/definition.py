@@ -1,25 +1,40 @@
-"""What is submitted: a tree, and how it travels.
+"""What is submitted: a tree, how it travels, and the code that goes along.
 
-A Definition is made from a live tree, from a TARGET, or from one that was loaded before. A package
-target goes by reference unless told otherwise; a file target and a live tree go by value. Names are
-checked here, so that no path, key or job id is ever made of one that can't be; signing and storing
-are left to whoever submits.
+A Definition is made from a live tree, from a TARGET, or from one that was loaded before. The tree
+goes by value unless a TARGET is to be imported again; its project's code goes along as a bundle
+unless workers have it. Names are checked here, so that no path, key or job id is ever made of one
+that can't be; signing and storing are left to whoever submits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from rootward.modules.code.collection import Wishes
+from rootward.modules.code.project import Project
 from rootward.modules.executor import forbidden
 from rootward.modules.module import ModuleBase
-from rootward.modules.state.target import LoadedTarget, load_target
+from rootward.modules.state.target import LoadedTarget, as_module, is_maker, load_target
 from rootward.modules.tree import Tree, default_name, root_part, slug
 
 from ..errors import BadName, PlanError
 
+if TYPE_CHECKING:
+    from rootward.modules.code.bundle import Bundle
+    from rootward.modules.code.origin import Code
+
 Subject = ModuleBase | LoadedTarget | str | Callable[[], ModuleBase]
 """What a caller can submit: a module, a function that returns one, or a TARGET (also loaded)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packed:
+    """A tree as workers unpack it, unsigned, and the bundle of code that it needs, if any."""
+
+    tree: bytes
+    bundle: Bundle | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,55 +42,93 @@ class Definition:
     """A named tree; `target` is None for a live one, which can only go by value."""
 
     tree: Tree
-    target: str | None = None
+    target: LoadedTarget | None = None
     by_value: bool = True
-    search_path: tuple[str, ...] = ()
+    wishes: Wishes = field(default_factory=Wishes)
 
     @classmethod
     def of(
-        cls, subject: Subject, *, name: str | None = None, by_value: bool | None = None
+        cls,
+        subject: Subject,
+        *,
+        name: str | None = None,
+        by_value: bool | None = None,
+        wishes: Wishes | None = None,
     ) -> Definition:
         """Return the definition of what a caller gave.
 
-        Raises TargetError, CycleError, BadName, and PlanError for a live tree by reference.
+        Raises TargetError, CycleError, BadName, and PlanError for what can't go by reference.
         """
+        wishes = Wishes() if wishes is None else wishes
         if isinstance(subject, str):
             subject = load_target(subject)
         if isinstance(subject, LoadedTarget):
+            if by_value is False:
+                _check_reference(subject)
             return cls(
                 tree=Tree(subject.root, checked_name(name) or subject.default_name),
-                target=subject.target,
-                by_value=subject.by_value if by_value is None else by_value,
-                search_path=subject.search_path,
+                target=subject,
+                by_value=by_value is not False,
+                wishes=wishes,
             )
-        if not isinstance(subject, (ModuleBase, type)) and callable(subject):
+        if is_maker(subject):
             # As a TARGET's attribute may be one.
             with forbidden(f"{getattr(subject, '__name__', subject)}() is making a tree"):
                 subject = subject()
-        if not isinstance(subject, ModuleBase):
+        root = as_module(subject)
+        if root is None:
             raise PlanError(
-                f"{subject!r:.100} can't be deployed: give a module, a function without arguments "
-                "that returns one, or a TARGET such as package.module:attribute"
+                f"{subject!r:.100} can't be deployed: give a module, a flow, a function without "
+                "arguments that returns one, or a TARGET such as package.module:attribute"
             )
         if by_value is False:
             raise PlanError(
                 "a live tree can't go by reference: submit the TARGET that names it "
                 "(package.module:attribute) instead of the object"
             )
-        return cls(tree=Tree(subject, checked_name(name) or default_name(subject)))
+        return cls(tree=Tree(root, checked_name(name) or default_name(root)), wishes=wishes)
 
-    def pack(self) -> bytes:
-        """Return the bytes that a worker unpacks, unsigned.
+    def code(self) -> Code:
+        """Return the code of the tree: of its TARGET's project, else of the running program's."""
+        from rootward.modules.code.origin import Code
 
-        Raises NotPortable, which names the attribute that can't travel by value.
+        if self.target is None:
+            return Code(Project.of_program(), wishes=self.wishes)
+        return Code(self.target.project, target=self.target.module, wishes=self.wishes)
+
+    def pack(self, limit: int) -> Packed:
+        """Return what a worker unpacks; `limit` is the most bytes of code that may go along.
+
+        Raises NotPortable, which names the attribute that can't travel by value, TargetError and
+        BundleError.
         """
-        from rootward.modules.state import trees
+        from rootward.modules.state import live_objects, trees
 
+        code = self.code()
+        bundle, origin = code.pack(limit)
+        is_elsewhere = bundle is None and self.target is not None
+        code_digest = trees.digest(self.tree) if is_elsewhere else None
         if self.by_value or self.target is None:
-            path = self.search_path or trees.user_search_path()
-            return trees.pack(self.tree, search_path=path)
-        return trees.pack_reference(
-            self.target, self.tree, name=self.tree.name, search_path=self.search_path
+            known = live_objects.globals_of(code.project)
+            tree = trees.pack(self.tree, origin, known=known, code_digest=code_digest)
+        else:
+            tree = trees.pack_reference(
+                self.target.target if is_elsewhere else self.target.reference,
+                self.tree,
+                origin,
+                name=self.tree.name,
+                code_digest=code_digest,
+            )
+        return Packed(tree=tree, bundle=bundle)
+
+
+def _check_reference(target: LoadedTarget) -> None:
+    place = target.target.rpartition(":")[0]
+    if target.is_file and not place.startswith("/"):
+        raise PlanError(
+            f"{target.target!r} can't go by reference: a path is relative to the folder of whoever "
+            "reads it, and workers run in other ones; name it as a module "
+            "(package.module:attribute), or leave out --by-reference and let the code go along"
         )
 
 

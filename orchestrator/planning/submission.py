@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..store.keys import Keys
+    from .definition import Packed
     from .plan import Plan
 
 
@@ -50,7 +51,7 @@ class Writer:
     trace: Mapping[str, str] = field(default_factory=dict)
 
     def build(
-        self, plan: Plan, tree: bytes, order: Order, *, submission_id: str, generation: int
+        self, plan: Plan, packed: Packed, order: Order, *, submission_id: str, generation: int
     ) -> Submission:
         """Return the submission of the plan as one generation of its deployment."""
         mark = mark_of(submission_id)
@@ -64,7 +65,8 @@ class Writer:
             kinds=order.kinds,
             tasks=tasks,
             plan=self.signer.seal_plan(plan.to_bytes(), name, generation, mark),
-            tree=self.signer.seal_tree(tree, name, generation, mark),
+            tree=self.signer.seal_tree(packed.tree, name, generation, mark),
+            bundle="" if packed.bundle is None else packed.bundle.digest,
             services={service.path: service.wanted for service in plan.services},
             makes_current=order.makes_current,
             retries=order.retries,

@@ -125,6 +125,20 @@ class Signer:
         """Return the packed tree, of the submission of that mark if any; raises SignatureError."""
         return self._checked(lambda: self._seal("tree", name, generation).open(sealed, mark))
 
+    def seal_bundle(self, archive: bytes, digest: str) -> bytes:
+        """Sign a bundle of code; it belongs to its digest, and to no generation."""
+        return values.seal(archive, self._keys("bundle")[0], f"bundle|{digest}")
+
+    def open_bundle(self, sealed: bytes, digest: str) -> bytes:
+        """Return the archive of a bundle; raises SignatureError."""
+        return self._checked(
+            lambda: values.unseal(sealed, self._keys("bundle"), f"bundle|{digest}")
+        )
+
+    def bundle_head(self) -> bytes:
+        """Return how the bundles that are sealed with the present secret begin."""
+        return values.seal_head(self._keys("bundle")[0])
+
     def seal_plan(self, plan: bytes, name: str, generation: int, mark: bytes = NO_MARK) -> bytes:
         """Sign the stored plan of one submission."""
         return self._seal("plan", name, generation).close(plan, mark)

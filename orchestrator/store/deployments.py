@@ -85,6 +85,7 @@ class DeploymentStore(StorePart):
                 submission.plan,
                 submission.tree,
                 last,
+                submission.bundle,
                 len(queues),
                 *queues,
                 *services,

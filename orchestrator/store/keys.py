@@ -82,6 +82,14 @@ class Keys:
         """Stream: changes of the registry of endpoints."""
         return f"{self.prefix}:changes"
 
+    def bundle(self, digest: str) -> str:
+        """String: signed code, stored once for all generations that use it."""
+        return f"{self.prefix}:bundle:{digest}"
+
+    def bundle_users(self, digest: str) -> str:
+        """Sorted set: `NAME@GENERATION` by the time when it goes (ms), inf while it is active."""
+        return f"{self.bundle(digest)}:users"
+
     def agent(self, agent_id: str) -> str:
         """Hash: what an agent says of itself, and its last claims; a mark for a day once gone."""
         return f"{self.prefix}:agent:{agent_id}"
@@ -151,6 +159,8 @@ _LASTING: Final = (
     # Ended by the sweep that ends the agent.
     (r"{p}:agent:[^:]+(:held|:inbox)?", Lasts.ALWAYS),
     (r"{p}:\{{.+\}}(:events|:\d+(:[a-z]+)?)?", Lasts.WHILE_ACTIVE),
+    # As long as one generation that uses it.
+    (r"{p}:bundle:[0-9a-f]+(:users)?", Lasts.WHILE_ACTIVE),
     (r"{rq}:job:{p}-.+", Lasts.WHILE_ACTIVE),
     # RQ's own lists and registries: entries go, and an empty key is no key.
     (r"{rq}:queues", Lasts.ALWAYS),

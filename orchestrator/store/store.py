@@ -1,8 +1,8 @@
 """The store: everything that rootward keeps in Redis, one part a noun.
 
 `deployments` is what is asked for, `tasks` the work that this takes, `agents` who does it,
-`registry` what serves, `history` what happened. Every write is one script that may be repeated, all
-times are those of Redis, and RQ's keys are kept as a mirror for RQ's tools.
+`registry` what serves, `history` what happened, `bundles` the code. Every write is one script that
+may be repeated, all times are those of Redis, and RQ's keys are kept as a mirror for RQ's tools.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .agents import AgentStore
+from .bundles import BundleStore
 from .deployments import DeploymentStore
 from .history import HistoryStore
 from .registry import RegistryStore
@@ -38,3 +39,4 @@ class Store:
         self.agents = AgentStore(clients, keys, scripts)
         self.registry = RegistryStore(clients, keys, scripts)
         self.history = HistoryStore(clients, keys, scripts)
+        self.bundles = BundleStore(clients, keys, scripts)

@@ -10,6 +10,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from rootward.orchestrator.client.client import plan as plan_of
+from rootward.orchestrator.planning.definition import Packed
 from rootward.orchestrator.planning.submission import Order, Writer
 from tests.properties.ledger import served, trained
 from tests.properties.simulated_network import Lost
@@ -84,7 +85,9 @@ class SimulatedClient:
                 self.world.ledger.begin(name, number, plan)
                 mine.add((name, number))
             self.store.deployments.create(
-                self._writer.build(plan, b"tree", order, submission_id=id_, generation=number)
+                self._writer.build(
+                    plan, Packed(tree=b"tree"), order, submission_id=id_, generation=number
+                )
             )
             self.submitted.add((name, number))
 

@@ -7,6 +7,8 @@ import itertools
 import os
 from typing import TYPE_CHECKING, Any, Self
 
+from rootward.modules.code.origin import Code
+from rootward.modules.code.project import Project
 from rootward.modules.processes.forkserver import Child, ReplicaSpec, Template, listen
 from rootward.modules.state import trees
 from rootward.modules.tree import Tree, default_name
@@ -76,7 +78,7 @@ class Owner:
     async def load(self, root: ModuleBase) -> Template:
         tree = Tree(root, default_name(root))
         template = self.bare.fork()
-        definition = trees.pack(tree, search_path=trees.user_search_path())
+        definition = trees.pack(tree, Code(Project.of_program()).here())
         async with asyncio.timeout(TIMEOUT_S):
             self.info = await template.load(definition)
         return template

@@ -72,11 +72,10 @@ class Shift:
         self._mirror = RegistryMirror(store, signer, block_ms=BLOCK_MS)
         self._resources = Resources(settings.prefix, identity.resources)
         self._sources = Sources(identity, store, self._link, self._resources)
-        self._generations = Generations(store, signer, self._link, self._mirror)
+        store_access = store, signer, self._link
+        self._generations = Generations(*store_access, self._mirror, settings.cache, identity.name)
         self._slots = Slots(identity.slots, settings.state_limit)
-        self._registrar = Registrar(
-            store, signer, self._link, agent_id=agent_id, worker=identity.name
-        )
+        self._registrar = Registrar(*store_access, agent_id=agent_id, worker=identity.name)
         self._supervisor = Supervisor(self._registrar, signer, self._resources, host=settings.host)
         self._pump = Pump(store, self._link, agent_id, self)
         self._runner = Runner(self._generations, self._slots, self._supervisor, self._pump.kick)

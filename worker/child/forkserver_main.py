@@ -29,7 +29,7 @@ from rootward.modules.executor import forbid
 from rootward.modules.processes import channel, threads
 from rootward.modules.processes.dispatch import Work
 
-from . import process_tree
+from . import process_tree, random_state
 
 Program = Callable[[], "Program | None"]
 
@@ -89,7 +89,7 @@ class TemplateProcess:
             case "fork":
                 return self._fork(message["id"], partial(_generation, fds), fds)
             case "load":
-                self._load(message["definition"])
+                self._load(message["definition"], message["folder"], message["worker"])
             case "slot" | "replica":
                 return self._spawn(message, fds)
         return None
@@ -133,14 +133,14 @@ class TemplateProcess:
         os.close(self._ring)
         self._channel.close()
 
-    def _load(self, definition: bytes) -> None:
+    def _load(self, definition: bytes, folder: str | None, worker: str | None) -> None:
         from rootward.modules.rpc.endpoints import PushedRoutes
         from rootward.modules.rpc.envelope import describe
         from rootward.modules.runtime import attach
         from rootward.modules.state.trees import unpack
 
         try:
-            tree = unpack(definition)
+            tree = unpack(definition, folder, worker=worker)
             routes = PushedRoutes(b"")
             attach(tree, routes)
         except BaseException as error:
@@ -226,6 +226,7 @@ def _replica(tree: Any, routes: Any, spec: dict[str, Any], fds: Sequence[int]) -
 def _enter(out: int, err: int) -> None:
     process_tree.lead_group()
     _print_to(out, err)
+    random_state.reseed()
     gc.enable()
 
 

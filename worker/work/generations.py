@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from rootward.modules.processes.forkserver import Template
 from rootward.modules.rpc.endpoints import WHOLE
+from rootward.modules.state import trees
 from rootward.orchestrator.planning.plan import Plan
 
 from ..child import process_tree
+from .bundle_cache import BundleCache
+from .code_folders import CodeFolders
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from rootward.orchestrator.store.watch import RegistryMirror, Table
 
     from ..agent.store_client import Link
+    from .bundle_cache import Lease
     from .output import Output
 
 Place = tuple[str, int]
@@ -68,6 +72,8 @@ class Generation:
         self._unread: Opening | None = None
         self._reading: asyncio.Task[None] | None = None
         self._templates: set[Template] = set()
+        self._code: Lease | None = None
+        self._is_closed = False
 
     @property
     def place(self) -> Place:
@@ -185,6 +191,8 @@ class Generation:
 
     def close(self) -> None:
         """End its templates with all that was forked from them."""
+        self._is_closed = True
+        self._release_code()
         if self._template is not None:
             self._template.cancel()
             self._template = None
@@ -199,7 +207,8 @@ class Generation:
         self._templates.add(template)
         template.on_exit = self._ended
         try:
-            info = await template.load(definition)
+            folder = await self._code_folder(trees.bundle_of(definition))
+            info = await template.load(definition, folder=folder, worker=home.worker)
         except BaseException:
             template.close()
             raise
@@ -207,8 +216,22 @@ class Generation:
             output.feed(fd, data)
         return template, info.fork_safe
 
+    async def _code_folder(self, digest: str | None) -> str | None:
+        if digest is None:
+            return None
+        if self._code is None:
+            self._code = await self._home.code.lease(digest)
+            self._release_code()
+        return self._code.folder
+
+    def _release_code(self) -> None:
+        # Not before the last process that may import from it has ended.
+        if self._is_closed and self._code is not None and not self._templates:
+            self._code.close()
+
     def _ended(self, template: Template) -> None:
         self._templates.discard(template)
+        self._release_code()
         loading = self._template
         if loading is None or not loading.done() or loading.cancelled() or loading.exception():
             return
@@ -251,9 +274,22 @@ class Generation:
 class Generations:
     """All generations of this agent, and the bare template that theirs are forked from."""
 
-    def __init__(self, store: Store, signer: Signer, link: Link, mirror: RegistryMirror) -> None:
-        """Start nothing yet; `warm` does."""
+    def __init__(
+        self,
+        store: Store,
+        signer: Signer,
+        link: Link,
+        mirror: RegistryMirror,
+        cache: str = "",
+        worker: str | None = None,
+    ) -> None:
+        """Start nothing yet; `warm` does.
+
+        `cache` is the folder for code (empty: the usual one), `worker` the name in errors.
+        """
         self.store, self.signer, self.link, self.mirror = store, signer, link, mirror
+        self.code = CodeFolders(store, signer, link, BundleCache(cache))
+        self.worker = worker
         self._bare: Template | None = None
         self._spare: Template | None = None
         self._known: dict[Place, Generation] = {}

@@ -41,6 +41,25 @@ end
 local PARTS = { '', ':plan', ':tree', ':states', ':logs', ':replicas', ':services', ':ready',
   ':repairs', ':course' }
 
+-- The bundle of code stays as long as the last of the generations that use it: each is in `users`
+-- with the time (ms) when it goes, '+inf' while it is active.
+function rare.keep_bundle(g, last)
+  local digest = call('HGET', g.key, 'bundle')
+  if not digest or digest == '' then return end
+  local bundle = P .. ':bundle:' .. digest
+  local users = bundle .. ':users'
+  call('ZADD', users, last, g.id)
+  call('ZREMRANGEBYSCORE', users, '-inf', NOW_MS)
+  local latest = call('ZRANGE', users, -1, -1, 'WITHSCORES')[2]
+  for _, key in ipairs({ bundle, users }) do
+    if not latest or string.find(latest, 'inf') then
+      call('PERSIST', key)
+    else
+      call('PEXPIREAT', key, string.format('%.0f', latest))
+    end
+  end
+end
+
 -- Nothing of the generation runs any more: it is history, and goes when its time has come.
 local function end_generation(g)
   local v = call('HMGET', g.key, 'history', 'total')
@@ -50,6 +69,7 @@ local function end_generation(g)
   if ended == 1 or call('TTL', g.key) < 0.99 * ttl then
     for _, part in ipairs(PARTS) do call('EXPIRE', g.key .. part, ttl) end
     for i = 0, tonumber(v[2] or 0) - 1 do call('EXPIRE', job_key(g.jobs .. i), ttl) end
+    rare.keep_bundle(g, string.format('%.0f', NOW + ttl * 1000))
   end
   if call('HINCRBY', g.name_key, 'live', 0 - ended) <= 0 then
     call('EXPIRE', g.name_key, ttl)

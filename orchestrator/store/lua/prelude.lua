@@ -17,13 +17,16 @@
 --   P:dropped:REPLICA    string  with time to live: it doesn't come back
 --   P:bell               stream  an entry when tasks were released
 --   P:changes            stream  op put, drop, current or stop; name gen path replica record
+--   P:bundle:DIGEST      string  signed code, stored once for all generations that use it
+--   P:bundle:DIGEST:users
+--                        zset    NAME@GEN -> when it goes (ms), inf while it is active
 --   P:{NAME}             hash    reserved latest current progressing live created
 --   P:{NAME}:reserved:ID P:{NAME}:GEN:staged:N
 --                        strings with time to live, of a submission that isn't sealed yet: its
 --                                generation, and pieces of its tasks (create.lua)
 --   P:{NAME}:events      stream  the history (events.py has the table)
 --   P:{NAME}:GEN         hash    state reason created ended kinds total left failed short jobs
---                                retries deadline owner history makes_current retire first_failed
+--                                retries deadline owner history makes_current retire first_failed bundle
 --                                prepares prepared:PATH begun:PATH
 --   P:{NAME}:GEN:plan tree (strings) states (list) logs (stream) course (stream: state)
 --                replicas (hash id -> "STATE AGENT PATH\n" + record) services ready (hash path -> n)

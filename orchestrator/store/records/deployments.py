@@ -20,7 +20,7 @@ class Submission:
 
     `tasks` stand as in the plan. `services` are the wanted replicas by path. `deadline_s` counts
     from the moment it is stored; `history_s` is how long the generation is kept after it has ended.
-    `owner` is the program that it ends with, if any.
+    `owner` is the program that it ends with, if any; `bundle` the digest of its code, or empty.
     """
 
     id: str
@@ -36,6 +36,7 @@ class Submission:
     deadline_s: float | None = None
     owner: str | None = None
     history_s: float = 7 * 86400.0
+    bundle: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

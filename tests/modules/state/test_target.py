@@ -29,10 +29,10 @@ def write(folder: Path, body: str, name: str = "app.py") -> str:
     return str(folder / name)
 
 
-def test_a_file_target_travels_by_value_and_names_the_deployment(tmp_path: Path) -> None:
+def test_a_file_target_has_its_folder_as_project_and_names_the_deployment(tmp_path: Path) -> None:
     loaded = load_target(write(tmp_path, "tree = M()") + ":tree")
-    assert (loaded.by_value, loaded.default_name) == (True, "app")
-    assert loaded.search_path[0] == str(tmp_path)
+    assert (loaded.reference, loaded.default_name) == ("app:tree", "app")
+    assert loaded.project.root == str(tmp_path)
 
 
 def test_the_roots_own_name_wins(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_a_function_without_arguments_is_called(tmp_path: Path) -> None:
     assert loaded.default_name == "made"
 
 
-def test_a_package_target_travels_by_reference(
+def test_a_package_target_has_the_folder_of_its_top_level_package_as_project(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = tmp_path / "apppkg"
@@ -53,16 +53,17 @@ def test_a_package_target_travels_by_reference(
     write(package, "tree = M()", "trees.py")
     monkeypatch.chdir(tmp_path)
     loaded = load_target("apppkg.trees:tree")
-    assert (loaded.by_value, loaded.default_name) == (False, "trees")
+    assert (loaded.reference, loaded.default_name) == ("apppkg.trees:tree", "trees")
+    assert loaded.project.root == str(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("body", "attribute", "message"),
     [
         ("tree = M()", "treee", r"no attribute 'treee'; did you mean tree\?"),
-        ("tree = 3", "tree", "is a int, not a module"),
+        ("tree = 3", "tree", "is a int; it has to be a module"),
         ("", "M", "is a class"),
-        ("def make():\n    return 3", "make", "is a int, not a module"),
+        ("def make():\n    return 3", "make", "is a int; it has to be a module"),
         ("def make(x):\n    return M()", "make", r"TypeError.*x"),
         ("import nowhere_at_all", "tree", "nowhere_at_all"),
         ("import sys\nsys.exit(3)", "tree", r"sys\.exit\(3\)"),

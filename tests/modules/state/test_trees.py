@@ -98,21 +98,23 @@ tree = Part(name='part')
 """
 
 READ = (
-    "import sys; from rootward.modules.state import trees as portable;"
-    "print(portable.unpack(sys.stdin.buffer.read()).root(1))"
+    "import sys; from rootward.modules.state import trees;"
+    "tree = trees.unpack(sys.stdin.buffer.read(), *sys.argv[1:]); print(tree.root(1))"
 )
 
 
-def read_elsewhere(packed: bytes, folder: Path) -> subprocess.CompletedProcess[bytes]:
+def read_elsewhere(packed: bytes, *folder: Path) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        [sys.executable, "-P", "-c", READ], input=packed, cwd=folder, capture_output=True,
+        [sys.executable, "-P", "-c", READ, *map(str, folder)], input=packed, capture_output=True,
         check=False, timeout=60, env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
     )  # fmt: skip
 
 
 def pack_in(folder: Path, target: str, how: str) -> bytes:
     code = (
-        "import sys; from rootward.modules.state import target, trees as portable;"
+        "import sys; from rootward.modules.state import target, trees;"
+        "from rootward.modules.code.collection import Wishes;"
+        "from rootward.modules.code.origin import Code;"
         "from rootward.modules.tree import Tree;"
         f"t = target.load_target({target!r}); tree = Tree(t.root, t.default_name);"
         f"sys.stdout.buffer.write({how})"
@@ -124,23 +126,30 @@ def pack_in(folder: Path, target: str, how: str) -> bytes:
     return done.stdout
 
 
-def test_a_file_travels_by_value_to_a_process_that_lacks_it(tmp_path: Path) -> None:
+def test_a_file_is_imported_from_the_folder_that_its_code_was_put_into(tmp_path: Path) -> None:
     home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
     home.mkdir()
-    elsewhere.mkdir()
-    (home / "app.py").write_text(APP.format(answer="by value"))
-    packed = pack_in(home, "app.py:tree", "portable.pack(tree)")
-    (home / "app.py").unlink()
-    assert read_elsewhere(packed, elsewhere).stdout == b"by value\n"
+    (home / "app.py").write_text(APP.format(answer="the file"))
+    how = "trees.pack(tree, Code(t.project, target=t.module).pack(9999)[1])"
+    packed = pack_in(home, "app.py:tree", how)
+    home.rename(elsewhere)
+    assert read_elsewhere(packed, elsewhere).stdout == b"the file\n"
 
 
-def test_a_reference_runs_the_same_code_and_refuses_another(tmp_path: Path) -> None:
+def test_code_that_stays_behind_is_the_same_or_refused(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(APP.format(answer="first"))
-    how = "portable.pack_reference(t.target, tree, search_path=t.search_path)"
-    packed = pack_in(tmp_path, "app:tree", how)
-    assert read_elsewhere(packed, tmp_path).stdout == b"first\n"
+    origin = "Code(t.project, target=t.module, wishes=Wishes(goes_along=False)).pack(0)[1]"
+    digest = "code_digest=trees.digest(tree)"
+    ways = {
+        "app:tree": f"trees.pack_reference(t.target, tree, {origin}, {digest})",
+        "the tree": f"trees.pack(tree, {origin}, {digest})",
+    }
+    packed = {what: pack_in(tmp_path, "app:tree", how) for what, how in ways.items()}
+    for each in packed.values():
+        assert read_elsewhere(each).stdout == b"first\n"
     (tmp_path / "app.py").write_text(APP.format(answer="second"))
-    refused = read_elsewhere(packed, tmp_path)
-    assert refused.returncode != 0
-    assert b"CodeMismatch" in refused.stderr
-    assert b"app:tree" in refused.stderr
+    for what, each in packed.items():
+        refused = read_elsewhere(each)
+        assert refused.returncode != 0
+        assert b"CodeMismatch" in refused.stderr
+        assert what.encode() in refused.stderr

@@ -1,0 +1,112 @@
+"""The main file of a program, when its `__main__` can be imported elsewhere as a module.
+
+As `multiprocessing` does, another process runs the file under the name `__mp_main__`, so that what
+stands under `if __name__ == "__main__":` isn't run again. That is done only for a file that has
+this guard and deploys from within it; any other `__main__` (a script without it, standard input, a
+shell, a notebook) is sent by value, class by class.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from types import FrameType, ModuleType
+
+    from .project import Project
+
+ALIAS = "__mp_main__"
+
+_by_name: frozenset[str] = frozenset()
+
+
+def send_main_by_name(names: Collection[str]) -> None:
+    """From now on, these of `__main__` go by name: other processes run its file as a module."""
+    global _by_name
+    _by_name = frozenset(names)
+
+
+def names_sent() -> frozenset[str]:
+    """Return what of `__main__` goes by name; nothing unless its file goes as a module."""
+    return _by_name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MainFile:
+    """A guarded main file: relative path, its name when it was run with `-m`, what it defines.
+
+    `defined` are the names that are bound outside of the guard.
+    """
+
+    path: str
+    module: str | None
+    defined: frozenset[str]
+
+
+def main_file(project: Project) -> MainFile | None:
+    """Return the main file of this program when it is one that can be imported elsewhere."""
+    main = sys.modules.get("__main__")
+    file = getattr(main, "__file__", None)
+    if main is None or not isinstance(file, str) or not file.endswith(".py"):
+        return None
+    path = os.path.abspath(file)
+    if not project.owns(path):
+        return None
+    try:
+        with open(path, "rb") as source:
+            tree = ast.parse(source.read())
+    except (OSError, SyntaxError, ValueError):
+        return None
+    guards = [node for node in tree.body if _is_guard(node)]
+    line = _running_line(main)
+    is_guarded = any(node.lineno <= line <= (node.end_lineno or 0) for node in guards)
+    if not guards or (line and not is_guarded):
+        return None
+    spec = getattr(main, "__spec__", None)
+    defined = frozenset(
+        name for node in tree.body if node not in guards for name in _bound_names(node)
+    )
+    return MainFile(
+        path=project.relative(path), module=None if spec is None else spec.name, defined=defined
+    )
+
+
+def _is_guard(node: ast.stmt) -> bool:
+    if not isinstance(node, ast.If) or not isinstance(node.test, ast.Compare):
+        return False
+    sides = [node.test.left, *node.test.comparators]
+    names = {side.id for side in sides if isinstance(side, ast.Name)}
+    texts = {side.value for side in sides if isinstance(side, ast.Constant)}
+    is_equal = len(node.test.ops) == 1 and isinstance(node.test.ops[0], ast.Eq)
+    return is_equal and names == {"__name__"} and texts == {"__main__"}
+
+
+def _running_line(main: ModuleType) -> int:
+    """Return the line of the main file that runs now in this thread; 0 when none does."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_globals is vars(main) and frame.f_code.co_name == "<module>":
+            return frame.f_lineno
+        frame = frame.f_back
+    return 0
+
+
+def _bound_names(node: ast.stmt) -> Iterator[str]:
+    """Yield what a statement of a module binds; what is bound inside functions is none of it."""
+    stack: list[ast.AST] = [node]
+    while stack:
+        each = stack.pop()
+        if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield each.name
+            continue
+        if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store):
+            yield each.id
+        if isinstance(each, ast.alias):
+            yield (each.asname or each.name).partition(".")[0]
+        if not isinstance(each, ast.Lambda):
+            stack.extend(ast.iter_child_nodes(each))
