@@ -14,8 +14,9 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from typing import TYPE_CHECKING, Final
 
 from ..errors import TargetError
-from .imports import imported_names
-from .loaded import loaded
+from .imports import imported_names, runs_files
+from .loaded import loaded, stray_files
+from .main_file import has_main_file
 from .patterns import Patterns
 from .project import is_looked_into, is_rootward
 
@@ -63,6 +64,10 @@ def collect(project: Project, wishes: Wishes) -> Collection:
     for file in known.files:
         walk.add(file)
     walk.follow_imports()
+    if walk.runs_files or not has_main_file():
+        for file in stray_files(project):
+            walk.add(file)
+        walk.follow_imports()
     if include:
         for file in _walk(project, "", with_hidden=include.mean_hidden):
             if include.matches(file):
@@ -85,6 +90,7 @@ class _Walk:
         self._packages: set[str] = set()
         self._unread: list[str] = []
         self._names: set[str] = set()
+        self.runs_files = False
 
     def add(self, file: str) -> None:
         """Add one file, unless it is excluded."""
@@ -120,10 +126,11 @@ class _Walk:
             file = self._unread.pop()
             try:
                 with open(self._project.path(file), "rb") as source:
-                    names = imported_names(source.read())
+                    text = source.read()
             except OSError:
                 continue
-            for name in names - self._names:
+            self.runs_files = self.runs_files or runs_files(text)
+            for name in imported_names(text) - self._names:
                 self._names.add(name)
                 if not is_rootward(name):
                     self._add_named(name)

@@ -16,6 +16,14 @@ _STATEMENT: Final = re.compile(
     rb"(?:^|[;:])[ \t]*(?:" + _FROM + rb"|" + _IMPORT + rb")", re.MULTILINE
 )
 _CALLS: Final = re.compile(_CALL)
+_BY_PATH: Final = re.compile(
+    rb"spec_from_file_location|FileLoader|run_path|load_source|\bexec\(|\bexecfile\("
+)
+
+
+def runs_files(source: bytes) -> bool:
+    """Whether a source may run files by their path, of which no module tells."""
+    return _BY_PATH.search(source) is not None
 
 
 def imported_names(source: bytes) -> set[str]:

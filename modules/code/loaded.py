@@ -1,7 +1,7 @@
 """What this process has executed of a project: its modules, where each was found, stray files.
 
-It reads `sys.modules` and, for files that were run without being put there (a plugin loaded by its
-path), the functions that are alive. Nothing is imported, and no file is read.
+It reads `sys.modules` and, where files may have been run without being put there (a plugin loaded
+by its path), the functions that are alive. Nothing is imported, and no file is read.
 """
 
 from __future__ import annotations
@@ -75,7 +75,6 @@ def loaded(project: Project) -> Loaded:
                 packages[home] = True
                 home = _parent(home)
             homes[name] = (home,)
-    files.update(_stray_files(project))
     inside, outside = _search_path(project)
     return Loaded(
         homes=homes,
@@ -89,7 +88,9 @@ def loaded(project: Project) -> Loaded:
 
 def _file_of(module: object) -> str | None:
     file = getattr(module, "__file__", None)
-    return os.path.abspath(file) if isinstance(file, str) and file else None
+    if not isinstance(file, str) or not file:
+        return None
+    return file if file[0] == "/" else os.path.abspath(file)
 
 
 def _namespace(project: Project, module: ModuleType) -> list[str]:
@@ -120,16 +121,13 @@ def _is_named_after(relative: str, name: str) -> bool:
     return places[-len(parts) :] == parts
 
 
-def _stray_files(project: Project) -> Iterator[str]:
-    """Yield files whose code is alive, whether or not a module of theirs is known."""
-    seen: set[str] = set()
-    for each in gc.get_objects():
-        if type(each) is not FunctionType:
-            continue
-        file = each.__code__.co_filename
-        if file in seen:
-            continue
-        seen.add(file)
+def stray_files(project: Project) -> Iterator[str]:
+    """Yield files whose code is alive, whether or not a module of theirs is known.
+
+    Looks at every object of this process: some ten milliseconds a 100,000.
+    """
+    functions = [each for each in gc.get_objects() if type(each) is FunctionType]
+    for file in {function.__code__.co_filename for function in functions}:
         if os.path.isabs(file) and project.owns(file) and os.path.isfile(file):
             yield project.relative(file)
 

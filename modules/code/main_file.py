@@ -48,6 +48,11 @@ class MainFile:
     defined: frozenset[str]
 
 
+def has_main_file() -> bool:
+    """Whether this program is a file, and no shell, notebook or standard input."""
+    return bool(getattr(sys.modules.get("__main__"), "__file__", None))
+
+
 def main_file(project: Project) -> MainFile | None:
     """Return the main file of this program when it is one that can be imported elsewhere."""
     main = sys.modules.get("__main__")

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..code.main_file import ALIAS
+from ..code.main_file import ALIAS, names_sent
 from ..code.project import is_rootward
 from ..module import ModuleBase
 from ..tree import Tree
@@ -31,6 +31,9 @@ def globals_of(project: Project) -> dict[int, tuple[str, str]]:
         if is_rootward(name) or not isinstance(file, str) or not project.owns(file):
             continue
         home = ALIAS if name == "__main__" else name
+        if home == ALIAS and not names_sent():
+            # It isn't imported elsewhere.
+            continue
         for attribute, value in list(vars(module).items()):
             if not attribute.startswith("__"):
                 found.setdefault(id(value), (home, attribute))

@@ -6,14 +6,12 @@ An error is one sentence on standard error; a failed deployment is told module b
 
 from __future__ import annotations
 
-import os
-import re
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from ..status.places import users_line
 from .output import paint, tell
 
 if TYPE_CHECKING:
@@ -26,8 +24,6 @@ FAILED, USAGE, NO_REDIS, INTERRUPTED = 1, 2, 3, 130
 SHOWN_FAILURES = 5
 MESSAGE_LINES = 4
 OUTPUT_LINES = 5
-_FRAME = re.compile(r'^\s*File "(?P<file>[^"]+)", line (?P<line>\d+), in (?P<where>.+)$')
-_OURS = str(Path(__file__).absolute().parents[2]) + os.sep
 
 
 def present(error: BaseException) -> int:
@@ -136,24 +132,6 @@ def _skipped_because_of(failure: Failure, status: Status) -> list[str]:
     ]
 
 
-def users_line(traceback: str) -> str | None:
-    """Return the last place in the user's own code that a traceback went through, or None."""
-    found: str | None = None
-    if "_RemoteTraceback" in traceback:
-        # One error that went through several processes: the first part is where it was raised.
-        traceback = traceback.partition("\nThe above exception was the direct cause")[0]
-    lines = traceback.splitlines()
-    for number, line in enumerate(lines):
-        frame = _FRAME.match(line)
-        if frame is None or _is_foreign(frame["file"]):
-            continue
-        code = lines[number + 1].strip() if number + 1 < len(lines) else ""
-        found = f"{frame['file']}:{frame['line']} in {frame['where']}"
-        if code and not code.startswith(("File ", "^")):
-            found += f": {code if len(code) <= 80 else code[:77] + '...'}"
-    return found
-
-
 def hint_lines(status: Status) -> Iterator[str]:
     """Return the commands to go on with after a failure."""
     yield (
@@ -178,12 +156,6 @@ def _indented(lines: Sequence[str], limit: int, *, verbose: bool) -> list[str]:
 def _some(names: Sequence[str], limit: int = 4) -> str:
     text = ", ".join(names[:limit])
     return text if len(names) <= limit else f"{text} and {len(names) - limit} more"
-
-
-def _is_foreign(file: str) -> bool:
-    # A worker on another machine may have us elsewhere: site-packages tells it there.
-    library = ("site-packages" in file) or ("dist-packages" in file) or "/lib/python3" in file
-    return library or file.startswith(("<frozen", _OURS))
 
 
 def _is_lost_connection(error: BaseException) -> bool:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .failures import FAILED, users_line
+from ..status.places import users_line
+from .failures import FAILED
 from .group import Entry, LazyGroup
 from .output import (
     StdoutClosed,

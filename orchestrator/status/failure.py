@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .places import users_line
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -35,6 +37,8 @@ class Failure:
             f"{self.task}: module {self.module}, {place}, attempt {self.attempt}",
             *(f"  {line}" for line in self._error().splitlines()),
         ]
+        if place_in_code := users_line(self.traceback):
+            lines.append(f"  at {place_in_code}")
         if self.log_tail:
             lines.append("  the last of its output:")
             lines.extend(f"    {line}" for line in self.log_tail)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..store.rq_compat import PROTOCOL
+from .places import users_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -57,6 +58,7 @@ class TaskStatus:
             "ended_at": self.ended_at,
             "error": _error_json(self.error),
             "reason": self.reason,
+            "place": users_line((self.error or {}).get("traceback", "")),
             "traceback": (self.error or {}).get("traceback") or None,
             "log_tail": (self.error or {}).get("log_tail") or None,
         }

@@ -44,11 +44,20 @@ def lasting_keys(server: Redis, prefix: str) -> list[str]:
     """Return the keys under `prefix` that have neither a time to live nor a reason to last."""
     keys = Keys(prefix)
     active = {name.decode().rpartition("@")[0] for name in server.smembers(keys.active)}
+    found = [raw.decode() for raw in server.scan_iter(f"*{prefix}*", count=1000)]
     return [
         key
-        for key in (raw.decode() for raw in server.scan_iter(f"*{prefix}*", count=1000))
-        if server.ttl(key) == -1 and not _may_last(keys, key, active)
+        for key in found
+        if server.ttl(key) == -1
+        and not _may_last(keys, key, active)
+        and not _is_used_bundle(server, keys, key)
     ]
+
+
+def _is_used_bundle(server: Redis, keys: Keys, key: str) -> bool:
+    digest = key.removeprefix(keys.bundle("")).removesuffix(":users")
+    users = server.zrange(keys.bundle_users(digest), 0, -1)
+    return bool({*users} & server.smembers(keys.active))
 
 
 def _may_last(keys: Keys, key: str, active: set[str]) -> bool:
