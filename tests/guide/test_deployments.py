@@ -122,7 +122,7 @@ def test_a_broken_start_is_told_once(client: Client, name: str) -> None:
     deployment = client.submit(ServerModule(Broken()), name=name)
     with pytest.raises(DeploymentFailed) as raised:
         deployment.wait(30)
-    assert str(raised.value).count("no model") == 1
+    assert str(raised.value).count("RuntimeError: no model") == 1
     assert [failure.task for failure in raised.value.failures] == [f"deploy:{name}"]
 
 
