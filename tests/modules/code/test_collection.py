@@ -23,9 +23,8 @@ from rootward.modules.errors import TargetError
 from rootward.modules.state.target import load_target
 target, include, exclude = sys.argv[1], *map(json.loads, sys.argv[2:])
 loaded = load_target(target)
-code = Code(
-    loaded.project, target=loaded.module, wishes=Wishes(include=tuple(include), exclude=tuple(exclude))
-)
+wishes = Wishes(include=tuple(include), exclude=tuple(exclude))
+code = Code(loaded.project, target=loaded.module, wishes=wishes)
 try:
     found = code.collect()
 except TargetError as error:
@@ -218,8 +217,8 @@ def test_namespace_packages_zip_files_and_links_go_along(tmp_path: Path) -> None
     write(
         project,
         {
-            "app.py": "import sys\nsys.path.append('lib.zip')\nimport ns.part.x, zipped, linked, pkg\n"
-            + TREE,
+            "app.py": "import sys\nsys.path.append('lib.zip')\n"
+            "import ns.part.x, zipped, linked, pkg\n" + TREE,
             "ns/part/x.py": "",
             "ns/data.txt": "",
         },
