@@ -14,7 +14,7 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from typing import TYPE_CHECKING, Final
 
 from ..errors import TargetError
-from .imports import imported_names, runs_files
+from .imports import imported_names, named_files, runs_files
 from .loaded import loaded, stray_files
 from .main_file import has_main_file
 from .patterns import Patterns
@@ -67,6 +67,7 @@ def collect(project: Project, wishes: Wishes) -> Collection:
     if walk.runs_files or not has_main_file():
         for file in stray_files(project):
             walk.add(file)
+        walk.add_run_later()
         walk.follow_imports()
     if include:
         for file in _walk(project, "", with_hidden=include.mean_hidden):
@@ -91,6 +92,7 @@ class _Walk:
         self._unread: list[str] = []
         self._names: set[str] = set()
         self.runs_files = False
+        self._named: set[str] = set()
 
     def add(self, file: str) -> None:
         """Add one file, unless it is excluded."""
@@ -129,12 +131,21 @@ class _Walk:
                     text = source.read()
             except OSError:
                 continue
-            self.runs_files = self.runs_files or runs_files(text)
+            if runs_files(text):
+                self.runs_files = True
+                self._named |= named_files(text)
             for name in imported_names(text) - self._names:
                 self._names.add(name)
                 if not is_rootward(name):
                     self._add_named(name)
         self._collection.names |= self._names
+
+    def add_run_later(self) -> None:
+        """Add the files that are named where files are run by their path."""
+        if self._named:
+            for file in _walk(self._project, ""):
+                if file.rpartition("/")[2] in self._named:
+                    self.add(file)
 
     def _add_named(self, name: str) -> None:
         for folder in self._collection.loaded.search_path:

@@ -16,9 +16,15 @@ _STATEMENT: Final = re.compile(
     rb"(?:^|[;:])[ \t]*(?:" + _FROM + rb"|" + _IMPORT + rb")", re.MULTILINE
 )
 _CALLS: Final = re.compile(_CALL)
+_FILES: Final = re.compile(rb"""['"/]([^'"/\s]+\.py)['"]""")
 _BY_PATH: Final = re.compile(
     rb"spec_from_file_location|FileLoader|run_path|load_source|\bexec\(|\bexecfile\("
 )
+
+
+def named_files(source: bytes) -> set[str]:
+    """Return the names of Python files that stand as texts in a source that runs files by path."""
+    return {name.decode("utf-8", "replace") for name in _FILES.findall(source)}
 
 
 def runs_files(source: bytes) -> bool:

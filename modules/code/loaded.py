@@ -1,7 +1,7 @@
 """What this process has executed of a project: its modules, where each was found, stray files.
 
 It reads `sys.modules` and, where files may have been run without being put there (a plugin loaded
-by its path), the functions that are alive. Nothing is imported, and no file is read.
+by its path), the functions and modules that are alive. Nothing is imported, and no file is read.
 """
 
 from __future__ import annotations
@@ -87,10 +87,14 @@ def loaded(project: Project) -> Loaded:
 
 
 def _file_of(module: object) -> str | None:
-    file = getattr(module, "__file__", None)
-    if not isinstance(file, str) or not file:
+    return _normal(getattr(module, "__file__", None))
+
+
+def _normal(file: object) -> str | None:
+    if not isinstance(file, str) or not file or file[0] == "<":
         return None
-    return file if file[0] == "/" else os.path.abspath(file)
+    # That of a script is as it was given: `folder/../main.py`.
+    return file if file[0] == "/" and "/." not in file else os.path.abspath(file)
 
 
 def _namespace(project: Project, module: ModuleType) -> list[str]:
@@ -126,10 +130,14 @@ def stray_files(project: Project) -> Iterator[str]:
 
     Looks at every object of this process: some ten milliseconds a 100,000.
     """
-    functions = [each for each in gc.get_objects() if type(each) is FunctionType]
-    for file in {function.__code__.co_filename for function in functions}:
-        if os.path.isabs(file) and project.owns(file) and os.path.isfile(file):
+    alive = [each for each in gc.get_objects() if type(each) in {FunctionType, ModuleType}]
+    for file in {_normal(_source_of(each)) for each in alive}:
+        if file is not None and project.owns(file) and os.path.isfile(file):
             yield project.relative(file)
+
+
+def _source_of(code: Any) -> object:
+    return code.__code__.co_filename if type(code) is FunctionType else vars(code).get("__file__")
 
 
 def _search_path(project: Project) -> tuple[tuple[str, ...], tuple[str, ...]]:

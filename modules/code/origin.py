@@ -81,14 +81,18 @@ class Code:
         There is no bundle where nothing is to go along or all is installed; then workers import
         what they have. Raises TargetError and BundleError.
         """
-        from .bundle import read_bundle
-
         if self.wishes.goes_along:
             collection = self.collect()
-            if collection.files:
-                bundle = read_bundle(self.project, collection.files, limit)
+            bundle = self.bundle(collection, limit)
+            if bundle is not None:
                 return bundle, self._origin(collection.loaded, bundle.digest)
         return None, self._elsewhere()
+
+    def bundle(self, collection: Collection, limit: int) -> Bundle | None:
+        """Read the collected files; None for none. Raises BundleError."""
+        from .bundle import read_bundle
+
+        return read_bundle(self.project, collection.files, limit) if collection.files else None
 
     def here(self) -> Origin:
         """Return how other processes of this machine import the code, from where it is."""

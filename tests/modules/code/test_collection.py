@@ -210,6 +210,19 @@ def test_a_plugin_that_was_loaded_by_its_path_goes_along(tmp_path: Path, *, is_k
     assert found["placed"] == ({"plug": "plugins/my-plug.py"} if is_known else {})
 
 
+def test_a_plugin_that_is_loaded_later_goes_along_when_it_is_named(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "app.py": "def f():\n    import runpy\n    runpy.run_path(HERE / 'late' / 'plug.py')\n"
+            + TREE,
+            "late/plug.py": "",
+            "late/other.py": "",
+        },
+    )
+    assert ask(tmp_path)["files"] == ["app.py", "late/plug.py"]
+
+
 def test_namespace_packages_zip_files_and_links_go_along(tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     project = tmp_path / "project"
