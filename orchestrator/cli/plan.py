@@ -32,8 +32,10 @@ def plan(
     as_json: bool,
 ) -> None:
     """Show the tasks that a deployment of TARGET would run, and what waits for what."""
+    from rootward.modules.code.collection import Wishes
+
     from ..planning.collect import plan_tree
-    from ..planning.definition import Definition, Wishes
+    from ..planning.definition import Definition
 
     wishes = Wishes(include=include, exclude=exclude)
     definition = Definition.of(load(target), name=name, wishes=wishes)
