@@ -107,7 +107,7 @@ def test_everything_that_a_caller_may_ask(served: Gateway, network: Network) -> 
     assert len(json.loads(served.ask("/api/workers")[1])) == 1
     assert served.ask("/api/deployments/ap")[0] == 404
     assert (
-        b'rootward_gateway_calls_total{service="app/who",class="2xx"}' in served.ask("/metrics")[1]
+        b'rootward_gateway_calls_total{class="2xx",service="app/who"}' in served.ask("/metrics")[1]
     )
     metrics = served.ask("/metrics")[1].decode()
     assert 'rootward_tasks{deployment="app",generation="1",kind="deploy",state="succeeded"} 2' in (

@@ -13,9 +13,12 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from rootward.orchestrator.gateway.meters import Sample, Times, family, histogram
+from rootward.orchestrator.metrics import Times, catalogue
+from rootward.orchestrator.metrics.exposition import Exposition, Families
+from rootward.orchestrator.metrics.times import TASK_BOUNDS_S
 
 if TYPE_CHECKING:
+    from rootward.orchestrator.metrics import Metric
     from rootward.orchestrator.store.store import Store
 
     from ..replicas.supervisor import Supervisor
@@ -27,12 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-BOUNDS_S: Final = (0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0)
-_MEANINGS: Final = {
-    "queue_wait": "From the release of a task until it was claimed.",
-    "barrier_wait": "From the submission of a task until its release.",
-    "task": "From the claim of a task until its outcome.",
-}
+_TIMES: Final = (catalogue.WORKER_QUEUE, catalogue.WORKER_BARRIER, catalogue.WORKER_TASK)
 _KNOWN: Final = 1000
 
 
@@ -46,7 +44,8 @@ class Account:
         self._slots, self._supervisor = slots, supervisor
         self._store, self._link = store, link
         self._tasks: Counter[tuple[str, str]] = Counter()
-        self._times: dict[str, dict[str, Times]] = {name: {} for name in _MEANINGS}
+        self._times: dict[tuple[Metric, str], Times] = {}
+        self._page = Exposition()
         # When generations were submitted: all of their tasks wait from then on.
         self._submitted: dict[tuple[str, int], asyncio.Future[float | None]] = {}
 
@@ -54,7 +53,7 @@ class Account:
         """Run a task, and count it."""
         claim, loop = assignment.claim, asyncio.get_running_loop()
         if claim.attempt == 1 and claim.queued_at is not None and claim.claimed_at is not None:
-            self._observe("queue_wait", claim.kind, claim.claimed_at - claim.queued_at)
+            self._observe(catalogue.WORKER_QUEUE, claim.kind, claim.claimed_at - claim.queued_at)
             self._note_barrier(assignment.place, claim.kind, claim.queued_at)
         began = loop.time()
         outcome: Outcome | None = None
@@ -63,78 +62,43 @@ class Account:
         finally:
             if outcome is not None:
                 state = str(outcome.state)
-                self._observe("task", claim.kind, loop.time() - began)
+                self._observe(catalogue.WORKER_TASK, claim.kind, loop.time() - began)
             else:
                 state = "lost" if assignment.lost else "handed back"
             self._tasks[claim.kind, state] += 1
         return outcome
 
-    def text(self) -> str:
+    def text(self) -> bytes:
         """Return everything as Prometheus reads it."""
-        lines: list[str] = []
-        for name, meaning in _MEANINGS.items():
-            rows = [({"kind": kind}, times) for kind, times in self._times[name].items()]
-            lines += histogram(f"worker_{name}_seconds", meaning, rows)
-        ended = [
-            Sample({"kind": kind, "state": state}, count)
-            for (kind, state), count in self._tasks.items()
-        ]
-        lines += family("worker_tasks_total", "counter", "Tasks that have ended here.", ended)
-        lines += self._of_lease()
-        lines += self._of_slots()
-        lines += self._of_replicas()
-        return "\n".join(lines) + "\n"
-
-    def _of_lease(self) -> list[str]:
+        families = Families()
+        for metric in (*_TIMES, catalogue.WORKER_TASKS):
+            families.know(metric)
+        for (metric, kind), times in self._times.items():
+            families.add_times(metric, times, kind)
+        for (kind, state), count in self._tasks.items():
+            families.add(catalogue.WORKER_TASKS, count, kind, state)
         left_s = 0.0 if self.keeper is None else self.keeper.lease_left_s
-        return [
-            *_one("worker_lease_seconds", "gauge", "What is left of the lease.", left_s),
-            *_one("worker_leases_lost_total", "counter", "Leases that ended.", self.leases_lost),
-        ]
+        families.add(catalogue.WORKER_LEASE, left_s)
+        families.add(catalogue.WORKER_LEASES_LOST, self.leases_lost)
+        families.add(catalogue.WORKER_SLOTS, self._slots.limit)
+        families.add(catalogue.WORKER_BUSY, self._slots.busy)
+        self._collect_replicas(families)
+        return self._page.text(families)
 
-    def _of_slots(self) -> list[str]:
-        slots = self._slots
-        return [
-            *_one("worker_slots", "gauge", "Tasks that run at once at most.", slots.limit),
-            *_one("worker_slots_busy", "gauge", "Slots that run a task.", slots.busy),
-        ]
-
-    def _of_replicas(self) -> list[str]:
+    def _collect_replicas(self, families: Families) -> None:
+        families.know(catalogue.WORKER_REPLICAS)
         there = Counter(
             (*held.generation.place, held.service.path, str(held.state))
             for held in self._supervisor.held
         )
-        told = [
-            Sample(
-                {
-                    "deployment": name,
-                    "generation": str(number),
-                    "service": service,
-                    "state": state,
-                },
-                count,
-            )
-            for (name, number, service, state), count in there.items()
-        ]
-        restarts = [
-            Sample({"service": service}, count)
-            for service, count in self._supervisor.restarts.items()
-        ]
-        return [
-            *family("worker_replicas", "gauge", "Replicas by state.", told),
-            *family(
-                "worker_replica_restarts_total",
-                "counter",
-                "Replicas that were started again where they had ended.",
-                restarts,
-            ),
-        ]
+        for labels, count in there.items():
+            families.add(catalogue.WORKER_REPLICAS, count, *labels)
+        families.know(catalogue.WORKER_RESTARTS)
+        for service, count in self._supervisor.restarts.items():
+            families.add(catalogue.WORKER_RESTARTS, count, service)
 
-    def _observe(self, what: str, kind: str, seconds: float) -> None:
-        of_kind = self._times[what]
-        if kind not in of_kind:
-            of_kind[kind] = Times(BOUNDS_S)
-        of_kind[kind].observe(max(0.0, seconds))
+    def _observe(self, metric: Metric, kind: str, seconds: float) -> None:
+        self._times.setdefault((metric, kind), Times(TASK_BOUNDS_S)).observe(max(0.0, seconds))
 
     def _note_barrier(self, place: tuple[str, int], kind: str, released_at: float) -> None:
         known = self._submitted.get(place)
@@ -146,7 +110,7 @@ class Account:
         def note(done: asyncio.Future[float | None]) -> None:
             submitted_at = None if done.cancelled() else done.result()
             if submitted_at is not None:
-                self._observe("barrier_wait", kind, released_at - submitted_at)
+                self._observe(catalogue.WORKER_BARRIER, kind, released_at - submitted_at)
 
         known.add_done_callback(note)
 
@@ -157,7 +121,3 @@ class Account:
             logger.debug("not counted: %s", error, extra={"event": "account.unread"})
             return None
         return None if record is None else record.created_at
-
-
-def _one(name: str, kind: str, meaning: str, value: float) -> list[str]:
-    return family(name, kind, meaning, [Sample({}, value)])

@@ -16,7 +16,7 @@ from http import HTTPStatus
 from typing import Final
 
 from rootward.orchestrator.gateway.access import LOOPBACK, is_loopback
-from rootward.orchestrator.gateway.meters import CONTENT_TYPE
+from rootward.orchestrator.metrics.exposition import CONTENT_TYPE
 from rootward.orchestrator.settings import SettingsError
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ _HOST: Final = re.compile(
 
 
 @contextlib.asynccontextmanager
-async def exposed(host: str, port: int, text: Callable[[], str]) -> AsyncIterator[int]:
+async def exposed(host: str, port: int, text: Callable[[], bytes]) -> AsyncIterator[int]:
     """Tell `text()` to who asks at that address; yields the port.
 
     Raises SettingsError when the address can't be had.
@@ -63,7 +63,7 @@ async def exposed(host: str, port: int, text: Callable[[], str]) -> AsyncIterato
         server.close()
 
 
-def _answer(head: bytes, text: Callable[[], str], known: Collection[bytes] | None) -> bytes:
+def _answer(head: bytes, text: Callable[[], bytes], known: Collection[bytes] | None) -> bytes:
     found = _REQUEST.match(head)
     if found is None:
         return _message(HTTPStatus.BAD_REQUEST, "GET /metrics is what can be asked")
@@ -80,8 +80,8 @@ def _answer(head: bytes, text: Callable[[], str], known: Collection[bytes] | Non
     return answer.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if found[1] == b"HEAD" else answer
 
 
-def _message(status: HTTPStatus, text: str) -> bytes:
-    body = text.encode()
+def _message(status: HTTPStatus, text: str | bytes) -> bytes:
+    body = text.encode() if isinstance(text, str) else text
     return (
         f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: {CONTENT_TYPE}\r\n"
         f"content-length: {len(body)}\r\nx-content-type-options: nosniff\r\n"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from rootward.modules.rpc import envelope, proof
 from rootward.orchestrator.gateway.access import LOOPBACK, is_loopback
+from rootward.orchestrator.metrics.exposition import CONTENT_TYPE as METRICS_TYPE
 
 from .formats import (
     JSON_TYPE,
@@ -25,7 +26,6 @@ from .formats import (
     Refused,
     SignedFormat,
 )
-from .metrics import CONTENT_TYPE as METRICS_TYPE
 
 if TYPE_CHECKING:
     from ..child.parent_watch import Guard
@@ -104,7 +104,7 @@ class ReplicaApp:
     def _page(self, path: bytes, headers: dict[bytes, bytes]) -> Page:
         if path == b"/metrics":
             self._check(headers)
-            return Page(METRICS_TYPE, self.metrics.text().encode())
+            return Page(METRICS_TYPE, self.metrics.text())
         if path == b"/openapi.json":
             self._check(headers)
             self._check_drain()

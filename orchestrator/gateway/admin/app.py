@@ -17,16 +17,16 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from ...metrics.exposition import CONTENT_TYPE, Exposition, Families
 from ..frontend.error_page import HEADERS, error_page, wants_page
 from ..live.feed import Feed
 from ..live.measured import measured
 from ..live.reader import FleetReader
-from ..meters import CONTENT_TYPE
 from . import assets
 from .api import EXPLAINED, Api, explained
-from .fleet_metrics import fleet_lines
+from .fleet_metrics import Fleet
 from .live_api import LiveApi
-from .metrics import metrics_text
+from .metrics import collect
 from .openapi import document
 from .requests import error_response
 
@@ -41,6 +41,7 @@ def make_app(client: Client, door: Door) -> Starlette:
     """Return the application of one gateway."""
     api = Api(client, door.table, lambda: door.is_draining)
     told = document()
+    page, fleet, asking = Exposition(), Fleet(client.store), asyncio.Lock()
 
     async def healthz(request: Request) -> Response:
         del request
@@ -56,12 +57,14 @@ def make_app(client: Client, door: Door) -> Starlette:
 
     async def metrics(request: Request) -> Response:
         del request
-        text = metrics_text(door)
-        if door.table.unreached_since is None:
-            with contextlib.suppress(RedisError, OSError):
-                lines = await asyncio.to_thread(fleet_lines, client.store)
-                text += "\n".join(lines) + "\n"
-        return Response(text, media_type=CONTENT_TYPE)
+        async with asking:
+            families = Families()
+            collect(door, families)
+            if door.table.unreached_since is None:
+                with contextlib.suppress(RedisError, OSError):
+                    await asyncio.to_thread(fleet.read)
+                    fleet.collect(families)
+            return Response(page.text(families), media_type=CONTENT_TYPE)
 
     async def openapi(request: Request) -> Response:
         del request
