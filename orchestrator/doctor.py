@@ -7,19 +7,21 @@ changed, and no right is needed beyond reading `INFO` and running a script.
 from __future__ import annotations
 
 import statistics
-import sys
 import time
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .doctor_system import check_system
+from .findings import OK, PROBLEM, WARNING, Finding
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from .client.client import Client
     from .settings import Settings
     from .store.records import AgentRecord
 
-OK, WARNING, PROBLEM = "ok", "warning", "problem"
 MIN_REDIS = (6, 2)
 # The first of each line without the known fault in the script engine (CVE-2025-49844); for Redis
 # from 7.2 on also without that in blocking reads (CVE-2026-23479).
@@ -33,32 +35,17 @@ MIN_SECRET_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """What one check found: `level` is ok, warning or problem, `advice` says what to do."""
-
-    check: str
-    level: str
-    message: str
-    advice: str = ""
-
-    def to_json(self) -> dict[str, str]:
-        """Return the finding as `doctor --json` prints it."""
-        return {
-            "check": self.check,
-            "level": self.level,
-            "message": self.message,
-            "advice": self.advice,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """What was asked of Redis: `info`, the round trips in milliseconds, its clock less ours."""
+    """What was asked of Redis: `info`, the round trips in milliseconds, its clock less ours.
+
+    `refused` says why what this user may not ask for is missing.
+    """
 
     info: Mapping[str, Any]
     round_trips_ms: Sequence[float]
     skew_s: float
     scripts: bool = True
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 def examine(settings: Settings) -> list[Finding]:
@@ -74,11 +61,13 @@ def examine(settings: Settings) -> list[Finding]:
     client = Client(settings)
     try:
         server = ask(client._clients.scripts)
-        for look in (check_version, check_memory, check_persistence, check_role):
-            findings += look(server.info)
+        if server.info:
+            for look in (check_version, check_memory, check_persistence, check_role):
+                findings += look(server.info)
         findings += [*check_latency(server), *check_clock(server), *check_scripts(server)]
-        findings += check_workers(client.workers())
-        findings += check_signature(client)
+        findings += _as_far_as_allowed("workers", lambda: check_workers(client.workers()))
+        findings += _as_far_as_allowed("signature", lambda: check_signature(client))
+        findings += [_forbidden(what, why) for what, why in server.refused.items()]
     finally:
         client.close()
     return findings
@@ -86,20 +75,52 @@ def examine(settings: Settings) -> list[Finding]:
 
 def ask(redis: Any) -> Server:
     """Ask a server, by a redis-py client, everything that the checks look at."""
+    from redis.exceptions import ResponseError
+
     round_trips = []
     for _ in range(PINGS):
         began = time.perf_counter()
         redis.ping()
         round_trips.append((time.perf_counter() - began) * 1000)
-    before = time.time()
-    seconds, micros = redis.time()
-    skew = seconds + micros / 1e6 - (before + time.time()) / 2
+    refused: dict[str, str] = {}
+    skew, info = 0.0, dict[str, Any]()
+    try:
+        before = time.time()
+        seconds, micros = redis.time()
+        skew = seconds + micros / 1e6 - (before + time.time()) / 2
+    except ResponseError as error:
+        refused["clock"] = str(error)
+    try:
+        info = dict(redis.info())
+    except ResponseError as error:
+        refused["info"] = str(error)
     try:
         scripts = redis.eval("return 1", 0) == 1
     except Exception:
         # A user without the right to run scripts: any error says the same.
         scripts = False
-    return Server(info=dict(redis.info()), round_trips_ms=round_trips, skew_s=skew, scripts=scripts)
+    return Server(
+        info=info, round_trips_ms=round_trips, skew_s=skew, scripts=scripts, refused=refused
+    )
+
+
+def _as_far_as_allowed(check: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """Return what a look finds, or that this user may not look."""
+    from redis.exceptions import ResponseError
+
+    try:
+        yield from look()
+    except ResponseError as error:
+        yield _forbidden(check, str(error))
+
+
+def _forbidden(check: str, why: str) -> Finding:
+    return Finding(
+        check=check,
+        level=WARNING,
+        message=f"this user of Redis may not look: {why}",
+        advice="give it the rights that docs/production.md lists",
+    )
 
 
 def check_version(info: Mapping[str, Any]) -> Iterator[Finding]:
@@ -205,6 +226,8 @@ def check_latency(server: Server) -> Iterator[Finding]:
 def check_clock(server: Server) -> Iterator[Finding]:
     """Judge this machine's clock against the server's, which is the one that leases follow."""
     text = f"this clock is {abs(server.skew_s) * 1000:.0f} ms from that of Redis"
+    if "clock" in server.refused:
+        return
     if abs(server.skew_s) > SKEW_S:
         yield Finding(
             check="clock",
@@ -230,6 +253,14 @@ def check_scripts(server: Server) -> Iterator[Finding]:
 def check_workers(agents: Sequence[AgentRecord]) -> Iterator[Finding]:
     """Judge the live workers: that there are any, and that they are of one version."""
     versions = sorted({agent.info.version for agent in agents})
+    names = Counter(agent.name for agent in agents)
+    for name in sorted(name for name, count in names.items() if count > 1):
+        yield Finding(
+            check="workers",
+            level=WARNING,
+            message=f"{names[name]} live workers are called {name}",
+            advice="give each a name of its own with --name",
+        )
     if not agents:
         yield Finding(
             check="workers",
@@ -316,37 +347,4 @@ def check_private_server() -> Iterator[Finding]:
             level=WARNING,
             message=f"no Redis is given; `rootward up` would start {binary.name}",
             advice="set REDIS_URL to use workers on other machines",
-        )
-
-
-def check_deaths(platform: str) -> Iterator[Finding]:
-    """Judge whether the system ends a worker's processes by itself when the worker is killed."""
-    if platform == "linux":
-        yield Finding(check="deaths", level=OK, message="processes end with their worker (Linux)")
-    else:
-        yield Finding(
-            check="deaths",
-            level=WARNING,
-            message=f"{platform} has no parent-death signal: processes of a killed worker end when "
-            "they notice that it is gone",
-            advice="run workers on Linux where one that computes must end at once",
-        )
-
-
-def check_system() -> Iterator[Finding]:
-    """Judge this machine: Python, and how many files may be open."""
-    python = ".".join(map(str, sys.version_info[:3]))
-    yield Finding(check="python", level=OK, message=f"Python {python} on {sys.platform}")
-    yield from check_deaths(sys.platform)
-    try:
-        import resource
-    except ImportError:
-        return
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if 0 < soft < 1024:
-        yield Finding(
-            check="files",
-            level=WARNING,
-            message=f"only {soft} files may be open at once",
-            advice="raise it with `ulimit -n 4096` where workers are started",
         )

@@ -13,14 +13,12 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from rootward.modules.errors import RootwardError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-SCHEMES = ("redis", "rediss", "unix", "sentinel", "redis+sentinel", "rediss+sentinel")
 LOG_FORMATS = ("text", "json")
 MIB = 1024 * 1024
 
@@ -123,14 +121,14 @@ def _warn_of_unknown(environ: Mapping[str, str]) -> None:
 
 
 def _url(variable: str, raw: Any) -> str:
+    from .address import Address, BadAddress
+
     text = str(raw).strip()
-    scheme = urlsplit(text).scheme if "://" in text else ""
-    if scheme not in SCHEMES:
+    try:
+        Address.parse(text)
+    except BadAddress as error:
         # The text isn't shown: it may hold a password.
-        raise SettingsError(
-            f"{variable} must start with one of {', '.join(s + '://' for s in SCHEMES)}"
-            " (for example redis://127.0.0.1:6379/0)"
-        )
+        raise SettingsError(f"{variable} is no address of a Redis: {error}") from None
     return text
 
 
@@ -188,6 +186,18 @@ def _folder(variable: str, raw: Any) -> str:
     return str(Path(str(raw)).expanduser().absolute())
 
 
+def _own_host(variable: str, raw: Any) -> str:
+    text = _host(variable, raw)
+    # The resolver takes shorter spellings of it, too.
+    is_any = text in {"0", "*"} or not text.strip("[]0:.")
+    if is_any or text == "255.255.255.255":
+        raise SettingsError(
+            f"{variable}={raw!r} is no address that callers can reach, and replicas are "
+            "registered with it: give one of this machine (`hostname -I` lists them)"
+        )
+    return text
+
+
 def _host(variable: str, raw: Any) -> str:
     text = str(raw).strip()
     if not text or re.search(r"[\s/]", text):
@@ -205,7 +215,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
     "bundle_limit": ("ROOTWARD_BUNDLE_LIMIT", _size),
     "cache": ("ROOTWARD_CACHE", _folder),
     "log_format": ("ROOTWARD_LOG_FORMAT", _log_format),
-    "host": ("ROOTWARD_HOST", _host),
+    "host": ("ROOTWARD_HOST", _own_host),
     "history_days": ("ROOTWARD_HISTORY_DAYS", _number(0.0, 3650)),
     "metrics_port": ("ROOTWARD_METRICS_PORT", _port),
     "metrics_host": ("ROOTWARD_METRICS_HOST", _host),

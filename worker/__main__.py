@@ -12,12 +12,14 @@ import argparse
 import json
 import logging
 import sys
-import time
 from collections.abc import Sequence
 
 from rootward.modules.errors import RootwardError
 from rootward.orchestrator.errors import NoRedis
+from rootward.orchestrator.log_format import log_as_text
+from rootward.orchestrator.refusals import refusal
 from rootward.orchestrator.settings import Settings
+from rootward.orchestrator.terminal import clean
 
 _PLAIN = frozenset(vars(logging.makeLogRecord({})))
 
@@ -59,8 +61,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 0 if agent.run(burst=given.burst) else 1
     except RootwardError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(clean(f"error: {error}\n"))
         return 3 if isinstance(error, NoRedis) else 2
+    except Exception as error:
+        if (refused := refusal(error)) is None:
+            raise
+        sys.stderr.write(clean(f"error: {refused.sentence}\n"))
+        return refused.code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -108,14 +115,12 @@ def _resource(text: str) -> tuple[str, float]:
 
 
 def _log_to_stderr(log_format: str) -> None:
-    handler = logging.StreamHandler()
     if log_format == "json":
+        handler = logging.StreamHandler()
         handler.setFormatter(_JsonLines())
+        logging.basicConfig(level=logging.INFO, handlers=[handler])
     else:
-        formatter = logging.Formatter("%(asctime)s %(levelname)-7s %(message)s")
-        formatter.converter = time.localtime
-        handler.setFormatter(formatter)
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+        log_as_text(logging.INFO)
     # RQ tells of every subscription.
     logging.getLogger("rq.worker").setLevel(logging.WARNING)
 

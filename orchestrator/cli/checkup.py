@@ -12,7 +12,7 @@ from .output import emit_json, json_option, paint, tell, write
 from .session import connection_options, settings_of
 
 if TYPE_CHECKING:
-    from ..doctor import Finding
+    from ..findings import Finding
 
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
@@ -22,8 +22,9 @@ _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 @connection_options
 def doctor(as_json: bool, redis_url: str | None, prefix: str | None) -> int:
     """Check Redis, the secret, the clock and the workers, and say what to do."""
-    from ..doctor import PROBLEM, Finding, examine
+    from ..doctor import examine
     from ..errors import NoRedis
+    from ..findings import PROBLEM, Finding
 
     settings = settings_of(redis_url, prefix)
     code = 0

@@ -6,6 +6,7 @@ An error is one sentence on standard error; a failed deployment is told module b
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,15 @@ OUTPUT_LINES = 5
 def present(error: BaseException) -> int:
     """Tell an error on standard error; return the exit code that it stands for."""
     if isinstance(error, click.ClickException):
-        error.show(sys.stderr)
+        told = io.StringIO()
+        error.show(told)
+        tell(told.getvalue().rstrip())
         return USAGE
+    from ..refusals import refusal
+
+    if (refused := refusal(error)) is not None:
+        tell(headed(refused.sentence))
+        return refused.code
     code = exit_code(error)
     if code is None:
         import traceback

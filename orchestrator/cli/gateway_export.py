@@ -6,6 +6,7 @@ import logging
 
 import click
 
+from ..log_format import log_as_text
 from .output import tell
 from .session import connected, connection_options
 
@@ -21,7 +22,7 @@ def export(proxy: str, follow: bool, root: str, redis_url: str | None, prefix: s
     """Write the services of the current generations where PROXY finds them, into the same Redis."""
     from ..gateway import traefik
 
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)-7s %(message)s")
+    log_as_text(logging.WARNING)
 
     def told(services: int, keys: int) -> None:
         if keys or not follow:

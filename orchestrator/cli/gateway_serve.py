@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ..log_format import log_as_text
 from .output import tell
 from .session import connected, connection_options
 
@@ -67,7 +68,7 @@ def serve(
     from ..gateway import Limits, tokens
     from ..gateway.serve import Plan, run
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(message)s")
+    log_as_text(logging.INFO)
     path = token_file or tokens.default_path()
     plan = Plan(
         host=host,

@@ -1,7 +1,8 @@
 """Where words go: data to standard output, everything else to standard error.
 
-All printing of the command line passes here. A closed standard output becomes StdoutClosed, which
-ends the command quietly; colour is used on a terminal only, and never against `NO_COLOR`.
+All printing of the command line passes here, and is cleaned of what would command a terminal. A
+closed standard output becomes StdoutClosed, which ends the command quietly; colour is used on a
+terminal only, and never against `NO_COLOR`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
+
+from ..terminal import clean, clean_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +79,7 @@ def forget_stdout() -> None:
 def write(text: str, *, end: str = "\n") -> None:
     """Write data to standard output at once. Raises StdoutClosed when nobody reads it."""
     try:
-        sys.stdout.write(text + end)
+        sys.stdout.write(clean(text) + end)
         sys.stdout.flush()
     except BrokenPipeError as error:
         raise StdoutClosed from error
@@ -91,7 +94,8 @@ def emit_json(document: Any) -> None:
 def emit_line(document: Any, *, indent: int | None = None) -> None:
     """Write one JSON document on one line, as an item of a stream."""
     ascii_only = "utf" not in (sys.stdout.encoding or "").lower()
-    write(json.dumps(plain(document), ensure_ascii=ascii_only, allow_nan=False, indent=indent))
+    text = json.dumps(plain(document), ensure_ascii=ascii_only, allow_nan=False, indent=indent)
+    write(clean_json(text))
 
 
 def plain(value: Any) -> Any:
@@ -119,7 +123,7 @@ def plain(value: Any) -> Any:
 def tell(text: str) -> None:
     """Write a line for the person who watches, to standard error."""
     try:
-        print(text, file=sys.stderr, flush=True)
+        print(clean(text), file=sys.stderr, flush=True)
     except BrokenPipeError:
         # Nobody watches: that is no reason to stop working.
         return

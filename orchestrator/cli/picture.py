@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from ..terminal import clean
 from .columns import GAP, cells, pad, shorten, shorten_label, shorten_middle, widths
 from .output import STATE_COLOURS, duration
 from .tree_rows import Row, counted, fold
@@ -100,7 +101,7 @@ def as_text(lines: Sequence[Line]) -> Any:
         if number:
             text.append("\n")
         for word, style in line:
-            text.append(word, style)
+            text.append(clean(word), style)
     return text
 
 

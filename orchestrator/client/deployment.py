@@ -24,6 +24,7 @@ from ..errors import (
 from ..states import DeploymentState, TaskState
 from ..status.failure import explain
 from ..status.read_status import GONE, read_failures, read_status, read_timeline
+from ..terminal import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -354,6 +355,6 @@ class Notice:
             return
         reason = self._reason()
         if reason is not None and reason != self._told:
-            sys.stderr.write(f"waiting: {reason}\n")
+            sys.stderr.write(clean(f"waiting: {reason}\n"))
             sys.stderr.flush()
         self._told = reason

@@ -12,6 +12,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from ..store.events import EventName
+from ..terminal import clean
 
 if TYPE_CHECKING:
     from ..store.events import Event
@@ -39,7 +40,7 @@ class Echo:
         self._read()
         for line in self._kept.pop(event.task, ()):
             stream = sys.stderr if line.fd == 2 else sys.stdout
-            stream.write(line.text)
+            stream.write(clean(line.text) if stream.isatty() else line.text)
         sys.stdout.flush()
         sys.stderr.flush()
 

@@ -19,6 +19,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rootward.modules.errors import RootwardError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -26,6 +28,10 @@ STATE_FILE = "up.json"
 LOCK_FILE = "lock"
 # A folder is made before it is locked; nobody may sweep it in between.
 SWEEP_AGE_S = 10.0
+
+
+class NoFolder(RootwardError):
+    """No folder is this user's alone; the message names those that were tried, and why not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +57,7 @@ class RunFolder:
     def create(cls) -> RunFolder:
         """Make a new folder below the user's own, after sweeping away what dead runs have left."""
         for _ in range(10):
-            base = _base()
-            base.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not _is_own(base):
-                raise PermissionError(f"{base} belongs to another user or is open to others")
+            base = _own_base()
             _sweep(base)
             try:
                 path = Path(tempfile.mkdtemp(prefix="up-", dir=base))
@@ -62,7 +65,7 @@ class RunFolder:
             except FileNotFoundError:
                 # The last of the other runs has just taken the folder above along.
                 continue
-        raise PermissionError(f"{base} is removed as fast as it is made")
+        raise NoFolder(f"{base} is removed as fast as it is made")
 
     @classmethod
     def at(cls, path: Path) -> RunFolder:
@@ -97,15 +100,41 @@ class RunFolder:
 
 def running() -> list[UpState]:
     """Return the states of this user's live runs, the newest first, no stale or foreign one."""
-    found = [state for path in _folders(_base()) if (state := _read(path)) is not None]
+    paths = (path for base in _bases() for path in _folders(base))
+    found = [state for path in paths if (state := _read(path)) is not None]
     return sorted(found, key=lambda state: state.started_at, reverse=True)
 
 
-def _base() -> Path:
+def _bases() -> list[Path]:
+    """Return where a user's runs may be, the best place first.
+
+    Names in the folder for temporary files are anybody's to take, so there is one more at home.
+    """
+    bases = [Path(tempfile.gettempdir()) / f"rootward-{os.getuid()}"]
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime and Path(runtime).is_dir() and os.access(runtime, os.W_OK):
-        return Path(runtime) / "rootward"
-    return Path(tempfile.gettempdir()) / f"rootward-{os.getuid()}"
+        bases.insert(0, Path(runtime) / "rootward")
+    with contextlib.suppress(RuntimeError):
+        bases.append(Path.home() / ".local" / "state" / "rootward" / "run")
+    return bases
+
+
+def _own_base() -> Path:
+    """Return the first of these places that is this user's alone; raises NoFolder."""
+    refused = []
+    for base in _bases():
+        try:
+            base.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            refused.append(f"{base}: {error.strerror}")
+            continue
+        if _is_own(base):
+            return base
+        refused.append(f"{base} belongs to another user or is open to others")
+    raise NoFolder(
+        f"there is no folder for this run ({'; '.join(refused)}): set XDG_RUNTIME_DIR to one of "
+        "your own that nobody else may enter"
+    )
 
 
 def _is_own(path: Path) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..terminal import clean
 from .places import users_line
 
 if TYPE_CHECKING:
@@ -68,4 +69,5 @@ def explain(
         more = f" and {len(skipped) - 5} more" if len(skipped) > 5 else ""
         lines.append(f"therefore not started: {', '.join(skipped[:5])}{more}")
     lines.append(f"when the cause is mended: rootward resume {deployment}")
-    return "\n".join(lines)
+    # Python shows it with the traceback, as it is.
+    return clean("\n".join(lines))

@@ -10,8 +10,8 @@ from __future__ import annotations
 import contextlib
 import socket
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
 
+from ..address import Address, BadAddress, shown
 from ..errors import NoRedis
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Clients:
     """
 
     def __init__(self, url: str, *, name: str = "rootward") -> None:
-        self.address = address(url)
+        self.address = shown(url)
         self.scripts = _client(url, name, retry=_patient(), timeout_s=5.0)
         self.blocking = _client(url, name, retry=_once(), timeout_s=LONGEST_BLOCK_S + 5)
         self.heartbeat = _client(url, name, retry=_once(), timeout_s=2.0, connections=1)
@@ -67,34 +67,26 @@ class Clients:
 
 
 def check(url: str) -> None:
-    """Raise NoRedis, within a second, unless the server at `url` answers."""
-    from redis.exceptions import AuthenticationError, RedisError
+    """Raise NoRedis, within a second, unless the server at `url` answers this user."""
+    from redis.exceptions import RedisError
+
+    from ..refusals import refusal
 
     try:
         client = _client(url, "rootward-check", retry=_once(), timeout_s=_CHECK_S)
-    except ValueError as cause:
-        raise NoRedis(f"{address(url)} is no address of a Redis ({cause})") from None
+    except BadAddress as cause:
+        raise NoRedis(f"{shown(url)} is no address of a Redis: {cause}") from None
     try:
         client.ping()
-    except AuthenticationError as cause:
-        raise NoRedis(
-            f"Redis at {address(url)} refuses the password: check REDIS_URL ({cause})"
-        ) from None
     except (RedisError, OSError) as cause:
+        if (refused := refusal(cause, shown(url))) is not None:
+            raise NoRedis(refused.sentence) from None
         raise NoRedis(
-            f"no Redis at {address(url)} ({_short(cause)}): start it, or set REDIS_URL; "
+            f"no Redis at {shown(url)} ({_short(cause)}): start it, or set REDIS_URL; "
             "`rootward up` brings its own"
         ) from None
     finally:
         client.close()
-
-
-def address(url: str) -> str:
-    """Return the address without user, password and options, as messages show it."""
-    parts = urlsplit(url)
-    if parts.scheme == "unix":
-        return f"unix://{parts.path}"
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _client(
@@ -102,43 +94,64 @@ def _client(
 ) -> Redis:
     import redis
 
+    there = Address.parse(url)
     options: dict[str, Any] = {
         "retry": retry,
         "client_name": name,
         "socket_timeout": timeout_s,
         "protocol": 2,
+        "db": there.db,
+        "username": there.username,
+        "password": there.password,
     }
-    if not url.startswith("unix:"):
+    if there.scheme != "unix":
         options |= {"socket_connect_timeout": min(timeout_s, 2.0), "socket_keepalive": True}
-    if "sentinel" in urlsplit(url).scheme:
-        return _from_sentinel(url, options)
+    if there.is_sentinel:
+        return _from_sentinel(there, options)
+    if there.scheme == "unix":
+        options |= {"connection_class": redis.UnixDomainSocketConnection, "path": there.path}
+    else:
+        (host, port), *_ = there.nodes
+        options |= {"host": host, "port": port}
+        if there.scheme == "rediss":
+            options |= {"connection_class": redis.SSLConnection, **_tls(there)}
     if connections is None:
-        return redis.Redis.from_url(url, health_check_interval=15, **options)
-    pool = redis.BlockingConnectionPool.from_url(
-        url, max_connections=connections, timeout=timeout_s, **options
-    )
-    return redis.Redis(connection_pool=pool)
+        pool = redis.ConnectionPool(health_check_interval=15, **options)
+    else:
+        options |= {"max_connections": connections, "timeout": timeout_s}
+        pool = redis.BlockingConnectionPool(**options)  # type: ignore[no-untyped-call]
+    return redis.Redis.from_pool(pool)
 
 
-def _from_sentinel(url: str, options: Mapping[str, Any]) -> Redis:
-    """Open `sentinel://[user:password@]host:port,host:port/SERVICE[?db=N]`."""
+def _from_sentinel(there: Address, options: Mapping[str, Any]) -> Redis:
+    """Open the server that Sentinels know; they are asked with credentials of their own."""
     from redis.sentinel import Sentinel
 
-    parts = urlsplit(url)
-    credentials, _, hosts = parts.netloc.rpartition("@")
-    user, _, password = credentials.partition(":")
-    service, db = parts.path.strip("/") or "mymaster", parse_qs(parts.query).get("db", ["0"])[0]
-    nodes = [
-        (host, int(port or 26379))
-        for host, _, port in (each.rpartition(":") for each in hosts.split(",") if each)
-    ]
-    nodes = [(host or str(port), port if host else 26379) for host, port in nodes]
-    chosen = {**options, "db": int(db), "ssl": parts.scheme.startswith("rediss")}
-    if credentials:
-        chosen |= {"username": user or None, "password": password}
-    sentinel: Any = Sentinel(nodes, socket_timeout=2.0)  # type: ignore[no-untyped-call]
-    client: Redis = sentinel.master_for(service, **chosen)
+    own = dict(there.sentinel)
+    asked: dict[str, Any] = {
+        "socket_timeout": 2.0,
+        "username": own.get("sentinel_username"),
+        "password": own.get("sentinel_password"),
+    }
+    chosen = dict(options)
+    if there.scheme.startswith("rediss"):
+        chosen |= {"ssl": True, **_tls(there)}
+        if own.get("sentinel_tls", "yes") != "no":
+            asked |= {"ssl": True, **_tls(there)}
+    sentinel: Any = Sentinel(there.nodes, sentinel_kwargs=asked)  # type: ignore[no-untyped-call]
+    client: Redis = sentinel.master_for(there.service, **chosen)
     return client
+
+
+def _tls(there: Address) -> dict[str, Any]:
+    options: dict[str, Any] = dict(there.options)
+    if "ssl_check_hostname" in options:
+        options["ssl_check_hostname"] = options["ssl_check_hostname"].lower() in {
+            "1",
+            "true",
+            "yes",
+        }
+    return options
 
 
 def _patient() -> Retry:

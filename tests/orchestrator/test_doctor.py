@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rootward.orchestrator import doctor
+from rootward.orchestrator import doctor, doctor_system
 from rootward.orchestrator.doctor import Finding, Server
 from rootward.orchestrator.settings import Secret, Settings
 from rootward.orchestrator.store.records import AgentInfo, AgentRecord
@@ -109,7 +109,7 @@ def test_a_good_server_has_no_problem(redis_url: str, prefix: str) -> None:
 
 def test_it_is_said_where_processes_may_outlive_a_killed_worker() -> None:
     """Only Linux has a signal for it."""
-    found = [levels(doctor.check_deaths(platform)) for platform in ("linux", "darwin")]
+    found = [levels(doctor_system.check_deaths(platform)) for platform in ("linux", "darwin")]
     assert found == [{"deaths": "ok"}, {"deaths": "warning"}]
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from rootward.modules import tracing
 from rootward.orchestrator.errors import MissingSecret, NoRedis, other_secret
@@ -25,6 +27,11 @@ from rootward.orchestrator.store.store import Store
 from ..work.identity import Identity, checked_name
 from .metrics_server import exposed
 from .session import Shift
+
+if TYPE_CHECKING:
+    from rootward.orchestrator.store.records import AgentRecord
+
+logger = logging.getLogger(__name__)
 
 # Whoever stops a container kills it 10 s later: what hasn't ended by then is better handed back.
 DEADLINE_S = 9.0
@@ -156,6 +163,7 @@ class Agent:
         if store.agents.agree(mine[0]) not in mine:
             clients.close()
             raise other_secret(clients.address)
+        _warn_of_twin(store.agents.all(), self.name)
         shift = Shift(self._identity, self._settings, store, signer, burst=burst)
         self._loop, self._shift = asyncio.get_running_loop(), shift
         if self._is_quiet:
@@ -190,6 +198,21 @@ class Agent:
         shift.watches.append(shift.account.watch)
         async with exposed(settings.metrics_host, settings.metrics_port, shift.account.text):
             yield
+
+
+def _warn_of_twin(agents: Sequence[AgentRecord], name: str) -> None:
+    """Tell of another worker of that name: whoever looks could not tell the two apart."""
+    for twin in agents:
+        if twin.name == name and twin.lease_ms > 0:
+            logger.warning(
+                "another live worker is called %s, too (process %d at %s): give each a name of its "
+                "own with --name; if that one has just died, it is forgotten in %.0f s",
+                name,
+                twin.info.pid,
+                twin.info.host,
+                twin.lease_ms / 1000,
+                extra={"event": "agent.twin"},
+            )
 
 
 async def _outcome(work: asyncio.Future[None]) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rootward.orchestrator.embedded.runfolder import RunFolder, UpState, running
+from rootward.orchestrator.embedded.runfolder import NoFolder, RunFolder, UpState, running
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,7 +98,28 @@ def test_a_file_that_others_can_write_is_not_believed(runtime_folder: Path) -> N
     assert len(running()) == 1
     (runtime_folder / "rootward").chmod(0o777)
     assert running() == []
-    with pytest.raises(PermissionError):
+
+
+def test_a_folder_that_is_not_ours_alone_is_passed_over(
+    runtime_folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another user can take the name in the folder for temporary files, and blocks nobody."""
+    temporary, home = tmp_path_factory.mktemp("tmp"), tmp_path_factory.mktemp("home")
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    (temporary / f"rootward-{os.getuid()}").mkdir(mode=0o777)
+    (temporary / f"rootward-{os.getuid()}").chmod(0o777)
+    folder = RunFolder.create()
+    try:
+        assert folder.path.is_relative_to(home)
+        folder.announce(state())
+        assert running() == [state()]
+    finally:
+        folder.remove()
+    (home / ".local").rename(home / "moved")
+    (home / ".local").write_text("in the way")
+    with pytest.raises(NoFolder, match=r"belongs to another user .*: set XDG_RUNTIME_DIR"):
         RunFolder.create()
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rootward.orchestrator.errors import NoRedis
-from rootward.orchestrator.store.connection import Clients, address, check
+from rootward.orchestrator.store.connection import Clients, check
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,11 +42,6 @@ def test_a_server_that_never_answers_is_told_within_a_second() -> None:
 def test_an_address_that_is_none_is_told() -> None:
     with pytest.raises(NoRedis, match="no address"):
         check("http://example.org")
-
-
-def test_an_address_is_shown_without_password() -> None:
-    assert address("redis://:pw@host:1/2?x=pw") == "redis://host:1/2"
-    assert address("unix:///run/x.sock?db=1") == "unix:///run/x.sock"
 
 
 def test_each_client_waits_and_repeats_as_its_purpose_wants(redis_url: str) -> None:
