@@ -46,7 +46,7 @@ def test_no_command_reaches_the_terminal(network: Network) -> None:
         (("logs", "failing"), 0, ("printed", "\x1b[31min red\x1b[0m")),
         (("logs", "failing", "--json"), 0, ("printed",)),
         (("up", "app.py:up", "--once"), 1, ("ValueError: raised",)),
-        (("status", "no\x1b]0;owned\x07name"), 2, ("noname",)),
+        (("status", "no\x1b]0;other\x07name"), 2, ("no deployment",)),
     ):
         done = run(rootward(*command), folder=network.folder, environ=network.environ)
         assert done.process.returncode == code, done.report()
