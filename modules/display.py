@@ -8,8 +8,6 @@ never longer than the tree, and one of a cycle ends.
 
 from __future__ import annotations
 
-from .module import ModuleBase
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -90,15 +88,11 @@ def _branches(subs: Sequence[Sequence[str]]) -> list[str]:
 
 def _outline(thing: object) -> tuple[list[str], Sequence[object]]:
     """Return the thing's own lines and what is to be drawn below them."""
-    if isinstance(thing, ModuleBase):
-        if type(thing).__repr__ is not ModuleBase.__repr__:
-            return repr(thing).split("\n"), ()
-        return [make_repr(**thing._repr_parts())], thing._drawn_below()
-    # Flows and bound functions; neither is imported for a tree that has none.
+    # Modules, flows and bound functions say it themselves.
     parts = getattr(type(thing), "_outline", None)
     if parts is not None:
         line, below = parts(thing)
-        return [line], below
+        return line.split("\n"), below
     return [_function_line(thing)], ()
 
 

@@ -83,7 +83,11 @@ class Unavailable(CallError):
 
 
 class RemoteError(CallError):
-    """A served module raised something whose class can't be imported here."""
+    """Something was raised elsewhere whose class can't be had here, or that is no Exception.
+
+    `type_name`, `message` and `remote_traceback` are those of what was raised: a SystemExit of a
+    served module or of a flow's thread, say, which must not end the program of the caller.
+    """
 
     def __init__(self, type_name: str, message: str, remote_traceback: str = "") -> None:
         super().__init__(f"{type_name}: {message}")

@@ -15,9 +15,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .flows.binding import resolved
 from .processes.threads import run_all
+from .state.exceptions import as_exception
 
 if TYPE_CHECKING:
-    from .module import ModuleBase
+    from typing import Protocol
+
+    class Evaluated(Protocol):
+        """What is evaluated: it is called with each item, and keeps the result."""
+
+        eval_result: Any
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            """Compute one item."""
+
 
 _THREADS: Final = 32
 ACCOUNT: Final = "_evaluation"
@@ -57,13 +67,13 @@ class EvalSet:
             )
         return cls(list(items), collect)
 
-    def run_for(self, module: ModuleBase) -> Callable[[], None]:
+    def run_for(self, module: Evaluated) -> Callable[[], None]:
         """Return the task that evaluates `module` and sets its `eval_result`."""
 
         def evaluate() -> None:
             began = time.monotonic()
             results = run_all(
-                [_computation(module, item) for item in self._items],
+                [_computation(module, *each) for each in enumerate(self._items)],
                 what=f"evaluation of {type(module).__name__}",
                 limit=_THREADS,
             )
@@ -101,10 +111,27 @@ def _measure(collect: Callable[[list[Any]], Any] | None) -> str:
     return "" if collect is None or name == "<lambda>" else name
 
 
-def _computation(module: ModuleBase, item: Any) -> Callable[[], Any]:
-    if isinstance(item, dict):
-        return lambda: _whole(module(**item))
-    return lambda: _whole(module(item))
+def _computation(module: Evaluated, index: int, item: Any) -> Callable[[], Any]:
+    def compute() -> Any:
+        try:
+            return _whole(module(**item) if isinstance(item, dict) else module(item))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            named = as_exception(error)
+            named.add_note(f"evaluating item {index}: {_shortened(item)}")
+            if named is error:
+                raise
+            raise named from error
+
+    return compute
+
+
+def _shortened(item: Any) -> str:
+    try:
+        return f"{item!r:.200}"
+    except Exception:
+        return f"a {type(item).__name__}"
 
 
 def _whole(result: Any) -> Any:

@@ -1,15 +1,18 @@
 """The seam between a module's methods and whatever runs their tasks.
 
 It owns the question "who runs this now?": an open `connect`, else the Redis of `REDIS_URL`, else
-this process. The orchestrator is reached by name only, so that this package never imports it. While
-a target is imported, and inside workers, the answer is NestedDeployment.
+this process. Both are reached by name only: the orchestrator, so that this package never imports
+it, and the local executor, which builds on modules. While a target is imported, and inside workers,
+the answer is NestedDeployment.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Protocol, cast
 
 from .errors import NestedDeployment
@@ -17,7 +20,7 @@ from .errors import NestedDeployment
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .module import ModuleBase
+    from .composite import Composite
 
 
 class Executor(Protocol):
@@ -25,7 +28,7 @@ class Executor(Protocol):
 
     def run(
         self,
-        root: ModuleBase,
+        root: Composite,
         *,
         kinds: Iterable[str],
         recursive: bool = True,
@@ -33,35 +36,49 @@ class Executor(Protocol):
     ) -> None:
         """Run the tasks of these kinds, children first; `restart` stops what is served before."""
 
-    def stop(self, root: ModuleBase) -> None:
+    def stop(self, root: Composite) -> None:
         """End what `root` and all below it serve, parents first; returns when all has ended."""
 
-    def wait(self, root: ModuleBase) -> None:
+    def wait(self, root: Composite) -> None:
         """Return when what `root` serves has ended."""
 
 
-# Pushed and popped by `orchestrator.connect`; the last one is asked.
-_active: list[Executor] = []
+# Of the thread or coroutine: two threads may each have a Redis of their own, or import a target.
+_open: ContextVar[tuple[Executor, ...]] = ContextVar("rootward_executors", default=())
+_importing: ContextVar[str | None] = ContextVar("rootward_importing", default=None)
 _forbidden: str | None = None
+
+
+def enter(executor: Executor) -> None:
+    """Ask `executor` from now on, in this thread or coroutine and in what it starts by a copy."""
+    _open.set((*_open.get(), executor))
+
+
+def leave(executor: Executor) -> None:
+    """Take back the last `enter` of that executor, if there was one here."""
+    entered = list(_open.get())
+    if executor in entered:
+        entered.reverse()
+        entered.remove(executor)
+        entered.reverse()
+        _open.set(tuple(entered))
 
 
 def resolve() -> Executor:
     """Return who runs tasks now; raises NestedDeployment where nothing may be deployed."""
-    if _forbidden is not None:
-        raise NestedDeployment(_forbidden)
-    if _active:
-        return _active[-1]
+    reason = _forbidden or _importing.get()
+    if reason is not None:
+        raise NestedDeployment(reason)
+    if entered := _open.get():
+        return entered[-1]
     if os.environ.get("REDIS_URL"):
-        import importlib
-
         orchestrator = importlib.import_module("rootward.orchestrator.client.client")
         return cast("Executor", orchestrator.executor_from_environment())
-    from .local.executor import local_executor
+    local = importlib.import_module(f"{__package__}.local.executor")
+    return cast("Executor", local.local_executor())
 
-    return local_executor()
 
-
-def resolve_for(module: ModuleBase) -> Executor:
+def resolve_for(module: Composite) -> Executor:
     """Return who runs what `module` serves: this process if it started it, else `resolve()`."""
     import sys
 
@@ -80,10 +97,9 @@ def forbid(reason: str) -> None:
 
 @contextmanager
 def forbidden(reason: str) -> Iterator[None]:
-    """Let `resolve` refuse within the block."""
-    global _forbidden
-    before, _forbidden = _forbidden, reason
+    """Let `resolve` refuse within the block, in this thread."""
+    token = _importing.set(reason)
     try:
         yield
     finally:
-        _forbidden = before
+        _importing.reset(token)

@@ -5,7 +5,7 @@ It is no attribute of the user's: nothing of it is searched for submodules, reco
 
 from __future__ import annotations
 
-from .module import ModuleBase
+from .composite import Composite
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .tree import Node, Tree
 
 # The slot itself: `__setattr__`, which the user's class may have too, hears of changes only.
-_set_runtime = ModuleBase._runtime.__set__  # type: ignore[union-attr]
+_set_runtime = Composite._runtime.__set__  # type: ignore[union-attr]
 
 
 class Runtime:

@@ -8,13 +8,13 @@ walk reached it first.  The same tree gets the same paths in every process.
 from __future__ import annotations
 
 from .errors import CycleError
-from .gc_pause import HeldBack
+from .processes.gc_pause import HeldBack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .module import Child, ModuleBase
+    from .composite import Child, Composite
 
 _RESERVED = frozenset({"call", "docs", "healthz", "readyz", "metrics", "openapi.json", ".", ".."})
 # Of the modules of a circle.
@@ -34,7 +34,7 @@ class Node:
 
     __slots__ = ("children", "module", "parent", "part")
 
-    def __init__(self, module: ModuleBase, part: str, parent: Node | None) -> None:
+    def __init__(self, module: Composite, part: str, parent: Node | None) -> None:
         self.module = module
         self.part = part
         self.parent = parent
@@ -62,7 +62,7 @@ class Tree:
 
     __slots__ = ("_by_path", "_index", "_inside", "name", "nodes", "root")
 
-    def __init__(self, root: ModuleBase, name: str) -> None:
+    def __init__(self, root: Composite, name: str) -> None:
         self.root = root
         self.name = name
         with HeldBack():
@@ -100,12 +100,12 @@ class Tree:
         """Whether the object is a module of this tree."""
         return id(module) in self._index
 
-    def path_of(self, module: ModuleBase) -> str | None:
+    def path_of(self, module: Composite) -> str | None:
         """Return the module's path, or None for one that isn't of this tree."""
         index = self._index.get(id(module))
         return None if index is None else self.nodes[index].path
 
-    def module_at(self, path: str) -> ModuleBase:
+    def module_at(self, path: str) -> Composite:
         """Return the module at `path`; KeyError when there is none."""
         return self.node_at(path).module
 
@@ -146,12 +146,12 @@ class Tree:
         return [self.nodes[index].path for index in sorted(inside)]
 
 
-def walk(root: ModuleBase) -> list[ModuleBase]:
+def walk(root: Composite) -> list[Composite]:
     """Return the modules of the tree in post-order, each once; raises CycleError."""
     return [node.module for node in _visit(root, "")[0]]
 
 
-def default_name(root: ModuleBase) -> str:
+def default_name(root: Composite) -> str:
     """Return the name that a tree has when nobody gave one: the root's own, else its class's."""
     return root_part(_own_name(root) or type(root).__name__)
 
@@ -176,12 +176,12 @@ def slug(text: str) -> str:
     return "".join(c if c.isalnum() or c in "._-" else "-" for c in text.lower())
 
 
-def _own_name(module: ModuleBase) -> str | None:
+def _own_name(module: Composite) -> str | None:
     name = getattr(module, "name", None)
     return name if isinstance(name, str) and name else None
 
 
-def _visit(root: ModuleBase, name: str) -> tuple[list[Node], dict[int, int]]:
+def _visit(root: Composite, name: str) -> tuple[list[Node], dict[int, int]]:
     """Return the nodes in post-order, and the place of each by the id of its module."""
     nodes: list[Node] = []
     places = {id(root): _OPEN}
@@ -221,7 +221,7 @@ def _visit(root: ModuleBase, name: str) -> tuple[list[Node], dict[int, int]]:
     return nodes, places
 
 
-def _part(module: ModuleBase, hint: str | None, number: int | None) -> str:
+def _part(module: Composite, hint: str | None, number: int | None) -> str:
     """Return what the module would be called in its path, if no sibling were called so."""
     name = _own_name(module)
     if name is None and hint:
@@ -247,7 +247,7 @@ def _unique(part: str, taken: dict[str, int]) -> str:
     return chosen
 
 
-def _circle(stack: list[ModuleBase], again: ModuleBase) -> list[str]:
+def _circle(stack: list[Composite], again: Composite) -> list[str]:
     start = next(index for index, module in enumerate(stack) if module is again)
     circle = [_label(module) for module in [*stack[start:], again]]
     if len(circle) > _SHOWN:
@@ -255,6 +255,6 @@ def _circle(stack: list[ModuleBase], again: ModuleBase) -> list[str]:
     return circle
 
 
-def _label(module: ModuleBase) -> str:
+def _label(module: Composite) -> str:
     name = _own_name(module)
     return f"{type(module).__name__} {name!r}" if name else type(module).__name__

@@ -19,17 +19,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..code.origin import Code
 from ..code.project import Project
-from ..module import KINDS, ModuleBase
+from ..errors import TaskFailed
+from ..lifecycle import KINDS
 from ..processes.forkserver import Template
+from ..processes.interrupt import interrupted
 from ..rpc.endpoints import PushedRoutes
 from ..runtime import attach
 from ..state import entries, live_objects, state_log, trees
-from ..tasks import run_tasks
+from ..state.exceptions import message_of, type_of
+from ..tasks import has_work, run_tasks
 from ..tree import Tree, default_name, walk
-from ..work import has_work
 from .service import Generation, Home, Service, Table
 
 if TYPE_CHECKING:
+    from ..composite import Composite
     from ..server import ServerModule
     from ..state.entries import Change
 
@@ -58,7 +61,7 @@ class LocalExecutor:
 
     def run(
         self,
-        root: ModuleBase,
+        root: Composite,
         *,
         kinds: Iterable[str],
         recursive: bool = True,
@@ -89,18 +92,18 @@ class LocalExecutor:
                     if kind != "train":
                         self._publish(changed)
 
-    def stop(self, root: ModuleBase) -> None:
+    def stop(self, root: Composite) -> None:
         """End what `root` and all below it serve, parents first; return when it has ended."""
         with self._lock:
             if self._host is not None:
                 self._host.stop(reversed(walk(root)))
 
-    def wait(self, root: ModuleBase) -> None:
+    def wait(self, root: Composite) -> None:
         """Return when what `root` and all below it serve has ended."""
         if self._host is not None:
             self._host.wait(walk(root))
 
-    def holds(self, module: ModuleBase) -> bool:
+    def holds(self, module: Composite) -> bool:
         """Whether something of the tree of `module` is served from here."""
         host = self._host
         return host is not None and any(map(host.serves, walk(module)))
@@ -135,6 +138,12 @@ def _run_one(tree: Tree, path: str, kind: str) -> list[Change]:
     except Exception as error:
         error.add_note(f"in the {kind} task of {path}")
         raise
+    except KeyboardInterrupt as error:
+        raise interrupted(f"interrupted in the {kind} task of {path}") from error
+    except BaseException as error:
+        # A task that calls sys.exit() has failed; it doesn't end the program.
+        told = f"{type_of(error)}: {message_of(error)}"
+        raise TaskFailed(f"the {kind} task of {path} raised {told}") from error
     return recorder.changed
 
 
@@ -202,20 +211,20 @@ class _ServiceHost:
                 fresh = entries.encode(tree, there, sys.maxsize)
                 self._do(self._follow(generation, fresh))
 
-    def stop(self, modules: Iterable[ModuleBase]) -> None:
+    def stop(self, modules: Iterable[Composite]) -> None:
         """Stop the services among `modules` in this order, and the templates nobody needs."""
         for module in modules:
             if (service := self._services.get(id(module))) is not None:
                 self._do(self._stop(service))
         self._do(self._tidy())
 
-    def wait(self, modules: Iterable[ModuleBase]) -> None:
+    def wait(self, modules: Iterable[Composite]) -> None:
         """Return when the services among `modules` have ended."""
         services = [self._services[id(m)] for m in modules if id(m) in self._services]
         for service in services:
             self._do(service.ended.wait())
 
-    def serves(self, module: ModuleBase) -> bool:
+    def serves(self, module: Composite) -> bool:
         """Whether this module is served from here."""
         return id(module) in self._services
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from contextvars import copy_context
 from functools import partial
 
+from ..state.exceptions import as_exception
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,12 +30,13 @@ def run_all(
     """Return the results in the order of `functions`, of which at most `limit` run at once.
 
     One failure is raised as it is, several as an ExceptionGroup in the order of `functions`, which
-    `what` names.  A single function runs in this thread unless `apart`.
+    `what` names; what isn't an Exception comes as a RemoteError, so that no function ends whoever
+    called.  A single function runs in this thread unless `apart`.
     """
     if not functions:
         return []
     if len(functions) == 1 and not apart:
-        return [functions[0]()]
+        return [_run_here(functions[0])]
     import threading
 
     results: list[Any] = [None] * len(functions)
@@ -87,7 +90,18 @@ def _hands() -> Crew:
     return _crew
 
 
+def _run_here(function: Callable[[], Any]) -> Any:
+    try:
+        return function()
+    except (Exception, KeyboardInterrupt):
+        # An interrupt may be the user's own.
+        raise
+    except BaseException as error:
+        raise as_exception(error) from error
+
+
 def _raise(failures: list[BaseException], what: str, count: int) -> None:
-    if len(failures) == 1:
-        raise failures[0]
-    raise BaseExceptionGroup(f"{what}: {len(failures)} of {count} failed", failures)
+    errors = [as_exception(failure) for failure in failures]
+    if len(errors) == 1:
+        raise errors[0]
+    raise ExceptionGroup(f"{what}: {len(errors)} of {count} failed", errors)

@@ -14,9 +14,8 @@ import time
 from collections.abc import Iterator
 from typing import Any, Final
 
-from .. import tracing
 from ..errors import CallError, Unavailable
-from . import envelope
+from . import envelope, tracing
 from .connections import Connection, NotSent, busy, connect, place
 from .endpoints import Endpoint, PushedRoutes, Routes
 
@@ -83,8 +82,12 @@ def _answered(
 ) -> _Answer:
     held_until: float | None = None
     begun, why = 0, "it has no replica"
+    tried: set[Endpoint] = set()
     while True:
         endpoints = routes.endpoints(path)
+        if held_until is not None and time.monotonic() >= held_until:
+            # Each may still be asked once; those that come back from an ejection, not for ever.
+            endpoints = tuple(each for each in endpoints if each not in tried)
         if not endpoints:
             if not routes.is_coming(path):
                 raise Unavailable(
@@ -105,6 +108,7 @@ def _answered(
             return _ask(endpoint, path, body, routes.key, timeout)
         except _Missed as missed:
             routes.eject(path, endpoint)
+            tried.add(endpoint)
             why = f"{endpoint.url} {missed}"
             if missed.begun:
                 begun += 1

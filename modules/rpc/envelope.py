@@ -2,7 +2,8 @@
 
 A call is its arguments, sealed for the one replica that its token names; an answer is sealed for
 the one call whose signature it repeats, so that neither can be passed off as another.  Exceptions
-travel whole where they can; where they can't, their type, message and traceback do.
+travel whole where they can; where they can't, their type, message and traceback do, and whatever
+isn't an Exception arrives in that form, too.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from __future__ import annotations
 import struct
 from typing import Any, Final
 
-from ..code.entry import entered
 from ..errors import CodecError, RemoteError
 from ..state import values
+from ..state.exceptions import describe, portable, with_traceback
 
 CALL_TYPE: Final = "application/x-rootward"
 STREAM_TYPE: Final = "application/x-rootward-stream"
@@ -25,15 +26,6 @@ _MARK: Final = slice(11, 43)
 
 class EndOfStream(Exception):
     """The stream was whole."""
-
-
-class _RemoteTraceback(Exception):
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.text = text
-
-    def __str__(self) -> str:
-        return f"\n\nwhere it was raised:\n{self.text}"
 
 
 # Lists, not tuples, hold the parts: the codec writes them at once, and calls are many.
@@ -59,13 +51,12 @@ def seal_value(value: object, key: bytes, context: str) -> bytes:
 
 
 def seal_error(error: BaseException, key: bytes, context: str) -> bytes:
-    """Seal an exception as its owner would have seen it."""
-    described = describe(error)
-    try:
-        whole = values.dumps(error)
-    except CodecError:
-        whole = None
-    parts = (described["type"], described["message"], described["traceback"])
+    """Seal an exception as its owner would have seen it, or what of it can travel."""
+    told = describe(error)
+    whole = _whole(error)
+    if whole is None:
+        whole = _whole(portable(error, _can_travel))
+    parts = (told["type"], told["message"], told["traceback"])
     return values.seal(values.dumps([_ERROR, [whole, *parts]]), key, context)
 
 
@@ -86,43 +77,21 @@ def open_answer(body: bytes, key: bytes, context: str) -> Any:
     if whole is not None:
         try:
             error = values.loads(whole)
-        except CodecError:
+        except (CodecError, SystemExit):
             # Its class can't be imported here, or can't be rebuilt from what it pickled.
             error = None
-    if not isinstance(error, BaseException):
+    if not isinstance(error, Exception):
+        # Also what is none: SystemExit would end the program of whoever called.
         raise RemoteError(type_name, message, traceback)
-    raise error from _RemoteTraceback(traceback)
+    raise with_traceback(error, traceback)
 
 
-def describe(error: BaseException) -> dict[str, str]:
-    """Return `type`, `message` and `traceback` of an exception, our own first frames left out."""
-    import traceback
-
-    frames = error.__traceback__
-    while frames is not None and _is_ours(frames.tb_frame.f_globals.get("__name__", "")):
-        frames = frames.tb_next
-    lines = traceback.format_exception(type(error), error, frames or error.__traceback__)
-    kind = type(error)
-    shown = kind.__qualname__ if kind.__module__ == "builtins" else kind.__name__
-    message, text = _message(error), "".join(lines)
-    if (code := entered()) is not None:
-        text = code.shorten(text)
-        if (said := code.explain(error)) is not None:
-            message = f"{message}\n{said}"
-    return {"type": shown, "message": message, "traceback": text}
-
-
-def _message(error: BaseException) -> str:
+def _whole(value: object) -> bytes | None:
     try:
-        said = str(error)
-    except Exception as broken:
-        return f"(its message can't be had: {type(broken).__name__})"
-    if isinstance(error, BaseExceptionGroup):
-        # How many they are helps nobody without one of them.
-        first = error.exceptions[0]
-        said += f"; the first: {type(first).__name__}: {_message(first)}"
-    return said
+        return values.dumps(value)
+    except CodecError:
+        return None
 
 
-def _is_ours(module: str) -> bool:
-    return module.partition(".")[0] in ("rootward", "concurrent", "asyncio", "threading")
+def _can_travel(value: object) -> bool:
+    return _whole(value) is not None

@@ -14,13 +14,13 @@ from collections.abc import Collection, Iterable, Sequence
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ..attributes import attributes_of, drop_attributes, put_attributes
 from ..errors import CodecError, NotPortable, StateTooLarge
 from . import values
+from .attributes import attributes_of, drop_attributes, put_attributes
 from .values import PLAIN
 
 if TYPE_CHECKING:
-    from ..module import ModuleBase
+    from ..composite import Composite
     from ..tree import Tree
 
 _LONGEST_BITS: Final = 63
@@ -33,7 +33,7 @@ _BY_NAME: Final = (type, FunctionType, BuiltinFunctionType, ModuleType)
 class Change(NamedTuple):
     """The attributes of one module that were set, replaced, mutated or deleted."""
 
-    module: ModuleBase
+    module: Composite
     names: Sequence[str]
 
 
@@ -72,7 +72,7 @@ def encode(tree: Tree, changes: Iterable[Change], limit: int) -> list[bytes]:
     return entries
 
 
-def apply(tree: Tree, entry: bytes) -> list[tuple[ModuleBase, list[str]]]:
+def apply(tree: Tree, entry: bytes) -> list[tuple[Composite, list[str]]]:
     """Write one entry into this copy of the tree; return which attributes of what it has set.
 
     Attributes are set past `__setattr__`: what is applied is no change of a running task. Raises
@@ -149,7 +149,7 @@ def _ids(value: Any, tree: Tree) -> set[int]:
     return {id(each) for each in _objects((value,), tree)}
 
 
-def _part(module: ModuleBase, path: str, names: Sequence[str]) -> _Part:
+def _part(module: Composite, path: str, names: Sequence[str]) -> _Part:
     now, local = attributes_of(module), module.local_attributes
     part = _Part(path, [name for name in names if name not in now])
     for name in names:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..code.main_file import ALIAS, names_sent
 from ..code.project import is_rootward
-from ..module import ModuleBase
+from ..composite import Composite
 from ..tree import Tree
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def named(tree: Tree, known: Mapping[int, tuple[str, str]]) -> dict[int, tuple[s
     return {number: place for number, place in places if place is not None}
 
 
-def counterparts(shape: Sequence[Sequence[str]], globals_: Globals) -> dict[int, ModuleBase]:
+def counterparts(shape: Sequence[Sequence[str]], globals_: Globals) -> dict[int, Composite]:
     """Return the objects of this process in whose place nodes of a packed tree are, by number.
 
     `shape` is class and name in its parent of each node. Where the root is a global whose tree has
@@ -58,7 +58,7 @@ def counterparts(shape: Sequence[Sequence[str]], globals_: Globals) -> dict[int,
         here = Tree(root, shape[last][1])
         if shape_of(here) == [list(row) for row in shape]:
             return {number: node.module for number, node in enumerate(here.nodes)}
-    found: dict[int, ModuleBase] = {}
+    found: dict[int, Composite] = {}
     used: set[int] = set()
     for number, place in globals_.items():
         module = _global(place)
@@ -74,15 +74,15 @@ def shape_of(tree: Tree) -> list[list[str]]:
     return [[class_name(node.module), node.part] for node in tree.nodes]
 
 
-def class_name(module: ModuleBase) -> str:
+def class_name(module: Composite) -> str:
     """Return the name of a module's class, the same in every process."""
     cls = type(module)
     return f"{cls.__module__.replace('__mp_main__', '__main__')}.{cls.__qualname__}"
 
 
-def _global(place: Sequence[str] | None) -> ModuleBase | None:
+def _global(place: Sequence[str] | None) -> Composite | None:
     if place is None:
         return None
     name, attribute = place
     value: Any = getattr(sys.modules.get(name), attribute, None)
-    return value if isinstance(value, ModuleBase) else None
+    return value if isinstance(value, Composite) else None

@@ -22,7 +22,7 @@ def pickler_class() -> Any:
     """Return the class; made at first use, as most values never need cloudpickle."""
     import cloudpickle
 
-    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    class CodePickler(cloudpickle.Pickler):  # type: ignore[misc]
         def reducer_override(self, obj: Any) -> Any:
             kind = type(obj)
             if kind is FunctionType or isinstance(obj, type):
@@ -36,7 +36,7 @@ def pickler_class() -> Any:
                 return _cached, (obj.__wrapped__, *obj.cache_parameters().values())
             return super().reducer_override(obj)
 
-    return Pickler
+    return CodePickler
 
 
 def _goes_by_name(obj: Any) -> bool:

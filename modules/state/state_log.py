@@ -15,12 +15,12 @@ from operator import is_
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from .. import module as _module
-from ..attributes import attributes_of
+from .. import composite
+from ..composite import Composite
 from ..errors import CodecError
 from ..evaluation import ACCOUNT
-from ..module import ModuleBase
 from . import entries, values
+from .attributes import attributes_of
 from .entries import Change
 from .values import PLAIN
 
@@ -31,7 +31,7 @@ _MISSING: Final = object()
 # Of values that are kept as they are for comparison; a digest is no shorter.
 _SHORT_BYTES: Final = 64
 # The slot itself: the mark is no change, and no `__setattr__` is to hear of it.
-_set_changed: Final = ModuleBase._changed.__set__  # type: ignore[attr-defined]
+_set_changed: Final = Composite._changed.__set__  # type: ignore[attr-defined]
 
 
 class Recorder:
@@ -49,7 +49,7 @@ class Recorder:
         self.module = tree.module_at(path)
         self._limit = limit
         self._before: dict[str, tuple[object, object]] = {}
-        self._touched: dict[int, tuple[ModuleBase, dict[str, None]]] = {}
+        self._touched: dict[int, tuple[Composite, dict[str, None]]] = {}
         self._entries: list[bytes] = []
         self.changed: list[Change] = []
 
@@ -61,7 +61,7 @@ class Recorder:
             for name, value in attributes_of(self.module).items()
             if name not in local
         }
-        _module._recorder = self._note
+        composite.recorder = self._note
         return self
 
     def __exit__(
@@ -71,7 +71,7 @@ class Recorder:
         traceback: TracebackType | None,
     ) -> None:
         """Stop watching; after a success, encode what changed (NotPortable, StateTooLarge)."""
-        _module._recorder = None
+        composite.recorder = None
         if kind is not None:
             return
         own = self.module
@@ -92,7 +92,7 @@ class Recorder:
         """Return the entries, one for each changed module, in the order of their first change."""
         return list(self._entries)
 
-    def _note(self, module: ModuleBase, name: str) -> None:
+    def _note(self, module: Composite, name: str) -> None:
         self._touched.setdefault(id(module), (module, {}))[1][name] = None
 
     def _changed(self) -> list[str]:
@@ -186,13 +186,13 @@ def apply(tree: Tree, entry: bytes) -> None:
         _mark(module, names)
 
 
-def _mark(module: ModuleBase, names: Collection[str]) -> None:
+def _mark(module: Composite, names: Collection[str]) -> None:
     changed = module._changed
     if not changed.issuperset(names):
         _set_changed(module, changed.union(names))
 
 
-def state_dict(root: ModuleBase) -> dict[str, Any]:
+def state_dict(root: Composite) -> dict[str, Any]:
     """Return what tasks have changed on `root` and below it: `{"path.attribute": value}`.
 
     Paths are relative to `root` (its own attributes have no path: `"weights"`), so that the dict
@@ -207,13 +207,13 @@ def state_dict(root: ModuleBase) -> dict[str, Any]:
     return states
 
 
-def load_state_dict(root: ModuleBase, states: Mapping[str, Any]) -> None:
+def load_state_dict(root: Composite, states: Mapping[str, Any]) -> None:
     """Set what `state_dict` of a tree of the same shape returned.
 
     Raises KeyError, before anything is set, when a path is not in this tree.
     """
     modules = dict(_relative(root))
-    plan: list[tuple[ModuleBase, str, Any]] = []
+    plan: list[tuple[Composite, str, Any]] = []
     for key, value in states.items():
         prefix, _, name = key.rpartition(".")
         if prefix not in modules:
@@ -226,7 +226,7 @@ def load_state_dict(root: ModuleBase, states: Mapping[str, Any]) -> None:
         _mark(module, [name])
 
 
-def _relative(root: ModuleBase) -> list[tuple[str, ModuleBase]]:
+def _relative(root: Composite) -> list[tuple[str, Composite]]:
     from ..tree import Tree
 
     tree = Tree(root, "root")

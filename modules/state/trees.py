@@ -18,14 +18,14 @@ from collections.abc import Iterable, Mapping
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
-from ..attributes import attributes_of, drop_attributes, put_attributes
 from ..code.bundle import is_digest
 from ..code.entry import enter
 from ..code.origin import Origin
+from ..composite import Composite
 from ..errors import CodecError, CodeMismatch, NotPortable
-from ..module import ModuleBase
 from ..tree import Tree
 from . import live_objects, pickling
+from .attributes import attributes_of, drop_attributes, put_attributes
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -184,10 +184,10 @@ def _pickler_of(tree: Tree, known: Mapping[int, tuple[str, str]], buffer: io.Byt
     return pickler
 
 
-def _attributes(module: ModuleBase) -> Any:
+def _attributes(module: Composite) -> Any:
     """Return what of a module travels: its own `__getstate__`, else its attributes."""
     own = type(module).__getstate__
-    if own is not object.__getstate__ and own is not ModuleBase.__dict__.get("__getstate__"):
+    if own is not object.__getstate__ and own is not Composite.__dict__.get("__getstate__"):
         return module.__getstate__()
     local = module.local_attributes
     return {name: value for name, value in attributes_of(module).items() if name not in local}
@@ -209,7 +209,7 @@ def _culprit(tree: Tree, known: Mapping[int, tuple[str, str]], error: Exception)
 
 @functools.cache
 def _pickler_class() -> Any:
-    class Pickler(pickling.pickler_class()):  # type: ignore[misc]
+    class TreePickler(pickling.pickler_class()):  # type: ignore[misc]
         members: Mapping[int, int] = {}
         known: Mapping[int, tuple[str, str]] = _NO_GLOBALS
 
@@ -217,7 +217,7 @@ def _pickler_class() -> Any:
             # A module of the tree is pickled as an empty object of its class; its attributes
             # follow in the flat list.  That cuts the recursion from parent to child.
             number = self.members.get(id(obj))
-            if number is not None and isinstance(obj, ModuleBase):
+            if number is not None and isinstance(obj, Composite):
                 return _blank, (type(obj), number)
             place = self.known.get(id(obj))
             if place is not None and not _is_portable(obj):
@@ -225,7 +225,7 @@ def _pickler_class() -> Any:
                 return _global, place
             return super().reducer_override(obj)
 
-    return Pickler
+    return TreePickler
 
 
 def _is_portable(value: object) -> bool:
@@ -250,12 +250,12 @@ def _is_portable(value: object) -> bool:
 
 
 # The objects of this process that the nodes of a tree being unpacked are put into, by number.
-_counterparts: dict[int, ModuleBase] = {}
+_counterparts: dict[int, Composite] = {}
 
 
-def _blank(cls: type[ModuleBase], number: int) -> ModuleBase:
+def _blank(cls: type[Composite], number: int) -> Composite:
     here = _counterparts.get(number)
-    return here if here is not None and type(here) is cls else ModuleBase.__new__(cls)
+    return here if here is not None and type(here) is cls else Composite.__new__(cls)
 
 
 def _global(name: str, attribute: str) -> Any:

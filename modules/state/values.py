@@ -148,9 +148,9 @@ def _unreadable(error: Exception) -> CodecError:
 
 
 def _path_in(tree: Tree, item: object) -> str | None:
-    from ..module import ModuleBase
+    from ..composite import Composite
 
-    return tree.path_of(item) if isinstance(item, ModuleBase) else None
+    return tree.path_of(item) if isinstance(item, Composite) else None
 
 
 def _module_at(tree: Tree | None, path: str) -> object:
@@ -188,7 +188,8 @@ def unpickle(body: bytes, tree: Tree | None) -> Any:
 @functools.cache
 def _pickler_class() -> Any:
     # Made at first use: most values never need cloudpickle, and its import is not free.
-    from ..module import ModuleBase
+    from ..composite import Composite
+    from .exceptions import reduce_exception
     from .pickling import pickler_class
 
     class ValuePickler(pickler_class()):  # type: ignore[misc]
@@ -196,10 +197,14 @@ def _pickler_class() -> Any:
 
         # Not persistent_id, which would be asked about every number of a list.
         def reducer_override(self, obj: Any) -> Any:
-            if isinstance(obj, ModuleBase) and self.tree is not None:
+            if isinstance(obj, Composite) and self.tree is not None:
                 path = self.tree.path_of(obj)
                 if path is not None:
                     return module_reference, (path,)
+            elif isinstance(obj, BaseException):
+                reduced = reduce_exception(obj)
+                if reduced is not None:
+                    return reduced
             return super().reducer_override(obj)
 
     return ValuePickler

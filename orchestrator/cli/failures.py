@@ -29,6 +29,8 @@ OUTPUT_LINES = 5
 
 def present(error: BaseException) -> int:
     """Tell an error on standard error; return the exit code that it stands for."""
+    from rootward.modules.state.exceptions import message_of
+
     if isinstance(error, click.ClickException):
         told = io.StringIO()
         error.show(told)
@@ -46,7 +48,7 @@ def present(error: BaseException) -> int:
         tell("".join(traceback.format_exception(error)).rstrip())
         tell(headed("this is a fault of rootward itself; please report it with the above"))
         return FAILED
-    tell(headed(str(error) or type(error).__name__))
+    tell(headed(message_of(error) or type(error).__name__))
     return code
 
 

@@ -191,13 +191,14 @@ def _short(text: str) -> str:
 def _tell_raised(service: str, error: Exception, *, verbose: bool) -> None:
     """Tell what the module raised, with the line of the user's where it did."""
     from rootward.modules.errors import RemoteError
+    from rootward.modules.state.exceptions import message_of, traceback_of, type_of
 
-    name, said = type(error).__name__, str(error)
+    name, said = type_of(error), message_of(error)
     if isinstance(error, RemoteError):
         # Its class can't be imported here; its name and words have come all the same.
         name, said, traceback = error.type_name, error.message, error.remote_traceback
     else:
-        traceback = str(error.__cause__ or "")
+        traceback = traceback_of(error)
     tell(f"{paint('error:', 'red', sys.stderr)} {service} raised {name}: {said}")
     if verbose:
         tell(traceback.rstrip())

@@ -93,7 +93,7 @@ class Client:
 
         if self._executor is None:
             self._executor = DistributedExecutor(self)
-        executor._active.append(self._executor)
+        executor.enter(self._executor)
         return self
 
     def __exit__(
@@ -104,8 +104,8 @@ class Client:
     ) -> None:
         from rootward.modules import executor
 
-        if self._executor is not None and self._executor in executor._active:
-            executor._active.remove(self._executor)
+        if self._executor is not None:
+            executor.leave(self._executor)
         # What a program deployed ends with the program, not with this block: its lease and its
         # routes need the connections until then.
         if self._executor is None or not self._executor.owns_anything:

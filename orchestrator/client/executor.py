@@ -12,6 +12,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rootward.modules.processes.interrupt import interrupted
 from rootward.modules.runtime import attach
 from rootward.modules.state import state_log
 from rootward.modules.tree import Tree, default_name
@@ -27,7 +28,7 @@ from .owner_lease import Owner
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from rootward.modules.module import ModuleBase
+    from rootward.modules.composite import Composite
 
     from ..planning.plan import Plan
     from .connected import Connected
@@ -59,7 +60,7 @@ class DistributedExecutor:
 
     def run(
         self,
-        root: ModuleBase,
+        root: Composite,
         *,
         kinds: Iterable[str] = ALL_KINDS,
         recursive: bool = True,
@@ -82,13 +83,13 @@ class DistributedExecutor:
         self._submitted[id(tree.root)] = Submitted(tree=tree, deployment=deployment)
         try:
             self._follow(deployment)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             deployment.cancel("interrupted")
-            raise
+            raise interrupted(f"interrupted: {deployment.id} is cancelled") from error
         finally:
             self._leave_as_local(tree, deployment)
 
-    def stop(self, root: ModuleBase) -> None:
+    def stop(self, root: Composite) -> None:
         """Stop what `root` and all below it serve, parents first; return when it is gone."""
         found = self._find(root)
         if found is None:
@@ -109,7 +110,7 @@ class DistributedExecutor:
             for path in _served_below(found.tree, root):
                 found.tree.module_at(path)._runtime = None
 
-    def wait(self, root: ModuleBase) -> None:
+    def wait(self, root: Composite) -> None:
         """Return when what `root` serves has ended."""
         found = self._find(root)
         if found is None:
@@ -124,7 +125,7 @@ class DistributedExecutor:
         """Stop what ends with the program; twice is harmless."""
         self._owner.close()
 
-    def _tree_for(self, root: ModuleBase, kinds: frozenset[Kind]) -> tuple[Tree, str | None]:
+    def _tree_for(self, root: Composite, kinds: frozenset[Kind]) -> tuple[Tree, str | None]:
         """Return the tree to submit, and the path of the part that is meant, None for the whole.
 
         A part of a tree that is deployed runs under the tree's own name, so that its calls find
@@ -178,7 +179,7 @@ class DistributedExecutor:
         routes = self._client.registry.routes(name, None if current else generation)
         attach(tree, routes)
 
-    def _find(self, module: ModuleBase) -> Submitted | None:
+    def _find(self, module: Composite) -> Submitted | None:
         own = self._submitted.get(id(module))
         if own is not None:
             return own
@@ -196,7 +197,7 @@ class DistributedExecutor:
         return [self._client.deployment(name, number) for number in numbers]
 
 
-def _served_below(tree: Tree, module: ModuleBase) -> Sequence[str]:
+def _served_below(tree: Tree, module: Composite) -> Sequence[str]:
     """Return the paths of what the module and all below it serve, children first."""
     below: set[int] = set()
     stack = [module]

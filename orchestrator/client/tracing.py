@@ -9,7 +9,7 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING
 
-from rootward.modules import tracing
+from rootward.modules.rpc import tracing
 
 from ..states import DeploymentState
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from rootward.modules import tracing
+from rootward.modules.rpc import tracing
 
 from .access import Access
 from .admin.app import make_app

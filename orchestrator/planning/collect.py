@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, cast
 
-from rootward.modules.gc_pause import HeldBack
-from rootward.modules.work import WorkFinder
+from rootward.modules.processes.gc_pause import HeldBack
+from rootward.modules.tasks import WorkFinder
 
 from .graph import ALL_KINDS, PING_TIMEOUT_S, Kind, Service
 from .planner import Outline, make_plan, parse_kinds

@@ -36,7 +36,7 @@ class Plan(PlanGraph):
     @classmethod
     def from_bytes(cls, data: bytes) -> Plan:
         """Read what `to_bytes` wrote; PlanError when it isn't a plan that this version reads."""
-        from rootward.modules.gc_pause import HeldBack
+        from rootward.modules.processes.gc_pause import HeldBack
 
         from .plan_codec import unpack_plan
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rootward.modules.gc_pause import HeldBack
+from rootward.modules.processes.gc_pause import HeldBack
 
 from ..security.sealing import mark_of
 from ..security.signing import Signer, payloads

@@ -151,7 +151,7 @@ def test_where_nobody_asks_nothing_is_set_up(network: Network) -> None:
     """redis-py imports the metrics of whatever is installed; none of its traces come from us."""
     program = (
         "import sys, rootward.orchestrator.client.client, rootward.worker.agent.agent;"
-        "from rootward.modules import tracing; from rootward.modules.rpc import client as calling;"
+        "from rootward.modules.rpc import client as calling, tracing;"
         "import rootward.orchestrator.gateway.serve, rootward.worker.child.replica_main;"
         "import rootward.worker.child.execution;"
         "assert tracing.tracer('client') is None; assert tracing.headers() == '';"

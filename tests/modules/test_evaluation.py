@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from rootward.modules import ActionModule, ModuleBase
-from rootward.modules.work import tasks_of
+from rootward.modules.state.exceptions import message_of
+from rootward.modules.tasks import tasks_of
 
 
 class Echo(ModuleBase):
@@ -88,6 +89,26 @@ def test_the_exception_of_forward_is_the_evaluations() -> None:
     module.evalset([0, 0])
     with pytest.raises(ExceptionGroup):
         evaluated(module)
+
+
+class Unshowable:
+    """Has no repr."""
+
+    def __repr__(self) -> str:
+        raise ValueError("no")
+
+
+@pytest.mark.parametrize(
+    ("items", "index", "shown"),
+    [([1, 0], 1, "0"), ([{"x": 0}], 0, "{'x': 0}"), ([1, Unshowable(), 1], 1, "a Unshowable")],
+)
+def test_the_item_that_fails_is_named(items: list[Any], index: int, shown: str) -> None:
+    module = ActionModule(lambda x: 1 / x)
+    module.evalset(items)
+    with pytest.raises((ZeroDivisionError, TypeError)) as caught:
+        evaluated(module)
+    assert caught.value.__notes__ == [f"evaluating item {index}: {shown}"]
+    assert f"(evaluating item {index}: {shown})" in message_of(caught.value)
 
 
 def test_a_file_is_read_by_load_f_or_as_json(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ import pytest
 from rootward.modules import ActionModule, ModuleBase, bind, parallel, pipeline
 from rootward.modules.errors import TaskGetterError
 from rootward.modules.runtime import attach
+from rootward.modules.tasks import has_work, tasks_of
 from rootward.modules.tree import Tree
-from rootward.modules.work import has_work, tasks_of
 
 
 class Part(ModuleBase):

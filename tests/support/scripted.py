@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from rootward.modules.state import state_log, trees
-from rootward.modules.work import tasks_of
+from rootward.modules.tasks import tasks_of
 from rootward.orchestrator.states import ReplicaState, TaskState
 from rootward.orchestrator.store.records import AgentInfo, Finish, ReplicaRecord
 from rootward.orchestrator.store.rq_compat import agent_queue, plain_queue

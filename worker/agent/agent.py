@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rootward.modules import tracing
+from rootward.modules.rpc import tracing
 from rootward.orchestrator.errors import MissingSecret, NoRedis, other_secret
 from rootward.orchestrator.security.signing import Signer
 from rootward.orchestrator.settings import Settings

@@ -277,14 +277,9 @@ class Shift:
         joined = await self._link.insist(self._store.agents.join, info, round(lease_s * 1000))
         self._signer.enter(joined.store_id)
         if self._keeper is None:
-            self._keeper = Keeper(
-                self._store,
-                self.agent_id,
-                joined.store_id,
-                lease_s,
-                self._from_thread(self._stand),
-            )
-            self.account.keeper = keeper = self._keeper
+            stand = self._from_thread(self._stand)
+            keeper = Keeper(self._store, self.agent_id, joined.store_id, lease_s, stand)
+            self.account.keeper = self._keeper = keeper
             self._supervisor.watch.left_s = lambda exclusive: keeper.left_s(exclusive=exclusive)
             keeper.start()
         else:

@@ -12,9 +12,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from rootward.modules import tracing
-from rootward.modules.rpc.envelope import describe
+from rootward.modules.rpc import tracing
 from rootward.modules.state import state_log
+from rootward.modules.state.exceptions import describe
 from rootward.modules.tasks import run_tasks
 
 if TYPE_CHECKING:

@@ -135,8 +135,8 @@ class TemplateProcess:
 
     def _load(self, definition: bytes, folder: str | None, worker: str | None) -> None:
         from rootward.modules.rpc.endpoints import PushedRoutes
-        from rootward.modules.rpc.envelope import describe
         from rootward.modules.runtime import attach
+        from rootward.modules.state.exceptions import describe
         from rootward.modules.state.trees import unpack
 
         try:

@@ -18,9 +18,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from rootward.modules import tracing
-from rootward.modules.rpc.envelope import describe
+from rootward.modules.rpc import tracing
 from rootward.modules.state import state_log
+from rootward.modules.state.exceptions import describe
 from rootward.modules.tasks import finish
 
 from ..serving.call import Serving, is_async

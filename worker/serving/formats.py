@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from rootward.modules.errors import CodecError, SignatureError
 from rootward.modules.rpc import envelope
+from rootward.modules.state.exceptions import describe
 
 from .json_values import plain, to_json
 
@@ -195,7 +196,7 @@ class MsgpackFormat(JsonFormat):
 
     def error(self, error: BaseException) -> bytes:
         """Write `{"error": ...}`."""
-        described = envelope.describe(error)
+        described = describe(error)
         return _msgpack({"error": {"type": described["type"], "message": described["message"]}})
 
 
@@ -203,7 +204,7 @@ def error_body(error: BaseException) -> bytes:
     """Return `{"error": {"type", "message"}}` of an exception, without its traceback."""
     if isinstance(error, Refused):
         return to_json({"error": {"type": error.kind, "message": str(error)}})
-    described = envelope.describe(error)
+    described = describe(error)
     return to_json({"error": {"type": described["type"], "message": described["message"]}})
 
 

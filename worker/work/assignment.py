@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from rootward.modules.state.exceptions import message_of
 from rootward.orchestrator.security.sealing import NO_MARK
 from rootward.orchestrator.security.signing import JOB_FUNCTION, mark_in_payload, payload
 from rootward.orchestrator.states import TaskState
@@ -119,7 +120,7 @@ def described_error(error: BaseException) -> dict[str, str]:
     """Return type, message and an empty traceback: ours would say nothing of the user's code."""
     return {
         "type": type(error).__name__,
-        "message": str(error) or type(error).__name__,
+        "message": message_of(error) or type(error).__name__,
         "traceback": "",
     }
 

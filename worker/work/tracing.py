@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rootward.modules import tracing
+from rootward.modules.rpc import tracing
 from rootward.orchestrator.store.rq_compat import Serializer
 
 if TYPE_CHECKING:

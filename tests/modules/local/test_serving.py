@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from rootward.modules import ModuleBase, ServerModule
-from rootward.modules.errors import NotServed
+from rootward.modules.errors import NotServed, RemoteError
 from tests.support.served import (
     Above,
     AsyncCounting,
@@ -27,6 +28,52 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+def odd_numbers(_: Any) -> Any:
+    """Return numbers that JSON doesn't have."""
+    nan, inf = float("nan"), float("inf")
+    return {"a": [1.5, nan, (inf, -inf)], "b": np.array([1.0, nan]), "c": np.float64("nan")}
+
+
+def odd_items(_: Any) -> Iterator[Any]:
+    """Yield them."""
+    yield odd_numbers(0)
+
+
+class Home(BaseException):
+    """Is no Exception."""
+
+
+WAYS_OUT: dict[str, BaseException] = {
+    "SystemExit": SystemExit(3),
+    "KeyboardInterrupt": KeyboardInterrupt(),
+    "GeneratorExit": GeneratorExit(),
+    "CancelledError": asyncio.CancelledError(),
+    "Home": Home("go"),
+}
+
+
+class Leaving(ModuleBase):
+    """Raises what is no Exception."""
+
+    def forward(self, name: str) -> None:
+        raise WAYS_OUT[name]
+
+
+class LeavingLater(ModuleBase):
+    """The same from a coroutine."""
+
+    async def forward(self, name: str) -> None:
+        raise WAYS_OUT[name]
+
+
+class LeavingStream(ModuleBase):
+    """The same after an item."""
+
+    def forward(self, name: str) -> Iterator[int]:
+        yield 1
+        raise WAYS_OUT[name]
+
+
 class Everything(ModuleBase):
     """One module of each kind."""
 
@@ -38,6 +85,11 @@ class Everything(ModuleBase):
         self.later_stream = ServerModule(AsyncCounting())
         self.above = ServerModule(Above())
         self.trained = ServerModule(Trained())
+        self.odd = ServerModule(odd_numbers)
+        self.odd_stream = ServerModule(odd_items, stream=True)
+        self.leaving = ServerModule(Leaving())
+        self.leaving_later = ServerModule(LeavingLater())
+        self.leaving_stream = ServerModule(LeavingStream(), stream=True)
         self.function = ServerModule(lambda text: {"text": text.upper()}, replicas=2)
 
 
@@ -86,6 +138,20 @@ def test_python_call_raises_the_original_exception(tree: Everything) -> None:
     assert (caught.value.value, caught.value.hint) == ("three", "numbers only")
 
 
+@pytest.mark.parametrize("name", WAYS_OUT)
+def test_what_is_no_exception_is_an_error_there_and_ends_nothing(
+    tree: Everything, name: str
+) -> None:
+    for served in (tree.leaving, tree.leaving_later):
+        with pytest.raises(RemoteError) as caught:
+            served(name)
+        assert caught.value.type_name == name
+    with pytest.raises(RemoteError) as caught:
+        list(tree.leaving_stream(name))
+    assert caught.value.type_name == name
+    assert post(tree.leaving, "/", name)[0] == 500
+
+
 def test_trained_state_is_served(tree: Everything) -> None:
     assert tree.trained() == [1, 2, 3]
     assert tree.state_dict()
@@ -115,6 +181,16 @@ def test_json_call(tree: Everything) -> None:
     assert post(tree.later, "/", 2) == (200, {"result": 6})
     assert post(tree.function, "/", "ß") == (200, {"result": {"text": "SS"}})
     assert post(tree.counting, "/", 3) == (200, {"result": [0, 1, 2]})
+
+
+def test_what_json_has_no_number_for_is_null(tree: Everything) -> None:
+    """As the command line and the gateway show it; a Python caller gets the value itself."""
+    wanted = {"a": [1.5, None, [None, None]], "b": [1.0, None], "c": None}
+    assert post(tree.odd, "/", 0) == (200, {"result": wanted})
+    status, kind, body = ask(tree.odd_stream, "POST", "/", b"0", {"Accept": "text/event-stream"})
+    assert (status, kind) == (200, "text/event-stream")
+    assert json.loads(body.split(b"\n")[0].removeprefix(b"data: ")) == wanted
+    assert np.isnan(tree.odd(0)["c"])
 
 
 def test_msgpack_call(tree: Everything) -> None:

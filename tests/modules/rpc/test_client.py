@@ -11,122 +11,23 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rootward.modules.errors import CallError, Unavailable
-from rootward.modules.rpc import client, connections, envelope, proof
+from rootward.modules.rpc import client, connections, proof
 from rootward.modules.rpc.endpoints import GONE, WHOLE, Endpoint, PushedRoutes
+from tests.support.scripted_replica import (
+    KEY,
+    ScriptedReplica,
+    breaking_off,
+    counting,
+    doubling,
+    hanging_up,
+    misdirected,
+    refusing,
+    refusing_busy,
+)
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-KEY = b"k" * 32
-
-
-class ScriptedReplica:
-    """Accepts connections, reads whole requests, and leaves the answer to a function."""
-
-    def __init__(self, answer: Callable[[socket.socket, bytes, str], None]) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.asked = 0
-        self.raw = b""
-        self.key = KEY
-        self.token = f"token-{id(self)}"
-        self._answer = answer
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    @property
-    def endpoint(self) -> Endpoint:
-        port = self._listener.getsockname()[1]
-        return Endpoint(f"http://127.0.0.1:{port}", self.token, self.token)
-
-    def close(self) -> None:
-        # A thread that waits in accept() would keep it open.
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        # The caller may end the connection at any moment, also with a reset.
-        with contextlib.suppress(OSError), connection, connection.makefile("rb") as file:
-            while line := file.readline():
-                length, challenge = 0, b""
-                while line.strip():
-                    self.raw += line
-                    name, _, value = line.partition(b":")
-                    if name.lower() == b"content-length":
-                        length = int(value)
-                    if name == proof.HEADER.encode():
-                        challenge = value.strip()
-                    line = file.readline()
-                body = file.read(length)
-                if challenge:
-                    told = proof.body(self.key, self.token, challenge.decode())
-                    send(connection, b"200 OK", "application/json", told)
-                    continue
-                self.asked += 1
-                self._answer(connection, body, self.token)
-
-
-def doubling(connection: socket.socket, body: bytes, token: str) -> None:
-    args, _ = envelope.open_call(body, KEY, token)
-    sealed = envelope.seal_value(args[0] * 2, KEY, envelope.answer_context(body))
-    send(connection, b"200 OK", envelope.CALL_TYPE, sealed)
-
-
-def hanging_up(connection: socket.socket, body: bytes, token: str) -> None:
-    connection.shutdown(socket.SHUT_RDWR)
-
-
-def breaking_off(connection: socket.socket, body: bytes, token: str) -> None:
-    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nonly this")
-    connection.shutdown(socket.SHUT_RDWR)
-
-
-def misdirected(connection: socket.socket, body: bytes, token: str) -> None:
-    send(connection, b"421 Misdirected", "application/json", b'{"error": {}}')
-
-
-def refusing(connection: socket.socket, body: bytes, token: str) -> None:
-    error = b'{"error": {"type": "TooLarge", "message": "too much"}}'
-    send(connection, b"413 Too Large", "application/json", error)
-
-
-def counting(count: int, *, is_whole: bool) -> Callable[[socket.socket, bytes, str], None]:
-    """Stream `count` items, all of them in uneven chunks."""
-
-    def answer(connection: socket.socket, body: bytes, token: str) -> None:
-        contexts = [envelope.answer_context(body, index) for index in range(count + 1)]
-        parts = [envelope.seal_value(i, KEY, contexts[i]) for i in range(count)]
-        if is_whole:
-            parts.append(envelope.seal_end(KEY, contexts[count]))
-        data = b"".join(envelope.FRAME.pack(len(part)) + part for part in parts)
-        connection.sendall(
-            b"HTTP/1.1 200 OK\r\nContent-Type: "
-            + envelope.STREAM_TYPE.encode()
-            + b"\r\nTransfer-Encoding: chunked\r\n\r\n"
-        )
-        for start in range(0, len(data), 37):
-            piece = data[start : start + 37]
-            connection.sendall(b"%x\r\n%s\r\n" % (len(piece), piece))
-        if is_whole:
-            connection.sendall(b"0\r\n\r\n")
-        else:
-            connection.shutdown(socket.SHUT_RDWR)
-
-    return answer
-
-
-def send(connection: socket.socket, status: bytes, content_type: str, body: bytes) -> None:
-    connection.sendall(
-        b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s"
-        % (status, content_type.encode(), len(body), body)
-    )
 
 
 @pytest.fixture
@@ -255,6 +156,58 @@ def test_forgotten_stream_is_no_call_under_way(replica: Callable[..., ScriptedRe
     del forgotten
     assert connections._busy == {}
     assert not connections._idle.get(peer), "the rest of the stream would be the next call's answer"
+
+
+@pytest.mark.parametrize("ended_by", ["closing", "an error of the reader", "forgetting"])
+def test_the_connection_of_an_abandoned_stream_is_not_used_again(
+    replica: Callable[..., ScriptedReplica], ended_by: str
+) -> None:
+    """What is left of the stream would be taken for the answer of the next call."""
+    routes = routes_to(replica(counting(50, is_whole=True)))
+    items = client.call(routes, "a")
+    assert next(items) == 0
+    if ended_by == "closing":
+        items.close()
+    elif ended_by == "an error of the reader":
+        with pytest.raises(ZeroDivisionError):
+            items.throw(ZeroDivisionError)
+    del items
+    assert not any(connections._idle.get(peer) for peer in peers(routes))
+    assert list(client.stream(routes, "a")) == list(range(50))
+    assert all(len(connections._idle[peer]) == 1 for peer in peers(routes))
+
+
+def peers(routes: PushedRoutes) -> list[connections.Peer]:
+    return [
+        connections.Peer(*connections.place(each.url)[:2], each.token)
+        for each in routes.endpoints("a")
+    ]
+
+
+class NeverEjecting(PushedRoutes):
+    """Has every endpoint back at once, as a table that is pushed again and again does."""
+
+    def eject(self, path: str, endpoint: Endpoint) -> None:
+        """Leave nothing out."""
+
+
+@pytest.mark.parametrize("answer", [misdirected, refusing_busy])
+def test_free_repeats_end_with_the_hold(
+    replica: Callable[..., ScriptedReplica], answer: Any
+) -> None:
+    routes = NeverEjecting(KEY)
+    routes.update({"a": [replica(answer).endpoint for _ in range(3)]})
+    with pytest.raises(Unavailable, match=r"within 0\.2 s"):
+        client.call(routes, "a", (4,), hold=0.2)
+
+
+def test_each_replica_is_asked_once_whatever_the_hold(
+    replica: Callable[..., ScriptedReplica],
+) -> None:
+    routes = NeverEjecting(KEY)
+    busy = [replica(misdirected) for _ in range(3)]
+    routes.update({"a": [each.endpoint for each in [*busy, replica()]]})
+    assert [client.call(routes, "a", (n,), hold=0.0) for n in range(10)] == list(range(0, 20, 2))
 
 
 def test_plain_answer_is_a_stream_of_one(replica: Callable[..., ScriptedReplica]) -> None:

@@ -91,6 +91,43 @@ def test_states_are_there_before_setup_and_can_follow() -> None:
     asyncio.run(scenario())
 
 
+class Greedy(ModuleBase):
+    """Calls what is served below it while it is set up."""
+
+    def __init__(self) -> None:
+        super().__init__(name="greedy")
+        self.below = ServerModule(Slow())
+
+    def setup(self) -> None:
+        print("asks")
+        self.heard = self.below()
+
+    def forward(self) -> tuple[str, str]:
+        return self.heard
+
+
+def test_a_call_in_setup_waits_for_a_replica_on_its_way() -> None:
+    """As it may be set up before what is below it is there."""
+
+    async def scenario() -> None:
+        async with Owner() as owner:
+            template = await owner.load(ServerModule(Greedy(), name="top"))
+            above, spec = owner.replica(template, "top", table={"top/greedy/below": []})
+            address = owner.port
+            below, child = owner.replica(template, "top/greedy/below")
+            assert await below.next() == {"event": "ready"}
+            assert above.messages.empty()
+            table = {"top/greedy/below": [[f"http://127.0.0.1:{owner.port}", child.token, "r"]]}
+            above.child.send({"op": "routes", "table": table})
+            assert await above.next() == {"event": "ready"}
+            routes = PushedRoutes(KEY)
+            routes.update({"top": [[f"http://127.0.0.1:{address}", spec.token, "r"]]})
+            answer = await asyncio.to_thread(client.call, routes, "top", hold=0.5)
+            assert answer == ("loaded first", "first")
+
+    asyncio.run(scenario())
+
+
 def test_ping_is_answered_while_a_call_runs() -> None:
     async def scenario() -> None:
         async with Owner() as owner:

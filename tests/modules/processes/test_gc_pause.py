@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from rootward.modules import ModuleBase
-from rootward.modules.gc_pause import HeldBack
+from rootward.modules.processes.gc_pause import HeldBack
 from rootward.modules.tree import Tree
 
 

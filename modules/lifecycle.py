@@ -1,0 +1,67 @@
+"""Lifecycle: the calls that train, deploy, evaluate and stop a tree.
+
+Each passes the tree on to whoever runs tasks now, which `executor` knows: this process, or workers.
+An interrupt within one of them comes as one sentence.
+"""
+
+from __future__ import annotations
+
+from .composite import Composite
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
+
+KINDS = ("train", "deploy", "eval")
+"""The kinds of work in the order in which `update` does them."""
+
+
+class Lifecycle(Composite):
+    """What users tell a module and everything below it to do."""
+
+    __slots__ = ()
+
+    def update(self, recursive: bool = True) -> Self:
+        """Run all train tasks, then all deploy tasks, then all eval tasks; children first."""
+        return self._run(KINDS, recursive)
+
+    def start(self, recursive: bool = True) -> Self:
+        """Run the deploy tasks: bring up what isn't up."""
+        return self._run(("deploy",), recursive)
+
+    def update_server(self, recursive: bool = True) -> Self:
+        """Do what `start` does."""
+        return self.start(recursive)
+
+    def restart(self, recursive: bool = True) -> Self:
+        """Stop what is served here and below, then start it."""
+        return self._run(("deploy",), recursive, restart=True)
+
+    def eval(self, recursive: bool = True) -> Self:
+        """Run the eval tasks; `eval_result` holds what came out."""
+        return self._run(("eval",), recursive)
+
+    def wait(self) -> None:
+        """Return when what this module serves has ended."""
+        from . import executor
+        from .processes.interrupt import in_one_sentence
+
+        with in_one_sentence("wait"):
+            executor.resolve_for(self).wait(self)
+
+    def stop(self) -> None:
+        """Stop what this module and everything below it serves, parents first."""
+        from . import executor
+        from .processes.interrupt import in_one_sentence
+
+        with in_one_sentence("stop"):
+            executor.resolve_for(self).stop(self)
+
+    def _run(self, kinds: tuple[str, ...], recursive: bool, restart: bool = False) -> Self:
+        from . import executor
+        from .processes.interrupt import in_one_sentence
+
+        with in_one_sentence(kinds[0] if len(kinds) == 1 else "update"):
+            executor.resolve().run(self, kinds=kinds, recursive=recursive, restart=restart)
+        return self
