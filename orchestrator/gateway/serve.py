@@ -67,9 +67,9 @@ async def _serve(
     door = Door(table, Access(plan.host, plan.token, plan.hosts), plan.limits)
     door.application = make_app(client, door)
     if (tracer := tracing.tracer("gateway")) is not None:
-        from .proxy.tracing import TracedCall
+        from .proxy.tracing import TracedProxiedCall
 
-        door.make_call = partial(TracedCall, tracer=tracer)
+        door.make_call = partial(TracedProxiedCall, tracer=tracer)
     read = asyncio.Event()
 
     def put(name: str, views: Sequence[ServiceView]) -> None:

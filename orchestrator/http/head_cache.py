@@ -7,33 +7,38 @@ remembered.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final, Generic, TypeVar
 
-from .framing import Request, read_request
-
-if TYPE_CHECKING:
-    from ..gateway.limits import Limits
+T = TypeVar("T")
 
 _REMEMBERED: Final = 512
 _SHORT_BYTES: Final = 1024
 
 
-class Heads:
-    """Reads heads for all connections of one gateway."""
+class HeadCache(Generic[T]):
+    """Reads heads for all connections of one server, by what `read` makes of one."""
 
-    __slots__ = ("_known", "_limits")
+    __slots__ = ("_keeps", "_known", "_read")
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._known: dict[bytes, Request] = {}
+    def __init__(
+        self, read: Callable[[bytes], T], keeps: Callable[[T], bool] = lambda _: True
+    ) -> None:
+        """Remember nothing yet; what `keeps` refuses is read each time."""
+        self._read, self._keeps = read, keeps
+        self._known: dict[bytes, T] = {}
 
-    def read(self, head: bytes) -> Request:
-        """Read a head, its empty line included; raises Malformed."""
+    def read(self, head: bytes) -> T:
+        """Read a head, its empty line included; raises what reading raises.
+
+        What is returned may be returned again: it must not be changed.
+        """
         known = self._known.get(head)
-        if known is None:
-            known = read_request(head, self._limits)
-            if len(head) <= _SHORT_BYTES:
-                if len(self._known) >= _REMEMBERED:
-                    self._known.clear()
-                self._known[head] = known
-        return known.again()
+        if known is not None:
+            return known
+        found = self._read(head)
+        if len(head) <= _SHORT_BYTES and self._keeps(found):
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[head] = found
+        return found

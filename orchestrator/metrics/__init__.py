@@ -6,7 +6,7 @@ process has one registry, whose one collector of ours reads them.
 
 from __future__ import annotations
 
-from .catalogue import CATALOGUE, Kind, Metric, Source
+from .catalogue import CATALOGUE, Metric, MetricKind, Source
 from .times import Times
 
-__all__ = ["CATALOGUE", "Kind", "Metric", "Source", "Times"]
+__all__ = ["CATALOGUE", "Metric", "MetricKind", "Source", "Times"]

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 
-class Kind(StrEnum):
+class MetricKind(StrEnum):
     """What Prometheus takes a metric for."""
 
     COUNTER = "counter"
@@ -34,18 +34,18 @@ class Metric:
     """One metric."""
 
     name: str
-    kind: Kind
+    kind: MetricKind
     source: Source
     meaning: str
     labels: tuple[str, ...] = ()
 
 
-def _of(source: Source, kind: Kind, name: str, meaning: str, *labels: str) -> Metric:
+def _of(source: Source, kind: MetricKind, name: str, meaning: str, *labels: str) -> Metric:
     return Metric(name=f"rootward_{name}", kind=kind, source=source, meaning=meaning, labels=labels)
 
 
 _R, _G, _F, _W = Source.REPLICA, Source.GATEWAY, Source.FLEET, Source.WORKER
-_COUNTER, _GAUGE, _TIMES = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM
+_COUNTER, _GAUGE, _TIMES = MetricKind.COUNTER, MetricKind.GAUGE, MetricKind.HISTOGRAM
 _PLACE: Final = ("deployment", "generation")
 
 BUILD_INFO: Final = _of(

@@ -13,7 +13,7 @@ from functools import cached_property
 from importlib import metadata
 from typing import TYPE_CHECKING, Final
 
-from .catalogue import BUILD_INFO, Kind, Metric
+from .catalogue import BUILD_INFO, Metric, MetricKind
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -92,9 +92,9 @@ class Exposition:
 def _family(metric: Metric) -> Family:
     from prometheus_client import core
 
-    kinds: dict[Kind, type[Family]] = {
-        Kind.COUNTER: core.CounterMetricFamily,
-        Kind.GAUGE: core.GaugeMetricFamily,
-        Kind.HISTOGRAM: core.HistogramMetricFamily,
+    kinds: dict[MetricKind, type[Family]] = {
+        MetricKind.COUNTER: core.CounterMetricFamily,
+        MetricKind.GAUGE: core.GaugeMetricFamily,
+        MetricKind.HISTOGRAM: core.HistogramMetricFamily,
     }
     return kinds[metric.kind](metric.name, metric.meaning, labels=metric.labels)  # type: ignore[call-arg]

@@ -9,7 +9,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Any, Self
 
-from rootward.worker.serving.call import Serving, is_async
+from rootward.worker.serving.call import CallRunner, is_async
 from rootward.worker.serving.metrics import Metrics
 from rootward.worker.serving.parameters import Parameters
 from rootward.worker.serving.router import ReplicaApp
@@ -82,7 +82,7 @@ class ServedFunction:
         app = ReplicaApp(
             self.metrics, host=self._host, token=TOKEN, call_key=KEY, call_token=CALL_TOKEN
         )
-        self.serving = Serving(
+        self.serving = CallRunner(
             self._target,
             Parameters.of(self._target),
             self.metrics,

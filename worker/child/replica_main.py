@@ -23,7 +23,7 @@ from rootward.modules.state import state_log
 from rootward.modules.state.exceptions import describe
 from rootward.modules.tasks import finish
 
-from ..serving.call import Serving, is_async
+from ..serving.call import CallRunner, is_async
 from ..serving.metrics import Metrics
 from ..serving.parameters import Parameters
 from ..serving.router import ReplicaApp
@@ -46,7 +46,7 @@ def run(
     sock: socket.socket,
 ) -> None:
     """Serve what `spec` (a ReplicaSpec's fields) says behind the bound socket, then exit."""
-    replica = Replica(tree, channel, spec["path"])
+    replica = ServingProcess(tree, channel, spec["path"])
     try:
         os.environ.update(spec["env"])
         routes.key = spec["call_key"]
@@ -68,7 +68,7 @@ def run(
     os._exit(0)
 
 
-class Replica:
+class ServingProcess:
     """One served module of a loaded tree, in this process."""
 
     def __init__(self, tree: Tree, channel: Channel, path: str) -> None:
@@ -124,7 +124,7 @@ class Replica:
         """Listen, say so, and serve until the drain has ended."""
         module: ServerModule = self._tree.module_at(self._path)  # type: ignore[assignment]
         metrics, parameters = Metrics(self._path), Parameters.of(_first(module))
-        serving = Serving(
+        serving = CallRunner(
             module.answer,
             parameters,
             metrics,
@@ -134,9 +134,9 @@ class Replica:
         )
         serving.on_overdue = self._end_overdue
         if (tracer := tracing.tracer("replica")) is not None:
-            from ..serving.tracing import TracedCall
+            from ..serving.tracing import TracedModuleCall
 
-            serving.make_call = partial(TracedCall, tracer=tracer, path=self._path)
+            serving.make_call = partial(TracedModuleCall, tracer=tracer, path=self._path)
         app = ReplicaApp(
             metrics,
             host=spec["host"],

@@ -22,7 +22,7 @@ from .formats import Format, Refused
 from .stream import Stream, raising
 
 if TYPE_CHECKING:
-    from .connection import Caller
+    from .connection import CallerConnection
     from .metrics import Metrics
     from .parameters import Parameters
 
@@ -31,7 +31,7 @@ _LOOP_BODY_BYTES: Final = 64 << 10
 _LOOKS_A_LIMIT: Final = 10
 
 
-class Serving:
+class CallRunner:
     """Runs the calls of one module; `target` is what they run."""
 
     def __init__(
@@ -55,12 +55,12 @@ class Serving:
         self.crew = Crew("rootward-call", concurrency)
         self.loop = asyncio.get_running_loop()
         # Another kind of call where traces are asked for.
-        self.make_call: Callable[..., Call] = Call
+        self.make_call: Callable[..., ModuleCall] = ModuleCall
         # Called, from whatever thread, when a call has ended.
         self.on_end: Callable[[], None] | None = None
         # Called, in the loop, with the reason, when a thread runs a call beyond the limit.
         self.on_overdue: Callable[[str], None] = lambda _: None
-        self._running: dict[Call, float] = {}
+        self._running: dict[ModuleCall, float] = {}
         self._is_watching = False
 
     @property
@@ -69,7 +69,7 @@ class Serving:
         began = list(self._running.values())
         return time.monotonic() - min(began) if began else None
 
-    def entered(self, call: Call) -> None:
+    def entered(self, call: ModuleCall) -> None:
         """Let a call that begins now take no longer than the limit, if there is one."""
         if self.call_timeout is not None:
             self._running[call] = time.monotonic()
@@ -77,7 +77,7 @@ class Serving:
                 self._is_watching = True
                 self.loop.call_soon_threadsafe(self._look_for_overdue)
 
-    def left(self, call: Call) -> bool:
+    def left(self, call: ModuleCall) -> bool:
         """Count a call out; False when it had been given up meanwhile."""
         return self.call_timeout is None or self._running.pop(call, None) is not None
 
@@ -96,7 +96,7 @@ class Serving:
             self._is_watching = False
 
 
-class Call:
+class ModuleCall:
     """One call: from its whole body to the last byte of its answer.
 
     `until` is when its time is over, by the monotonic clock.
@@ -116,8 +116,8 @@ class Call:
 
     def __init__(
         self,
-        serving: Serving,
-        caller: Caller,
+        serving: CallRunner,
+        caller: CallerConnection,
         format_: Format,
         *,
         wants_events: bool,

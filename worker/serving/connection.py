@@ -28,14 +28,13 @@ from rootward.orchestrator.http.framing import (
 
 from . import responses
 from .formats import DISCARDED_BYTES, EVENTS_TYPE, Refused
-from .head_cache import LIMITS
+from .request_head import LIMITS
 from .router import Page
 
 if TYPE_CHECKING:
-    from .call import Call
     from .formats import Format
-    from .head_cache import Head
-    from .server import Listener
+    from .request_head import Head
+    from .roles import Begun, ReplicaHost
 
 # Above the callers' own limit for idle connections, so that it is they who close them.
 IDLE_S: Final = 75.0
@@ -47,10 +46,10 @@ _PAGE_BODY_BYTES: Final = 64 << 10
 _EVENTS: Final = EVENTS_TYPE.encode()
 
 
-class Caller(asyncio.Protocol):
+class CallerConnection(asyncio.Protocol):
     """One connection; `deadline` is when it is cut unless something moves on."""
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: ReplicaHost) -> None:
         self.transport: asyncio.Transport
         self.deadline = inf
         self.is_gone = False
@@ -61,7 +60,7 @@ class Caller(asyncio.Protocol):
         self._format: Format | Page | None = None
         self._body: Body | None = None
         self._pieces: list[bytes] = []
-        self._call: Call | None = None
+        self._call: Begun | None = None
         self._is_reading, self._is_closing, self._closes = True, False, False
         self._room = 0
         # The answer, when its own thread can't write all of it.

@@ -29,8 +29,8 @@ from .formats import (
 
 if TYPE_CHECKING:
     from ..child.parent_watch import Guard
-    from .head_cache import Head
     from .metrics import Metrics
+    from .request_head import Head
 
 _OWN_SITE: Final = frozenset({b"same-origin", b"none"})
 _SIGNED: Final = envelope.CALL_TYPE.encode()

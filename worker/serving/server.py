@@ -12,11 +12,12 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from .connection import Caller
-from .head_cache import Heads
+from .connection import CallerConnection
+from .request_head import heads
 
 if TYPE_CHECKING:
-    from .call import Serving
+    from .call import CallRunner
+    from .roles import OpenConnection
     from .router import ReplicaApp
 
 ROUND_S: Final = 5.0
@@ -26,13 +27,13 @@ _BACKLOG: Final = 2048
 class Listener:
     """What all connections of one replica share."""
 
-    def __init__(self, app: ReplicaApp, serving: Serving) -> None:
+    def __init__(self, app: ReplicaApp, serving: CallRunner) -> None:
         self.app, self.serving = app, serving
-        self.heads = Heads()
+        self.heads = heads()
         self.loop = asyncio.get_running_loop()
         # Told of the calls under way, whenever that changes in a drain.
         self.on_calls: Callable[[int], None] = lambda _: None
-        self._callers: set[Caller] = set()
+        self._callers: set[OpenConnection] = set()
         self._server: asyncio.Server | None = None
         self._round: asyncio.TimerHandle | None = None
         self._end: asyncio.TimerHandle | None = None
@@ -41,7 +42,7 @@ class Listener:
     async def open(self, sock: socket.socket) -> None:
         """Listen on the bound socket."""
         self._server = await self.loop.create_server(
-            lambda: Caller(self), sock=sock, backlog=_BACKLOG
+            lambda: CallerConnection(self), sock=sock, backlog=_BACKLOG
         )
 
     async def ended(self) -> None:
@@ -70,13 +71,13 @@ class Listener:
             caller.retire()
         self._look()
 
-    def entered(self, caller: Caller) -> None:
+    def entered(self, caller: OpenConnection) -> None:
         """Count a connection in."""
         self._callers.add(caller)
         if self._round is None:
             self._round = self.loop.call_later(ROUND_S, self._go_round)
 
-    def left(self, caller: Caller) -> None:
+    def left(self, caller: OpenConnection) -> None:
         """Count a connection out."""
         self._callers.discard(caller)
         if self.app.is_draining:

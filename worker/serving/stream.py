@@ -10,12 +10,51 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
 if TYPE_CHECKING:
-    from .call import Call
+    from collections.abc import Callable
+
+    from rootward.modules.processes.thread_pool import Crew
+
+    from .connection import CallerConnection
+    from .formats import Format
 
 _END: Final = object()
+
+
+class StreamRunner(Protocol):
+    """What runs calls, as a stream sees it."""
+
+    crew: Crew
+    call_timeout: float | None
+
+    def entered(self, call: Any) -> None:
+        """Begin to make an item."""
+
+    def left(self, call: Any) -> bool:
+        """End it; False when the call was given up meanwhile."""
+
+
+class Streaming(Protocol):
+    """A call as its stream sees it."""
+
+    caller: CallerConnection
+    format: Format
+
+    @property
+    def serving(self) -> StreamRunner:
+        """What runs it."""
+
+    @property
+    def left_s(self) -> float | None:
+        """The seconds that are left of its time; None when nobody has limited it."""
+
+    def submit(self, job: Callable[[], None]) -> None:
+        """Run a part of it in a thread."""
+
+    def ended(self, *, is_error: bool) -> None:
+        """Count it out."""
 
 
 class Stream:
@@ -23,7 +62,7 @@ class Stream:
 
     __slots__ = ("_call", "_caller", "_has_begun", "_index", "_items")
 
-    def __init__(self, call: Call, items: Any) -> None:
+    def __init__(self, call: Streaming, items: Any) -> None:
         self._call, self._caller, self._items = call, call.caller, items
         self._index = 0
         self._has_begun = False

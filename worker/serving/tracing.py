@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 from rootward.modules import tracing
 
-from .call import Call
+from .call import ModuleCall
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
 
-    from .call import Serving
-    from .connection import Caller
+    from .call import CallRunner
+    from .connection import CallerConnection
 
 
-class TracedCall(Call):
+class TracedModuleCall(ModuleCall):
     """One call and its span; `path` is the module's."""
 
     __slots__ = ("_span",)
 
     def __init__(
         self,
-        serving: Serving,
-        caller: Caller,
+        serving: CallRunner,
+        caller: CallerConnection,
         *arguments: Any,
         tracer: Tracer,
         path: str,

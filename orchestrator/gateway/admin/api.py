@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ...client.client import Client
     from ...client.deployment import Deployment
     from ...store.store import Store
-    from ..proxy.table import Service, Table
+    from ..proxy.table import RoutedService, Table
 
 T = TypeVar("T")
 
@@ -212,7 +212,7 @@ async def explained(request: Request, error: Exception) -> Response:
 EXPLAINED: Final = (BadInput, OrchestratorError, RedisError, OSError)
 
 
-def _from_table(service: Service) -> dict[str, Any]:
+def _from_table(service: RoutedService) -> dict[str, Any]:
     view = service.view
     return {
         "service": view.path,

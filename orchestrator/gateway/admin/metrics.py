@@ -12,7 +12,7 @@ from ...metrics import catalogue
 if TYPE_CHECKING:
     from ...metrics.exposition import Families
     from ..frontend.server import Door
-    from ..proxy.table import Service
+    from ..proxy.table import RoutedService
 
 _CLASSES: Final = ("gone", "1xx", "2xx", "3xx", "4xx", "5xx")
 
@@ -30,7 +30,7 @@ def collect(door: Door, families: Families) -> None:
         _collect_service(service, families)
 
 
-def _collect_service(service: Service, families: Families) -> None:
+def _collect_service(service: RoutedService, families: Families) -> None:
     view, meter, path = service.view, service.meter, service.view.path
     for name, count in zip(_CLASSES, meter.by_class, strict=True):
         if count:

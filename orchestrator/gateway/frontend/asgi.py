@@ -16,7 +16,7 @@ from .responses import Refusal, head
 
 if TYPE_CHECKING:
     from ...http.framing import Request
-    from ..proxy.responder import Caller
+    from ..proxy.responder import Responder
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ Application = Callable[
 class Visit:
     """One request to the application."""
 
-    def __init__(self, caller: Caller, request: Request, application: Application) -> None:
+    def __init__(self, caller: Responder, request: Request, application: Application) -> None:
         self._caller, self._request, self._application = caller, request, application
         self._body: list[bytes] = []
         self._is_told = self._is_over = self._is_chunked = False

@@ -18,7 +18,9 @@ from .error_page import accepts, wants_page
 from .responses import Refusal, refusal
 
 if TYPE_CHECKING:
-    from .server import Door
+    from ...http.head_cache import HeadCache
+    from ..access import Access
+    from ..limits import Limits
 
 _SERVICES: Final = PREFIX.encode()
 _PAGES: Final = frozenset({b"/", b"/healthz", b"/favicon.ico"})
@@ -51,6 +53,28 @@ class Answering(Protocol):
         """The caller reads again."""
 
 
+class GatewayHost(Protocol):
+    """What all connections share, as one of them sees it."""
+
+    limits: Limits
+    access: Access
+    heads: HeadCache[Request]
+    is_draining: bool
+    stale_line: bytes | None
+
+    def enters(self, connection: ClientConnection) -> bool:
+        """Let a connection in; return whether it has a place."""
+
+    def left(self, connection: ClientConnection) -> None:
+        """Forget a connection."""
+
+    def refused(self, status: int) -> None:
+        """Count an answer that is an error of our own."""
+
+    def answering(self, client: ClientConnection, request: Request) -> Answering:
+        """Return what answers a request; raises Refusal."""
+
+
 class ClientConnection(asyncio.Protocol):
     """One connection; `deadline` is when it is cut unless something moves on."""
 
@@ -73,7 +97,7 @@ class ClientConnection(asyncio.Protocol):
         "transport",
     )
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: GatewayHost) -> None:
         self._door, self.limits = door, door.limits
         self._loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport
@@ -236,7 +260,7 @@ class ClientConnection(asyncio.Protocol):
                     self.deadline = min(self.deadline, self._loop.time() + self.limits.head_s)
                     return
                 self._buffer = data[end + 4 :]
-                self._begin(self._door.heads.read(data[: end + 4]))
+                self._begin(self._door.heads.read(data[: end + 4]).again())
             except Malformed as error:
                 self._request = None
                 self.refuse(Refusal(error.status, str(error)))

@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from ...http.head_cache import Heads
-from ..proxy.call import Call
+from ...http.framing import read_request
+from ...http.head_cache import HeadCache
+from ..proxy.call import ProxiedCall
 from ..proxy.table import PREFIX
 from ..proxy.upstream import IDLE_S
 from .asgi import Application, Visit
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from ...http.framing import Request
     from ..access import Access
     from ..limits import Limits
-    from ..proxy.table import Service, Table
+    from ..proxy.table import RoutedService, Table
     from .connection import Answering
 
 log = logging.getLogger(__name__)
@@ -42,10 +44,12 @@ class Door:
 
     def __init__(self, table: Table, access: Access, limits: Limits) -> None:
         self.table, self.access, self.limits = table, access, limits
-        self.heads = Heads(limits)
+        self.heads = HeadCache(partial(read_request, limits=limits))
         self.application: Application = _nothing
         # Another kind of call where traces are asked for.
-        self.make_call: Callable[[ClientConnection, Request, Service, str], Call] = Call
+        self.make_call: Callable[[ClientConnection, Request, RoutedService, str], ProxiedCall] = (
+            ProxiedCall
+        )
         self.is_draining = False
         self.stale_line: bytes | None = None
         self.refusals: dict[int, int] = {}

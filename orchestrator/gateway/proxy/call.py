@@ -18,17 +18,17 @@ from .upstream import seen
 
 if TYPE_CHECKING:
     from ...http.framing import Malformed, Request, Response
-    from .replica import Replica
-    from .responder import Caller
-    from .table import Service
-    from .upstream import ReplicaConnection
+    from .replica import UpstreamReplica
+    from .responder import Responder
+    from .roles import Kept
+    from .table import RoutedService
 
 ATTEMPTS: Final = 4
 _NOT_BEGUN: Final = frozenset({421, 503})
 _SAFE: Final = frozenset({b"GET", b"HEAD"})
 
 
-class Call:
+class ProxiedCall:
     """One call of a service; `method` is the request's, `has_begun` is true of its answer."""
 
     __slots__ = (
@@ -58,7 +58,9 @@ class Call:
         "method",
     )
 
-    def __init__(self, caller: Caller, request: Request, service: Service, route: str) -> None:
+    def __init__(
+        self, caller: Responder, request: Request, service: RoutedService, route: str
+    ) -> None:
         self._caller, self._request, self._service = caller, request, service
         self._loop = asyncio.get_running_loop()
         query = request.target.partition(b"?")[2]
@@ -69,8 +71,8 @@ class Call:
         self._is_body_whole = self._has_started = self._is_streaming = False
         self.has_begun = self._is_over = self._chunked_answer = self._was_held = False
         self._keep_alive = request.keep_alive
-        self._connection: ReplicaConnection | None = None
-        self._replica: Replica | None = None
+        self._connection: Kept | None = None
+        self._replica: UpstreamReplica | None = None
         self._timers: list[asyncio.TimerHandle] = []
         self._began = self._hold_until = 0.0
         self._until: float | None = None
@@ -162,7 +164,7 @@ class Call:
         replica.is_probed = replica.is_suspect
         self._loop.create_task(self._connect(replica)).add_done_callback(seen)
 
-    async def _connect(self, replica: Replica) -> None:
+    async def _connect(self, replica: UpstreamReplica) -> None:
         was_suspect = replica.is_suspect
         try:
             connection = await connect(replica, self._caller.limits.connect_s)
@@ -182,7 +184,7 @@ class Call:
         if was_suspect:
             self._service.wake()
 
-    def _send(self, connection: ReplicaConnection, replica: Replica) -> None:
+    def _send(self, connection: Kept, replica: UpstreamReplica) -> None:
         self._connection, connection.call = connection, self
         replica.busy.add(connection)
         self._attempts += 1

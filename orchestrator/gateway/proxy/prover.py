@@ -17,10 +17,10 @@ from ...http.framing import END, Malformed, read_response
 from .upstream import ReplicaConnection
 
 if TYPE_CHECKING:
-    from .replica import Replica
+    from .replica import UpstreamReplica
 
 
-async def connect(replica: Replica, limit_s: float) -> ReplicaConnection:
+async def connect(replica: UpstreamReplica, limit_s: float) -> ReplicaConnection:
     """Return a new connection to the replica, which it has proven to be.
 
     `limit_s` are the seconds to connect in; a proof may take longer. Raises OSError.

@@ -14,7 +14,7 @@ from ..recent import Recent
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from .upstream import ReplicaConnection
+    from .roles import Kept
     from .views import EndpointView
 
 FIRST_PAUSE_S: Final = 0.05
@@ -25,7 +25,7 @@ KEPT: Final = 256
 TURNED_AWAY_S: Final = 0.5
 
 
-class Replica:
+class UpstreamReplica:
     """The state of one endpoint; `idle` are its open connections without a call."""
 
     __slots__ = (
@@ -55,9 +55,9 @@ class Replica:
             f"host: {self.netloc}\r\nx-rootward-token: {view.token}\r\n"
             f"authorization: Bearer {call_token}\r\n"
         ).encode()
-        self.idle: list[ReplicaConnection] = []
+        self.idle: list[Kept] = []
         # With a call under way.
-        self.busy: set[ReplicaConnection] = set()
+        self.busy: set[Kept] = set()
         self.recent = Recent()
         self.in_flight = 0
         self.errors = 0
@@ -129,7 +129,9 @@ class Replica:
         self.idle.clear()
 
 
-def choose(replicas: Sequence[Replica], now: float, draw: Callable[[], float]) -> Replica | None:
+def choose(
+    replicas: Sequence[UpstreamReplica], now: float, draw: Callable[[], float]
+) -> UpstreamReplica | None:
     """Return the less busy of two open replicas; None when none is open.
 
     `draw()` returns a number from 0 up to, not including, 1.
@@ -147,18 +149,20 @@ def choose(replicas: Sequence[Replica], now: float, draw: Callable[[], float]) -
     return _less_busy(*_drawn(usable, draw))
 
 
-def _drawn(replicas: Sequence[Replica], draw: Callable[[], float]) -> tuple[Replica, Replica]:
+def _drawn(
+    replicas: Sequence[UpstreamReplica], draw: Callable[[], float]
+) -> tuple[UpstreamReplica, UpstreamReplica]:
     first = int(draw() * len(replicas))
     # The second is drawn among the others, so that two are always compared.
     second = (first + 1 + int(draw() * (len(replicas) - 1))) % len(replicas)
     return replicas[first], replicas[second]
 
 
-def _less_busy(one: Replica, other: Replica) -> Replica:
+def _less_busy(one: UpstreamReplica, other: UpstreamReplica) -> UpstreamReplica:
     return one if one.in_flight <= other.in_flight else other
 
 
-def _without_faulty(usable: list[Replica], now: float) -> list[Replica]:
+def _without_faulty(usable: list[UpstreamReplica], now: float) -> list[UpstreamReplica]:
     """Leave out those with errors in a row, at most half; who comes back first stays first."""
     faulty = [replica for replica in usable if replica.left_out_until > now]
     if not faulty:

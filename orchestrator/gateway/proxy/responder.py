@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ..limits import Limits
 
 
-class Caller(Protocol):
+class Responder(Protocol):
     """The connection of one caller; `address` is its own."""
 
     limits: Limits

@@ -17,12 +17,12 @@ from urllib.parse import unquote_to_bytes
 from ..frontend.responses import Refusal
 from ..meters import Meter
 from .budget import Budget
-from .replica import Replica, choose
+from .replica import UpstreamReplica, choose
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-    from .call import Call
+    from .roles import Waiting
     from .views import EndpointView, ServiceView
 
 PREFIX: Final = "/services/"
@@ -31,28 +31,28 @@ _SEARCHED: Final = 200
 _ARRIVAL_S: Final = 0.25
 
 
-class Service:
+class RoutedService:
     """One service with its replicas, the calls under way and those that wait."""
 
     def __init__(self, view: ServiceView) -> None:
         self.view = view
-        self.replicas: dict[EndpointView, Replica] = {}
+        self.replicas: dict[EndpointView, UpstreamReplica] = {}
         self.in_flight = 0
-        self.waiting: dict[Call, None] = {}
+        self.waiting: dict[Waiting, None] = {}
         self.meter = Meter()
         self.budget = Budget()
         self.is_gone = False
         self._lost = ""
         # No longer in the view, and with calls under way.
-        self._leaving: list[Replica] = []
-        self._order: tuple[Replica, ...] = ()
+        self._leaving: list[UpstreamReplica] = []
+        self._order: tuple[UpstreamReplica, ...] = ()
         self.take(view)
 
     def take(self, view: ServiceView) -> None:
         """Follow a newer view; what waits looks again."""
         fresh = {
             endpoint: self.replicas.get(endpoint)
-            or Replica(endpoint, view.call_token, view.call_key)
+            or UpstreamReplica(endpoint, view.call_token, view.call_key)
             for endpoint in view.endpoints
         }
         for endpoint, replica in self.replicas.items():
@@ -78,7 +78,7 @@ class Service:
         self.close()
         self.wake()
 
-    def choose(self, now: float) -> Replica | None:
+    def choose(self, now: float) -> UpstreamReplica | None:
         """Return the replica for the next call, None while none is open."""
         return choose(self._order, now, random.random)
 
@@ -119,7 +119,7 @@ class Service:
 class Match(NamedTuple):
     """A service and the route of its replica's that a path asks for."""
 
-    service: Service
+    service: RoutedService
     route: str
 
 
@@ -127,14 +127,14 @@ class Table:
     """All services by path."""
 
     def __init__(self) -> None:
-        self._services: dict[str, Service] = {}
+        self._services: dict[str, RoutedService] = {}
         self._names: dict[str, tuple[str, ...]] = {}
         self.is_complete = False
         self.unreached_since: float | None = None
         # Removed, and with calls under way.
-        self._removed: list[Service] = []
+        self._removed: list[RoutedService] = []
 
-    def __iter__(self) -> Iterator[Service]:
+    def __iter__(self) -> Iterator[RoutedService]:
         return iter(self._services.values())
 
     def __len__(self) -> int:
@@ -151,7 +151,7 @@ class Table:
         for path, view in fresh.items():
             known = self._services.get(path)
             if known is None:
-                self._services[path] = Service(view)
+                self._services[path] = RoutedService(view)
             elif known.view != view:
                 known.take(view)
         self._names[name] = tuple(fresh)

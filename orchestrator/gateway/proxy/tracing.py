@@ -10,27 +10,32 @@ from typing import TYPE_CHECKING
 
 from rootward.modules import tracing
 
-from .call import Call
+from .call import ProxiedCall
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
 
     from ...http.framing import Request
-    from .replica import Replica
-    from .responder import Caller
-    from .table import Service
-    from .upstream import ReplicaConnection
+    from .replica import UpstreamReplica
+    from .responder import Responder
+    from .roles import Kept
+    from .table import RoutedService
 
 _NAMES = {name.encode(): name for name in tracing.HEADERS}
 
 
-class TracedCall(Call):
+class TracedProxiedCall(ProxiedCall):
     """One call and its span."""
 
     __slots__ = ("_span",)
 
     def __init__(
-        self, caller: Caller, request: Request, service: Service, route: str, tracer: Tracer
+        self,
+        caller: Responder,
+        request: Request,
+        service: RoutedService,
+        route: str,
+        tracer: Tracer,
     ) -> None:
         from opentelemetry.trace import SpanKind
 
@@ -52,7 +57,7 @@ class TracedCall(Call):
         told = tracing.carrier(self._span)
         request.lines = rest + [f"{name}: {value}".encode() for name, value in told.items()]
 
-    def _send(self, connection: ReplicaConnection, replica: Replica) -> None:
+    def _send(self, connection: Kept, replica: UpstreamReplica) -> None:
         super()._send(connection, replica)
         self._span.set_attribute("rootward.replica", replica.view.replica)
         self._span.set_attribute("rootward.attempts", self._attempts)

@@ -14,8 +14,8 @@ from ...http.framing import END, Body, Malformed, OpenBody, Response, read_respo
 from .replica import KEPT
 
 if TYPE_CHECKING:
-    from .call import Call
-    from .replica import Replica
+    from .replica import UpstreamReplica
+    from .roles import Answered
 
 # A replica keeps idle connections for 75 s: it must be us who close them.
 IDLE_S: Final = 30.0
@@ -27,8 +27,8 @@ class ReplicaConnection(asyncio.Protocol):
 
     __slots__ = ("_body", "_buffer", "_keep", "_replica", "call", "idle_since", "transport")
 
-    def __init__(self, replica: Replica) -> None:
-        self.call: Call | None = None
+    def __init__(self, replica: UpstreamReplica) -> None:
+        self.call: Answered | None = None
         self.transport: asyncio.Transport
         self.idle_since = 0.0
         self._replica = replica
@@ -85,7 +85,7 @@ class ReplicaConnection(asyncio.Protocol):
         self.call = None
         self.transport.close()
 
-    def _take_head(self, call: Call, data: bytes) -> None:
+    def _take_head(self, call: Answered, data: bytes) -> None:
         end = data.find(END)
         if end < 0:
             if len(data) > _HEAD_BYTES:
@@ -110,7 +110,7 @@ class ReplicaConnection(asyncio.Protocol):
         else:
             self._end(call, response, piece, left)
 
-    def _take_body(self, call: Call, body: Body, data: bytes) -> None:
+    def _take_body(self, call: Answered, body: Body, data: bytes) -> None:
         piece, rest = body.feed(data)
         if rest is None:
             if piece:
@@ -118,7 +118,7 @@ class ReplicaConnection(asyncio.Protocol):
             return
         self._end(call, None, piece, rest)
 
-    def _end(self, call: Call, response: Response | None, piece: bytes, rest: bytes) -> None:
+    def _end(self, call: Answered, response: Response | None, piece: bytes, rest: bytes) -> None:
         self.call = self._body = None
         # More than the answer means that the two of us disagree about where it ended.
         self._release(is_clean=not rest)

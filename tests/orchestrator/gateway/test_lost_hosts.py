@@ -72,7 +72,7 @@ def test_the_kernel_notices_a_host_that_vanished() -> None:
     async def scenario() -> None:
         async with House() as house:
             there = await house.replica("r1")
-            replica = upstream.Replica(there.view, "", None)
+            replica = upstream.UpstreamReplica(there.view, "", None)
             connection = await prover.connect(replica, TIMEOUT_S)
             sock = connection.transport.get_extra_info("socket")
             assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from rootward.orchestrator.metrics import CATALOGUE, Kind, Metric, Times
+from rootward.orchestrator.metrics import CATALOGUE, Metric, MetricKind, Times
 from rootward.orchestrator.metrics.catalogue import table
 from rootward.orchestrator.metrics.exposition import Exposition, Families
 
@@ -27,8 +27,8 @@ def test_no_name_stands_twice() -> None:
 @pytest.mark.parametrize("metric", CATALOGUE, ids=lambda metric: metric.name)
 def test_names_follow_the_conventions(metric: Metric) -> None:
     assert re.fullmatch(r"rootward_[a-z][a-z_]*", metric.name)
-    assert metric.name.endswith("_total") is (metric.kind is Kind.COUNTER)
-    assert metric.name.endswith("_seconds") or metric.kind is not Kind.HISTOGRAM
+    assert metric.name.endswith("_total") is (metric.kind is MetricKind.COUNTER)
+    assert metric.name.endswith("_seconds") or metric.kind is not MetricKind.HISTOGRAM
     assert not re.search(r"_(ms|millis|minutes|kb|mb|percent)(_|$)", metric.name)
     assert all(re.fullmatch(r"[a-z_]+", label) and label != "le" for label in metric.labels)
     assert metric.meaning.endswith(".")
@@ -43,7 +43,7 @@ def test_every_metric_can_be_written_and_is_read_back() -> None:
         labels = ['a "quoted"\n\\' for _ in metric.labels]
         if metric.name == "rootward_build_info":
             continue
-        if metric.kind is Kind.HISTOGRAM:
+        if metric.kind is MetricKind.HISTOGRAM:
             families.add_times(metric, times, *labels)
         else:
             families.add(metric, 3, *labels)

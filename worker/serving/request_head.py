@@ -1,8 +1,7 @@
-"""The heads of requests as a replica needs them, each kind of them read once.
+"""The heads of requests as a replica needs them.
 
 What a head means is found by the gateway's strict reader, so that the two never disagree about
-where a request ends. Callers repeat themselves: a head that was seen before, byte by byte, is not
-read again. How much is remembered is bounded.
+where a request ends.
 """
 
 from __future__ import annotations
@@ -13,10 +12,9 @@ from typing import Final
 from rootward.modules.rpc import proof
 from rootward.orchestrator.gateway.limits import Limits
 from rootward.orchestrator.http.framing import Malformed, read_request
+from rootward.orchestrator.http.head_cache import HeadCache
 
 LIMITS: Final = Limits(head_bytes=64 << 10)
-_REMEMBERED: Final = 256
-_SHORT_BYTES: Final = 1 << 10
 # A challenge comes once.
 _NEVER_AGAIN: Final = frozenset({proof.HEADER.lower().encode()})
 
@@ -38,28 +36,9 @@ class Head:
     left_s: float | None
 
 
-class Heads:
-    """Reads heads, and remembers short ones."""
-
-    def __init__(self) -> None:
-        """Remember nothing yet."""
-        self._known: dict[bytes, Head] = {}
-
-    def read(self, data: bytes) -> Head:
-        """Read a head, its empty line included; raises Malformed."""
-        known = self._known.get(data)
-        if known is not None:
-            return known
-        head = _read(data)
-        if (
-            len(data) <= _SHORT_BYTES
-            and head.left_s is None
-            and not _NEVER_AGAIN & head.headers.keys()
-        ):
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            self._known[data] = head
-        return head
+def heads() -> HeadCache[Head]:
+    """Return a cache of heads; what a caller still waits is another in each."""
+    return HeadCache(_read, lambda head: head.left_s is None)
 
 
 def _read(data: bytes) -> Head:
