@@ -56,6 +56,14 @@ class UnknownDeployment(OrchestratorError):
         self.near = tuple(near)
 
 
+class DataLost(OrchestratorError):
+    """Redis has lost its data, and with them what this would need; deploy again."""
+
+    def __init__(self, message: str, *, name: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
 class UnknownService(OrchestratorError):
     """No service has that path; near paths are told."""
 

@@ -106,8 +106,8 @@ class _Errand:
         )
         agent_id = identity.new_id()
         # Quiet: it takes this one job and no other.
-        joined = self._store.agents.join(identity.info(agent_id, "quiet"), self._lease_ms)
-        keeper = self._keeper(agent_id, joined.store_id)
+        self._store.agents.join(identity.info(agent_id, "quiet"), self._lease_ms)
+        keeper = self._keeper(agent_id)
         try:
             claim = self._store.tasks.claim(agent_id, job_id)
             if claim is None:
@@ -117,15 +117,15 @@ class _Errand:
             keeper.stop()
             self._store.agents.leave(agent_id)
 
-    def _keeper(self, agent_id: str, store_id: str) -> Keeper:
+    def _keeper(self, agent_id: str) -> Keeper:
         loop = asyncio.get_running_loop()
 
         def stand(standing: Standing, _: str) -> None:
-            if standing is Standing.FENCED:
+            if standing in {Standing.FENCED, Standing.EMPTIED}:
                 loop.call_soon_threadsafe(self._slots.kill_all)
 
         lease_s = self._settings.lease_seconds
-        keeper = Keeper(self._store, agent_id, store_id, lease_s, stand)
+        keeper = Keeper(self._store, agent_id, lease_s, stand)
         keeper.start()
         return keeper
 

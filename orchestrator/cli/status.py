@@ -136,6 +136,7 @@ def deployments(as_json: bool, redis_url: str | None, prefix: str | None) -> Non
     """List the deployments, the newest first."""
     with connected(redis_url, prefix) as client:
         found = client.deployments()
+        _tell_loss(client)
         if as_json:
             emit_json([deployment_json(record) for record in found])
         else:
@@ -163,12 +164,20 @@ def workers(as_json: bool, redis_url: str | None, prefix: str | None) -> None:
 def show_all(client: Client, chosen: Choice, *, as_json: bool) -> None:
     """Print all deployments that are chosen, and how many workers live."""
     records = [each for each in client.deployments() if chosen.takes(str(each.state))]
+    _tell_loss(client)
     if as_json:
         emit_json([client.deployment(record.name).status().to_json() for record in records])
         return
     _print_deployments(records, is_limited=chosen.is_limited)
     alive = len(client.workers())
     tell(f"{alive or 'no'} worker{'' if alive == 1 else 's'} running")
+
+
+def _tell_loss(client: Client) -> None:
+    from ..status.lost_data import told
+
+    if (lost := told(client.store)) is not None:
+        tell(lost)
 
 
 def _print_deployments(records: list[DeploymentRecord], *, is_limited: bool = False) -> None:

@@ -27,11 +27,13 @@ from ..planning.graph import ALL_KINDS, Kind
 from ..planning.planner import parse_kinds
 from ..settings import Settings
 from ..states import DeploymentState
+from ..status.lost_data import not_startable
+from ..status.lost_data import told as lost_data
 from ..store.connection import Clients, check
 from ..store.keys import Keys
 from ..store.store import Store
 from .deployment import Deployment
-from .unknown import unknown_deployment, unknown_service
+from .unknown import after, unknown_deployment, unknown_service
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -249,8 +251,9 @@ class Client:
             raise self._unknown(name)
         found = record.latest if generation is None else generation
         if self.store.deployments.generation(name, found) is None:
+            lost = after(lost_data(self.store))
             raise UnknownDeployment(
-                f"{name} has no generation {found}: its latest is {record.latest}", name=name
+                f"{name} has no generation {found}: its latest is {record.latest}{lost}", name=name
             )
         return self._deployment(name, found)
 
@@ -289,6 +292,8 @@ class Client:
                 f"{name}@{generation} is {served.state}, so nothing of it is served: "
                 f"`rootward resume {name}` brings it back"
             )
+        if served.is_restored and replicas > served.ready.get(full, 0):
+            raise not_startable(served)
         self.store.deployments.scale(name, generation, full, replicas)
 
     def _deployment(self, name: str, generation: int) -> Deployment:
@@ -305,7 +310,7 @@ class Client:
 
     def _unknown(self, name: str) -> UnknownDeployment:
         known = [record.name for record in self.store.deployments.all()]
-        return unknown_deployment(name, known)
+        return unknown_deployment(name, known, lost=lost_data(self.store))
 
 
 @cache

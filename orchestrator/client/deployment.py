@@ -23,6 +23,7 @@ from ..errors import (
 )
 from ..states import DeploymentState, TaskState
 from ..status.failure import explain
+from ..status.lost_data import gone, not_startable
 from ..status.read_status import GONE, read_failures, read_status, read_timeline
 from ..terminal import clean
 
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from .tracing import DeploymentSpan
 
 BLOCK_MS = 1000
+RESTORED_S = 10.0
+"""Seconds for which workers may take to bring a deployment back into a Redis without data."""
 NOTICE_AFTER_S = 2.0
 STOP_TIMEOUT_S = 60.0
 UNREACHED = (RedisConnectionError, RedisTimeoutError)
@@ -60,6 +63,9 @@ class Deployment:
         self._store = store
         self._signer = signer
         self._settled = settled or (lambda _: None)
+        # Whether this handle has found it, and in which store.
+        self._was_known = False
+        self._store_id: str | None = None
         # Of who has submitted it, where traces are asked for.
         self.span: DeploymentSpan | None = None
 
@@ -182,7 +188,12 @@ class Deployment:
         return self
 
     def resume(self) -> Deployment:
-        """Run what has not succeeded again, and bring back replicas that are gone."""
+        """Run what has not succeeded again, and bring back replicas that are gone.
+
+        Raises DataLost for one whose tree Redis has lost.
+        """
+        if (record := self._record()).is_restored:
+            raise not_startable(record)
         self._store.deployments.resume(self.name, self.generation)
         return self
 
@@ -240,12 +251,28 @@ class Deployment:
             raise UnknownTask(f"{self.id} has no task or module {wanted!r}{hint}")
 
     def _record(self) -> GenerationRecord:
-        record = self._store.deployments.generation(self.name, self.generation)
+        record = self._store.deployments.generation(self.name, self.generation) or self._restored()
         if record is None:
+            if (lost := gone(self._store, self.id, self.name)) is not None:
+                raise lost
             raise UnknownDeployment(
                 f"{self.id} isn't known any more: its history has been removed",
                 name=self.name,
             )
+        if not self._was_known:
+            self._was_known, self._store_id = True, self._store.agents.store_id()
+        return record
+
+    def _restored(self) -> GenerationRecord | None:
+        """Return it when workers have brought it back, if Redis has lost its data since."""
+        if not self._was_known or self._store.agents.store_id() == self._store_id:
+            return None
+        deadline = time.monotonic() + RESTORED_S
+        record = None
+        while record is None and (left_s := deadline - time.monotonic()) > 0:
+            # The first state that it comes to ends the read.
+            self._course_after("0-0", max(1, int(left_s * 1000)))
+            record = self._store.deployments.generation(self.name, self.generation)
         return record
 
     def _events_after(self, after: str, block_ms: int) -> list[Event]:

@@ -10,10 +10,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def unknown_deployment(name: str, known: Sequence[str]) -> UnknownDeployment:
-    """Return the error for a deployment that isn't there."""
+def unknown_deployment(
+    name: str, known: Sequence[str], *, lost: str | None = None
+) -> UnknownDeployment:
+    """Return the error for a deployment that isn't there; `lost` says when data were lost."""
     return UnknownDeployment(
-        f"there is no deployment {name!r}{_hint(name, known)}: see `rootward deployments`",
+        f"there is no deployment {name!r}{_hint(name, known)}: see `rootward deployments`"
+        f"{after(lost)}",
         name=name,
         near=_near(name, known),
     )
@@ -26,6 +29,11 @@ def unknown_service(service: str, known: Sequence[str]) -> UnknownService:
         service=service,
         near=_near(service, known),
     )
+
+
+def after(sentence: str | None) -> str:
+    """Return what is put behind a message, if there is anything more to say."""
+    return f". {sentence}" if sentence else ""
 
 
 def _near(name: str, known: Sequence[str]) -> list[str]:

@@ -121,7 +121,7 @@ class Controller:
             # Nothing can be told to come or go: its replicas needn't be read.
             memory.trials.clear()
             return
-        if memory.plan is None:
+        if memory.plan is None and not record.is_restored:
             memory.plan = read_plan(self._store, self._signer, *place)
         observed = self._observe(record, memory, now)
         desired = self._desire(record, memory, active, observed, now)
@@ -253,7 +253,7 @@ class Controller:
 
     def _successors(self, newer: GenerationRecord) -> list[Successor]:
         memory = self._memories.setdefault((newer.name, newer.generation), _Memory())
-        if memory.plan is None:
+        if memory.plan is None and not newer.is_restored:
             memory.plan = read_plan(self._store, self._signer, newer.name, newer.generation)
         scarce = {s.path: s for s in (memory.plan.services if memory.plan else ()) if _is_scarce(s)}
         if not scarce:
@@ -266,6 +266,9 @@ class Controller:
 
     def _do(self, action: Action, record: GenerationRecord, memory: _Memory, now: float) -> None:
         match action:
+            case StartReplica() if record.is_restored:
+                # Nothing is left to start it from; the record's reason says so.
+                return
             case StartReplica():
                 self._start(action.path, record, memory, now)
             case StopReplica():

@@ -26,6 +26,9 @@ LOST_TOO_OFTEN = {
     "by using all memory",
 }
 
+EMPTIED_S = 7 * 86400
+"""Seconds for which a loss of data is told to who looks for what was lost."""
+
 
 class AgentStore(StorePart):
     """Keeps agents and the owners of deployments alive, and ends those whose lease is over."""
@@ -37,20 +40,36 @@ class AgentStore(StorePart):
         known, store = self._scripts.run("join", keys, [agent.id, lease_ms, *said])
         return RenewResult(known=bool(known), store_id=text_of(store))
 
-    def renew(self, agent_id: str, lease_ms: int, *, idle_ms: int = 0) -> RenewResult:
+    def rejoin(self, agent: AgentInfo, lease_ms: int, request: str) -> RenewResult:
+        """Register an agent that a store has forgotten, which has ended all its tasks.
+
+        It keeps its id, unless that is gone (then not known). What the store, come back older, says
+        that it runs is queued again. Exchanges from before `request` (`next_request`) are late.
+        """
+        keys = [self._keys.agent(agent.id), self._keys.agents, self._keys.store, self._keys.emptied]
+        said: list[Value] = [agent.worker, pack_agent(agent), secrets.token_hex(8), agent.state]
+        args = [agent.id, lease_ms, *said, request, EMPTIED_S]
+        known, store, replicas = self._scripts.run("rejoin", keys, args)
+        held = tuple(map(text_of, replicas))
+        return RenewResult(known=bool(known), store_id=text_of(store), replicas=held)
+
+    def renew(
+        self, agent_id: str, lease_ms: int, *, idle_ms: int = 0, beats: int = 0
+    ) -> RenewResult:
         """Renew an agent's lease, on the heartbeat's own connection and without any retry.
 
         While nothing is active the lease is `idle_ms` long, if that is more, until the first claim.
+        A store that knows of fewer than `beats` renewals of it came back older, and has forgotten.
         """
-        known, store, running, is_idle = self._scripts.run(
+        standing, running, is_idle = self._scripts.run(
             "renew",
-            [self._keys.agents, self._keys.store],
-            [agent_id, lease_ms, idle_ms],
+            [self._keys.agents],
+            [agent_id, lease_ms, idle_ms, beats],
             client=self._clients.heartbeat,
         )
         return RenewResult(
-            known=bool(known),
-            store_id=text_of(store),
+            known=standing > 0,
+            is_forgotten=standing < 0,
             running=int(running),
             is_idle=bool(is_idle),
         )
@@ -160,6 +179,11 @@ class AgentStore(StorePart):
         """Return the random id of this store; None before the first agent has joined."""
         found = self._client.get(self._keys.store)
         return found.decode() if found else None
+
+    def emptied_at(self) -> float | None:
+        """Return when agents found that Redis had lost its data (Unix seconds), within a week."""
+        found = self._client.get(self._keys.emptied)
+        return int(found) / 1000 if found else None
 
     def now(self) -> float:
         """Return the time of Redis in Unix seconds."""

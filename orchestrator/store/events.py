@@ -19,6 +19,7 @@ class EventName(StrEnum):
     """Every event that there is."""
 
     SUBMITTED = "submitted"
+    RESTORED = "restored"
     PROGRESSING = "progressing"
     TASK_STARTED = "task.started"
     TASK_SUCCEEDED = "task.succeeded"
@@ -42,6 +43,7 @@ class EventName(StrEnum):
 
 TABLE: Mapping[EventName, str] = {
     EventName.SUBMITTED: "the generation is stored; its first tasks are about to be queued",
+    EventName.RESTORED: "workers brought back what they serve, as Redis had lost its data: reason",
     EventName.PROGRESSING: "the first task has started, or a resumed generation goes on",
     EventName.TASK_STARTED: "a worker runs the task: worker, attempt",
     EventName.TASK_SUCCEEDED: "the task's outcome is stored: worker, attempt",

@@ -38,6 +38,11 @@ class Keys:
         return f"{self.prefix}:store"
 
     @property
+    def emptied(self) -> str:
+        """String with time to live: when agents found that the store had lost its data (ms)."""
+        return f"{self.prefix}:emptied"
+
+    @property
     def deployments(self) -> str:
         """Sorted set: deployment names by the time of their newest generation (ms)."""
         return f"{self.prefix}:deployments"

@@ -15,20 +15,26 @@ from .part import StorePart, milliseconds
 from .records.registry import pack_replica, read_change, read_replicas, read_serving
 
 if TYPE_CHECKING:
-    from .records import Change, ReplicaRecord, Serving
+    from .records import Change, Opening, ReplicaRecord, Serving
     from .scripts import Value
 
 
 class RegistryStore(StorePart):
     """Puts replicas into the registry, takes them out, and reads who serves."""
 
-    def put(self, agent_id: str, record: ReplicaRecord, *, restore: bool = False) -> bool:
+    def put(
+        self, agent_id: str, record: ReplicaRecord, *, restore: Opening | None = None
+    ) -> bool | None:
         """Register a replica or its new state; in state `ready` it is published.
 
         False when the agent has no lease or the generation takes no replica any more: then the
-        replica must end. `restore` is for an agent that finds a store which has lost its data: it
-        brings back the generation too.
+        replica must end. None when the store has lost its data and with them the agent, which must
+        join again; to `restore` then brings back the generation too.
         """
+        origin: list[Value] = ["", "", 0]
+        if restore is not None:
+            origin = [restore.submission, restore.owner, int(restore.makes_current)]
+            origin += [value for pair in restore.services.items() for value in pair]
         args: list[Value] = [
             record.name,
             record.generation,
@@ -39,10 +45,11 @@ class RegistryStore(StorePart):
             record.worker,
             record.reason,
             pack_replica(record),
-            int(restore),
+            *origin,
         ]
         key = self._keys.generation(record.name, record.generation)
-        return bool(self._scripts.run("put_replica", [key], args))
+        answer = self._scripts.run("put_replica", [key], args)
+        return None if answer < 0 else bool(answer)
 
     def drop(
         self,
@@ -106,7 +113,8 @@ class RegistryStore(StorePart):
         """
         pipe = self._client.pipeline(transaction=False)
         pipe.hmget(self._keys.name(name), "current", "latest")
-        pipe.hmget(self._keys.generation(name, generation), "state", "makes_current")
+        key = self._keys.generation(name, generation)
+        pipe.hmget(key, "state", "makes_current", "restored")
         pipe.hgetall(self._keys.part(name, generation, "services"))
         pipe.hgetall(self._keys.part(name, generation, "replicas"))
         pipe.zrange(self._keys.agents, 0, -1)

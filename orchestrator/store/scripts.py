@@ -43,6 +43,7 @@ SHARED: Final[Mapping[str, tuple[str, ...]]] = {
     "scale": ("tasks", "replicas"),
     "repair": ("tasks", "replicas"),
     "join": ("extend_leases",),
+    "rejoin": ("tasks", "extend_leases"),
     "renew": ("extend_leases",),
     "own": ("extend_leases",),
     "sweep": ("tasks", "replicas", "owners", "extend_leases"),

@@ -106,10 +106,11 @@ class TaskStore(StorePart):
         return args
 
     def _exchanged(self, agent_id: str, answer: Sequence[Any]) -> Exchange:
-        known, results, suspended = answer[:3]
+        standing, results, suspended = answer[:3]
         del self._unanswered[agent_id]
         return Exchange(
-            known=bool(known),
+            known=standing > 0,
+            is_forgotten=standing < 0,
             results=tuple(_RESULTS[letter] for letter in results.decode()),
             claims=read_claims(answer[3:]),
             is_suspended=bool(suspended),
@@ -190,11 +191,18 @@ class TaskStore(StorePart):
         pipe = self._client.pipeline(transaction=False)
         pipe.get(self._keys.part(name, generation, "tree"))
         pipe.get(self._keys.part(name, generation, "plan"))
-        pipe.hget(self._keys.generation(name, generation), "makes_current")
-        tree, plan, makes_current = pipe.execute()
+        key = self._keys.generation(name, generation)
+        pipe.hmget(key, "makes_current", "submission", "owner")
+        tree, plan, (makes_current, submission, owner) = pipe.execute()
         if tree is None or plan is None or makes_current is None:
             return None
-        return Opening(tree=tree, plan=plan, makes_current=makes_current == b"1")
+        return Opening(
+            tree=tree,
+            plan=plan,
+            makes_current=makes_current == b"1",
+            submission=submission.decode(),
+            owner=owner.decode(),
+        )
 
     def states(self, name: str, generation: int, offset: int = 0, last: int = -1) -> list[bytes]:
         """Return the sealed entries of a generation's state log from `offset` to `last`.

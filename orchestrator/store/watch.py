@@ -3,7 +3,8 @@
 One thread reads the stream of registry changes and reads anew what they touch, so a change is here
 within milliseconds. Endpoints whose signature doesn't hold are left out. While Redis is away the
 last table stays in use and everything is read again afterwards: an outage of Redis withdraws
-nobody. Who calls, and which replica gets the call, is left to `rootward.modules.rpc.client`.
+nobody, and one in which it loses its data only those whose workers don't bring them back. Who
+calls, and which replica gets the call, is left to `rootward.modules.rpc.client`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import functools
 import logging
 import threading
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -22,7 +24,7 @@ from ..states import DeploymentState, ReplicaState
 from .records import Serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from ..security.signing import Signer
     from .records import Change, ReplicaRecord
@@ -35,6 +37,11 @@ RETRY_S = 0.5
 REFRESH_S = 15.0
 _GONE_KEPT = 32
 _KNOWN_KEPT = 10_000
+SPARED_S = 30.0
+"""Seconds for which endpoints that a store has lost stay, unless its workers say otherwise."""
+
+_SERVING = (DeploymentState.READY, DeploymentState.DEGRADED)
+_OVER = float("-inf")
 
 Table = dict[str, list[list[str]]]
 """Endpoints by the path of their service: URL, token and replica id of each ready replica.
@@ -65,6 +72,10 @@ class RegistryMirror:
         # Endpoints by their replica, and by deployment the last of those that have ended.
         self._known: dict[str, list[str]] = {}
         self._gone: dict[str, deque[list[str]]] = {}
+        self._last_current: dict[str, int] = {}
+        self._last_wanted: dict[Place, Mapping[str, int]] = {}
+        # Until when tables stay that a store has lost, unless its workers bring them back.
+        self._lost: dict[Place, float] = {}
         self._callbacks: list[Callable[[str, int | None], None]] = []
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -96,11 +107,23 @@ class RegistryMirror:
         with self._lock:
             return self._current.get(name)
 
+    def last_current(self, name: str) -> int | None:
+        """Return the current generation as it was last read, also from a store that lost it."""
+        with self._lock:
+            return self._last_current.get(name)
+
+    def last_wanted(self, name: str, generation: int) -> Mapping[str, int]:
+        """Return the wanted replicas by path as they were last read of a followed generation."""
+        with self._lock:
+            return self._last_wanted.get((name, generation), {})
+
     def forget(self, name: str, generation: int | None = None) -> None:
         """Follow a generation no longer."""
         with self._lock:
             self._routes.pop((name, generation), None)
             self._tables.pop((name, generation), None)
+            self._lost.pop((name, generation), None)
+            self._last_wanted.pop((name, generation), None)
 
     def on_change(self, callback: Callable[[str, int | None], None]) -> None:
         """Call back with name and generation (None: the current) when its table has changed.
@@ -138,6 +161,7 @@ class RegistryMirror:
                     quiet_s, newest = 0.0, self._store.registry.changes_end()
                     if newest != after:
                         touched = {name for name, _ in self._places()}
+                touched |= self._overdue()
                 self._refresh(place for place in self._places() if place[0] in touched)
                 after = newest
                 is_away = False
@@ -186,10 +210,40 @@ class RegistryMirror:
 
     def _read(self, name: str, generation: int | None, read: Reader) -> Table:
         if generation is None:
-            return self._read_current(name, read)
-        return self._table_of(name, read(generation))
+            serving, table = self._read_current(name, read)
+        else:
+            serving = read(generation)
+            table = self._table_of(name, serving)
+        with self._lock:
+            if serving.current is not None:
+                self._last_current[name] = serving.current
+            elif serving.latest is not None:
+                self._last_current.pop(name, None)
+            if serving.state is not None:
+                self._last_wanted[name, generation] = serving.services
+            is_back = serving.is_restored and serving.state in _SERVING
+            is_lost = serving.latest is None or is_back
+            return self._with_spared((name, generation), table, is_lost=is_lost)
 
-    def _read_current(self, name: str, read: Reader) -> Table:
+    def _with_spared(self, place: Place, table: Table, *, is_lost: bool) -> Table:
+        """Add what was there before the store lost its data, for as long as it may come back."""
+        before = self._tables.get(place, {})
+        if not is_lost or not any(before[path] for path in before.keys() - {WHOLE, GONE}):
+            self._lost.pop(place, None)
+            return table
+        now = time.monotonic()
+        if now >= self._lost.setdefault(place, now + SPARED_S):
+            self._lost[place] = _OVER
+            return table
+        return before | {path: endpoints for path, endpoints in table.items() if endpoints}
+
+    def _overdue(self) -> set[str]:
+        """Return the deployments of which something was spared for long enough."""
+        now = time.monotonic()
+        with self._lock:
+            return {name for (name, _), until in self._lost.items() if _OVER < until <= now}
+
+    def _read_current(self, name: str, read: Reader) -> tuple[Serving, Table]:
         # The one that was current last time nearly always still is: one round trip. When another
         # becomes it between two of them, the stream of changes tells so.
         number = self._current.get(name) or 1
@@ -200,10 +254,10 @@ class RegistryMirror:
         with self._lock:
             self._current[name] = None if serving.current is None else number
         if serving.latest is None:
-            return {}
+            return serving, {}
         if serving.current is not None:
-            return self._table_of(name, serving)
-        return _coming(serving) if serving.makes_current else {WHOLE: []}
+            return serving, self._table_of(name, serving)
+        return serving, _coming(serving) if serving.makes_current else {WHOLE: []}
 
     def _table_of(self, name: str, serving: Serving) -> Table:
         table: Table = defaultdict(list, _coming(serving))

@@ -209,12 +209,6 @@ def test_a_program_that_was_killed_is_noticed_by_its_lease(store: Store) -> None
     assert scene.state() == "stopped"
 
 
-def test_an_agent_sees_that_the_store_has_lost_its_data(store: Store) -> None:
-    scene = Scene(store)
-    known = store.agents.renew(scene.agent, LEASE_MS).store_id
-    assert known == store.agents.store_id() == store.agents.renew(scene.agent, LEASE_MS).store_id
-
-
 def test_a_sweep_tells_whether_anything_is_active(store: Store) -> None:
     scene = Scene(store)
     assert store.agents.sweep(LEASE_MS).is_idle

@@ -80,32 +80,6 @@ def test_a_stopping_generation_still_follows_the_replicas_that_it_has(store: Sto
     assert scene.state() == "stopping"
 
 
-def test_a_restored_replica_brings_back_its_generation(store: Store) -> None:
-    """Agents re-register what they run when a store has lost its data."""
-    scene = Scene(store)
-    assert not scene.put("a", generation=3)
-    (record,) = _records(scene)
-    assert store.registry.put(scene.agent, record, restore=True)
-    deployment = store.deployments.get("demo")
-    assert deployment is not None
-    assert (deployment.current, deployment.latest) == (3, 3)
-    assert scene.state(generation=3) == "ready"
-    store.registry.drop("demo", 3, record.replica)
-    assert scene.state(generation=3) == "degraded"
-    assert store.deployments.reserve("demo", "next").generation == 4
-
-
-def test_restore_brings_back_nothing_that_the_store_has_ended(store: Store) -> None:
-    scene = Scene(store)
-    scene.submit({"train:a": []}, generation=store.deployments.reserve("demo", "s").generation)
-    (record,) = _records(scene, generation=1)
-    store.clients.scripts.delete(store.keys.generation("demo", 1))
-    assert not store.registry.put(scene.agent, record, restore=True)
-    store.clients.scripts.srem(store.keys.active, "demo@1")
-    for key in store.clients.scripts.scan_iter(match=f"*{store.keys.prefix}*"):
-        store.clients.scripts.expire(key, 10)
-
-
 def test_output_of_a_replica_lives_as_long_as_its_generation(store: Store) -> None:
     scene = deployed(store)
     scene.put("a")
@@ -120,22 +94,6 @@ def test_output_of_a_replica_lives_as_long_as_its_generation(store: Store) -> No
     store.registry.drop("demo", 1, "r-a")
     assert store.registry.log("demo", 1, "a", "r-a", "late\n")
     assert not store.registry.log("demo", 2, "a", "r-a", "never\n")
-
-
-def _records(scene: Scene, generation: int = 3) -> list:  # type: ignore[type-arg]
-    from rootward.orchestrator.store.records import ReplicaRecord
-
-    return [
-        ReplicaRecord(
-            replica="r-a",
-            name="demo",
-            generation=generation,
-            path="a",
-            agent_id=scene.agent,
-            worker="w",
-            state=ReplicaState.READY,
-        )
-    ]
 
 
 def test_a_replica_that_was_dropped_is_not_brought_back_by_a_late_call(store: Store) -> None:

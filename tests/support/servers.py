@@ -1,4 +1,4 @@
-"""A Redis of a test's own, at a TCP address, that it may kill and start again with its data."""
+"""A Redis of a test's own, at a TCP address, that it may kill and start again."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
 
 class Server:
-    """A Redis with an append-only file; `kill` and `start` as often as wanted."""
+    """A Redis with an append-only file, or one that `forgets`; `kill` and `start` as wanted."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, forgets: bool = False) -> None:
+        self._persistence = "no" if forgets else "yes"
         with socket.create_server(("127.0.0.1", 0)) as sock:
             self.port = sock.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}/0"
         self._folder = folder / "redis"
         self._folder.mkdir()
         self._program: Program | None = None
@@ -33,7 +35,7 @@ class Server:
             self._program.__exit__()
 
     def start(self) -> None:
-        options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes"]
+        options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", self._persistence]
         command = [str(find_binary()), "--port", str(self.port), *options]
         self._program = Program(command, folder=self._folder, name="redis")
         wait_until(self._answers, description="the server answers", timeout=20)

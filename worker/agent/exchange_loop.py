@@ -53,9 +53,15 @@ class Client(Protocol):
     def fenced(self, agent_id: str) -> None:
         """Take that the lease of this incarnation had ended: nothing it holds is its own now."""
 
+    def forgotten(self, agent_id: str) -> None:
+        """Take that the store has lost its data, and this incarnation with them."""
+
 
 class Pump:
-    """Exchanges for the agent `agent_id`; `client` says what it wants and takes what comes."""
+    """Exchanges for the agent `agent_id`; `client` says what it wants and takes what comes.
+
+    Once an answer says that the agent isn't registered, nothing is exchanged until `resume`.
+    """
 
     def __init__(self, store: Store, link: Link, agent_id: str, client: Client) -> None:
         """Exchange nothing before the first `kick` or `finish`."""
@@ -64,7 +70,7 @@ class Pump:
         self._outbox: list[Finish] = []
         self._suspects: deque[Finish] = deque()
         self._wants: deque[Want] = deque()
-        self._is_running = False
+        self._is_running = self._is_paused = False
         self._idle = asyncio.Event()
         self._again = False
         self.is_dry = False
@@ -77,14 +83,16 @@ class Pump:
     def kick(self) -> None:
         """Exchange as soon as the one under way, if any, has ended."""
         self._again = True
-        if not self._is_running:
+        if not (self._is_running or self._is_paused):
             self._is_running = True
             self._idle.clear()
             # Not at once: what has ended with this goes along.
             asyncio.get_running_loop().call_soon(self._go_on)
 
     def finish(self, finish: Finish) -> None:
-        """Send an outcome with the next exchange, which is now."""
+        """Send an outcome with the next exchange, which is now; while paused it counts no more."""
+        if self._is_paused:
+            return
         self._outbox.append(finish)
         self.kick()
 
@@ -93,14 +101,24 @@ class Pump:
         while not self.is_quiet:
             await self._idle.wait()
 
-    def forget(self) -> None:
-        """Send none of what waits: the lease that it stood under is gone."""
+    def pause(self) -> None:
+        """Exchange nothing until `resume`, and send none of what waits: its lease is gone."""
+        self._is_paused = True
         self._outbox.clear()
         self._suspects.clear()
+        self._wants.clear()
+
+    def resume(self) -> None:
+        """Go on: the agent is registered again."""
+        self._is_paused = False
+        self.kick()
 
     def _go_on(self) -> None:
         """Begin the next exchange, if there is anything to say or to ask."""
         while True:
+            if self._is_paused:
+                self._rest()
+                return
             if not self._wants:
                 if not self._again:
                     self._rest()
@@ -143,8 +161,9 @@ class Pump:
             elif answer.known:
                 self._take(finishes, want, answer)
             else:
-                self._wants.clear()
-                self._client.fenced(agent_id)
+                self.pause()
+                tell = self._client.forgotten if answer.is_forgotten else self._client.fenced
+                tell(agent_id)
         finally:
             self._go_on()
 

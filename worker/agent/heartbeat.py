@@ -2,8 +2,9 @@
 
 It has a thread and a connection of its own, so that neither a busy loop nor a slow call delays a
 renewal. Each renewal tells one of three things: the lease holds; the store has lost its data (it
-has another id), so that the agent must join and publish again; or the lease had ended and was
-given up, so that all the agent holds is void. What follows from that is the agent's business.
+has no trace of the agent, or knows of fewer renewals than were answered), so that the agent must
+join and publish again; or the lease had ended and was given up, so that all the agent holds is
+void. What follows from that is the agent's business.
 """
 
 from __future__ import annotations
@@ -50,18 +51,16 @@ class Keeper:
         self,
         store: Store,
         agent_id: str,
-        store_id: str,
         lease_s: float,
         on_standing: Callable[[Standing, str], None],
     ) -> None:
         """Start nothing yet; `lease_s` in seconds."""
         self._store = store
         self._agent_id = agent_id
-        self._store_id = store_id
         self._lease_s = lease_s
         self._on_standing = on_standing
         self._standing = Standing.HELD
-        self._joins = self._rouses = 0
+        self._joins = self._rouses = self._beats = 0
         self._is_idle = False
         self._renewed_at = time.monotonic()
         self._stop = threading.Event()
@@ -90,9 +89,9 @@ class Keeper:
         """Begin to renew; the agent has just joined."""
         self._thread.start()
 
-    def rejoined(self, agent_id: str, store_id: str) -> None:
-        """Go on with the lease that the agent has now, in the store that has this id now."""
-        self._agent_id, self._store_id = agent_id, store_id
+    def rejoined(self, agent_id: str) -> None:
+        """Go on with the lease that the agent has now."""
+        self._agent_id, self._beats = agent_id, 0
         self._joins += 1
         self._standing = Standing.HELD
         self._renewed_at, self._is_idle = time.monotonic(), False
@@ -120,7 +119,7 @@ class Keeper:
         lease_ms = round(self._lease_s * 1000)
         try:
             renewed = self._store.agents.renew(
-                self._agent_id, lease_ms, idle_ms=IDLE_LEASES * lease_ms
+                self._agent_id, lease_ms, idle_ms=IDLE_LEASES * lease_ms, beats=self._beats
             )
         except Exception as error:
             logger.debug("no renewal: %s", error, extra={"event": "lease.unheard"})
@@ -133,8 +132,9 @@ class Keeper:
         if renewed.known:
             # The lease counts from when the call was made, not from when its answer came.
             self._renewed_at, self._is_idle = now, renewed.is_idle
+            self._beats += 1
             self._tell(Standing.HELD)
-        elif renewed.store_id != self._store_id:
+        elif renewed.is_forgotten:
             self._tell(Standing.EMPTIED)
         else:
             self._tell(Standing.FENCED)

@@ -12,8 +12,8 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ParamSpec
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rootward.orchestrator.store.watch import RegistryMirror
 
@@ -24,11 +24,13 @@ from ..work.assignment import Assignment, Error, Outcome, Workload
 from ..work.generations import Generations, place_in
 from ..work.resources import Resources
 from ..work.task_runner import Runner
+from .chores import Chores, on_loop
 from .controller_loop import Rounds
 from .exchange_loop import Pump, Want
-from .heartbeat import Keeper, Standing
+from .heartbeat import Standing
 from .housekeeping import TICK_S, Pulse
 from .inbox import BLOCK_MS, Bell
+from .membership import Membership
 from .metrics import Account
 from .queue_selection import Sources
 from .rq_worker import Engine
@@ -42,13 +44,12 @@ if TYPE_CHECKING:
 
     from ..work.identity import Identity
 
-P = ParamSpec("P")
-
 logger = logging.getLogger(__name__)
 
 TASKS_SHARE = 0.6
 _STARTS = 16
 _GOODBYE_S = 2.0
+_EMPTIED = {"type": "DataLost", "message": "Redis has lost its data, and this task with them"}
 
 
 class Shift:
@@ -62,13 +63,16 @@ class Shift:
         self._identity, self._settings = identity, settings
         self._store, self._signer = store, signer
         self._burst = burst
-        self.agent_id = agent_id = identity.new_id()
         self.stop_asked = asyncio.Event()
         self.joined = asyncio.Event()
         self._work = Workload()
-        self._chores: set[asyncio.Task[None]] = set()
-        self._is_open, self._is_leaving = True, False
+        self._chores = Chores()
+        self._is_open, self._is_leaving, self._is_rejoining = True, False, False
         self._link = Link(loop)
+        self._membership = Membership(
+            identity, settings, store, signer, self._link, on_loop(loop, self._stand)
+        )
+        agent_id = self.agent_id
         self._mirror = RegistryMirror(store, signer, block_ms=BLOCK_MS)
         self._resources = Resources(settings.prefix, identity.resources)
         self._sources = Sources(identity, store, self._link, self._resources)
@@ -76,23 +80,24 @@ class Shift:
         self._generations = Generations(*store_access, self._mirror, settings.cache, identity.name)
         self._slots = Slots(identity.slots, settings.state_limit)
         self._registrar = Registrar(*store_access, agent_id=agent_id, worker=identity.name)
+        self._registrar.on_forgotten = self.forgotten
         self._supervisor = Supervisor(self._registrar, signer, self._resources, host=settings.host)
         self._pump = Pump(store, self._link, agent_id, self)
         self._runner = Runner(self._generations, self._slots, self._supervisor, self._pump.kick)
         self.account = Account(self._slots, self._supervisor, store, self._link)
         self.watches = self._runner.watches
-        self._bell = Bell(store, agent_id, self._from_thread(self._rung))
+        self._bell = Bell(store, agent_id, on_loop(loop, self._rung))
         self._rounds = Rounds(store, signer, agent_id, settings.lease_seconds)
-        self._keeper: Keeper | None = None
         self._engine = Engine(
             store.clients.blocking,
             name=identity.name,
             queues=identity.plain,
             lease_s=settings.lease_seconds,
-            on_stop_job=self._from_thread(self._stop_job),
-            on_shutdown=self._from_thread(self.stop_asked.set),
+            on_stop_job=on_loop(loop, self._stop_job),
+            on_shutdown=on_loop(loop, self.stop_asked.set),
         )
         self._pulse = Pulse(self._engine, self._link, self._work, self)
+        self._supervisor.watch.left_s = self._membership.left_s
         self._supervisor.on_news = self._pulse.rouse
 
     async def work(self, drain_s: Callable[[], tuple[float, float]]) -> None:
@@ -111,7 +116,12 @@ class Shift:
         """Take no more tasks; what runs goes on, replicas stay."""
         if self._is_open:
             self._is_open = False
-            self._chore(self._tell_state("quiet"))
+            self._chores.begin(self._membership.tell("quiet"))
+
+    @property
+    def agent_id(self) -> str:
+        """The id of this incarnation."""
+        return self._membership.agent_id
 
     # What the pump and the pulse ask and tell.
 
@@ -139,6 +149,10 @@ class Shift:
     def fenced(self, agent_id: str) -> None:
         """Take that the lease of that incarnation had ended."""
         self._stand(Standing.FENCED, agent_id)
+
+    def forgotten(self, agent_id: str) -> None:
+        """Take that the store has lost its data, and that incarnation with them."""
+        self._stand(Standing.EMPTIED, agent_id)
 
     def suspended(self) -> None:
         """Take that nothing may be claimed until RQ's workers are resumed."""
@@ -174,7 +188,7 @@ class Shift:
             # Leaving hands back what was running, and counts it as no loss.
             self._forget(assignment)
         elif outcome is None:
-            self._chore(self._hand_back(assignment))
+            self._chores.begin(self._hand_back(assignment))
         else:
             self._forget(assignment)
             self._pump.finish(assignment.finish(outcome, self._signer))
@@ -203,12 +217,12 @@ class Shift:
             case "stop_replica":
                 grace = command.get("grace", 0.0)
                 grace_s = self._settings.drain_seconds if grace is None else float(grace)
-                self._chore(self._supervisor.stop(str(command["replica"]), grace_s))
+                self._chores.begin(self._supervisor.stop(str(command["replica"]), grace_s))
             case "cancel_job":
                 reason = str(command.get("reason") or "cancelled")
                 self._end_job(str(command["job"]), {"type": "Cancelled", "message": reason})
             case "states":
-                self._chore(self._supervisor.follow_states(place_in(command)))
+                self._chores.begin(self._supervisor.follow_states(place_in(command)))
             case "drop_generation":
                 self._generations.drop(place_in(command))
             case other:
@@ -220,8 +234,7 @@ class Shift:
         """Have everyone look who rests while nothing is active."""
         self._pulse.rouse()
         self._rounds.rouse()
-        if self._keeper is not None:
-            self._keeper.rouse()
+        self._membership.rouse()
 
     def _rung(self, released: bool, commands: Sequence[Mapping[str, Any]]) -> None:
         self._rouse()
@@ -230,7 +243,7 @@ class Shift:
         if released:
             self._pump.kick()
             if self._identity.resources:
-                self._chore(self.look())
+                self._chores.begin(self.look())
 
     def _stand(self, standing: Standing, agent_id: str) -> None:
         match standing:
@@ -238,63 +251,76 @@ class Shift:
                 logger.warning("the lease can't be renewed", extra={"event": "lease.unheard"})
                 self._supervisor.end_exclusive()
             case Standing.EMPTIED:
-                self._chore(self._rejoin())
+                self._chores.begin(self._rejoin(agent_id))
             case Standing.FENCED:
-                self._chore(self._start_anew(agent_id))
+                self._chores.begin(self._start_anew(agent_id))
             case Standing.HELD:
                 logger.info("the lease holds again", extra={"event": "lease.held"})
 
-    async def _rejoin(self) -> None:
-        """Join a store that has lost its data, and tell it again what runs here."""
-        logger.warning("the store has lost its data: joins again", extra={"event": "store.emptied"})
-        await self._join()
-        await self._link.insist(
-            self._store.agents.agree, self._signer.fingerprints(self._settings.prefix)[0]
+    async def _rejoin(self, forgotten_id: str) -> None:
+        """Register again what is served here: the store has lost it. Tasks are lost with it."""
+        if self._is_rejoining or self.agent_id != forgotten_id:
+            return
+        self._is_rejoining = True
+        logger.warning(
+            "Redis has lost its data: what is served here is registered again; of the tasks that "
+            "run here (%d), nobody knows any more, so they are ended",
+            len(self._work),
+            extra={"event": "store.emptied"},
         )
-        await self._supervisor.republish()
-        self._pump.kick()
+        self._pump.pause()
+        self._registrar.close()
+        for assignment in list(self._work):
+            self._runner.end(assignment, _EMPTIED)
+        try:
+            if await self._come_back():
+                self._registrar.reopen()
+                self._pump.resume()
+        finally:
+            self._is_rejoining = False
+
+    async def _come_back(self) -> bool:
+        """Be registered as before, with all that is served; False when this id is gone for good."""
+        joined = await self._membership.rejoin(self._engine)
+        if not joined.known:
+            self._stand(Standing.FENCED, self.agent_id)
+            return False
+        self._rounds.rename(self.agent_id)
+        restored = await self._supervisor.restore_all()
+        self._generations.keep_only(restored)
+        held = {each.id for each in self._supervisor.held}
+        await self._registrar.drop_unknown(joined.replicas, held)
+        return True
 
     async def _start_anew(self, lost_id: str) -> None:
         """Give up all that was held under a lease that has ended; join as another incarnation."""
         if self.agent_id != lost_id:
             return
         logger.warning("the lease had ended: starting anew", extra={"event": "agent.fenced"})
-        self.agent_id = self._identity.new_id()
+        new_id = self._membership.take_another_id()
         self.account.leases_lost += 1
-        self._pump.forget()
+        # Nothing may be claimed for a lease that isn't there yet.
+        self._pump.pause()
         self._supervisor.void_all()
+        self._registrar.reopen()
         self._slots.give_back()
         self._slots.kill_all()
-        self._pump.agent_id = self._registrar.agent_id = self.agent_id
-        self._bell.rename(self.agent_id)
-        self._rounds.rename(self.agent_id)
-        await self._join()
-        self._pump.kick()
-
-    async def _join(self) -> None:
-        info = self._identity.info(self.agent_id, "running" if self._is_open else "quiet")
-        lease_s = self._settings.lease_seconds
-        joined = await self._link.insist(self._store.agents.join, info, round(lease_s * 1000))
-        self._signer.enter(joined.store_id)
-        if self._keeper is None:
-            stand = self._from_thread(self._stand)
-            keeper = Keeper(self._store, self.agent_id, joined.store_id, lease_s, stand)
-            self.account.keeper = self._keeper = keeper
-            self._supervisor.watch.left_s = lambda exclusive: keeper.left_s(exclusive=exclusive)
-            keeper.start()
-        else:
-            self._keeper.rejoined(self.agent_id, joined.store_id)
-        await self._link.insist(self._engine.register_birth)
+        self._pump.agent_id = self._registrar.agent_id = new_id
+        self._bell.rename(new_id)
+        self._rounds.rename(new_id)
+        await self._membership.join(self._engine)
+        self._pump.resume()
 
     # Arriving, ticking, leaving.
 
     async def _arrive(self) -> None:
         self._generations.warm()
-        self._mirror.on_change(self._from_thread(self._routes_changed))
-        await self._join()
+        self._mirror.on_change(on_loop(self._loop, self._routes_changed))
+        await self._membership.join(self._engine)
+        self.account.keeper = self._membership.keeper
         self._bell.start()
         self._rounds.start()
-        self._chore(self._pulse.run())
+        self._chores.begin(self._pulse.run())
         self.joined.set()
         logger.info(
             "worker %s takes tasks in %d slots",
@@ -317,7 +343,7 @@ class Shift:
         logger.info("waiting for %d tasks", len(self._work), extra={"event": "agent.draining"})
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limit_s * TASKS_SHARE):
-                await self._tell_state("draining")
+                await self._membership.tell("draining")
                 await self._hand_over()
                 await self._work.until_done()
         self._is_leaving = True
@@ -339,8 +365,7 @@ class Shift:
     async def _leave(self) -> None:
         """End all processes and give up the lease; what Redis can't be told now, it finds out."""
         self._is_leaving = True
-        if self._keeper is not None:
-            self._keeper.stop()
+        self._membership.end()
         self._bell.stop()
         self._rounds.stop()
         await self._generations.close(_GOODBYE_S)
@@ -352,9 +377,7 @@ class Shift:
         except Exception as error:
             logger.warning("left without a word: %s", error, extra={"event": "agent.left"})
         await self._runner.close()
-        for task in self._chores:
-            task.cancel()
-        await asyncio.gather(*self._chores, return_exceptions=True)
+        await self._chores.close()
         self._link.close()
         closing = threading.Thread(target=self._mirror.close, daemon=True)
         closing.start()
@@ -362,33 +385,5 @@ class Shift:
         self._store.clients.close()
         closing.join(_GOODBYE_S)
 
-    async def _tell_state(self, state: str) -> None:
-        info = self._identity.info(self.agent_id, state)
-        lease_ms = round(self._settings.lease_seconds * 1000)
-        await self._link.insist(self._store.agents.join, info, lease_ms)
-
     def _routes_changed(self, name: str, generation: int | None) -> None:
-        self._chore(self._generations.refresh((name, generation)))
-
-    def _chore(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do it beside everything else; what it raises is told in the log."""
-        task = asyncio.create_task(work)
-        self._chores.add(task)
-        task.add_done_callback(self._chore_done)
-
-    def _chore_done(self, task: asyncio.Task[None]) -> None:
-        self._chores.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("a chore failed", exc_info=error, extra={"event": "agent.chore"})
-
-    def _from_thread(self, function: Callable[P, None]) -> Callable[P, None]:
-        """Return the function as other threads may call it: it runs on the loop."""
-
-        def call(*args: P.args, **kwargs: P.kwargs) -> None:
-            try:
-                self._loop.call_soon_threadsafe(lambda: function(*args, **kwargs))
-            except RuntimeError:
-                # The loop is closed: there is nobody left to be told.
-                return
-
-        return call
+        self._chores.begin(self._generations.refresh((name, generation)))

@@ -4,7 +4,8 @@ Every record goes under the agent's lease and is signed, so that callers trust n
 worker didn't make. Calls are repeated while Redis is away, and each carries the whole state, so a
 repeated or late one is harmless. A dead replica stays in the registry as long as its agent's lease,
 so taking it out is also tried again when Redis refuses it. A replica that was made void (its agent
-was fenced) is no longer spoken of.
+was fenced) is no longer spoken of. When Redis has lost its data, registrations wait until the agent
+has joined again and what it served is back (`reopen`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
@@ -21,7 +23,7 @@ from rootward.orchestrator.store.records import ReplicaRecord
 from rootward.orchestrator.store.records.registry import pack_replica
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from rootward.orchestrator.security.signing import Signer
     from rootward.orchestrator.store.store import Store
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_ENDED = "it had ended before Redis came back with older data"
 _FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 8.0
 
@@ -45,21 +48,51 @@ class Registrar:
         self._store, self._signer, self._link = store, signer, link
         self.agent_id = agent_id
         self._worker = worker
+        self._open = asyncio.Event()
+        self._open.set()
+        # Called when the store turns out to have lost its data.
+        self.on_forgotten: Callable[[str], None] = lambda _: None
 
-    async def put(
-        self, held: HeldReplica, state: ReplicaState, reason: str = "", *, restore: bool = False
-    ) -> bool:
-        """Register the replica in that state; False when its generation or our lease has ended.
+    def close(self) -> None:
+        """Hold all registrations back until `reopen`."""
+        self._open.clear()
 
-        `restore` brings back one that a store knew before it lost its data.
-        """
-        if held.is_void:
+    def reopen(self) -> None:
+        """Go on: the agent is registered, and what it served before."""
+        self._open.set()
+
+    async def put(self, held: HeldReplica, state: ReplicaState, reason: str = "") -> bool:
+        """Register the replica in that state; False when its generation or our lease has ended."""
+        while True:
+            await self._open.wait()
+            if held.is_void:
+                return False
+            held.state = state
+            held.record = record = self._record(held, reason)
+            agent_id = self.agent_id
+            put = await self._link.insist(self._store.registry.put, agent_id, record)
+            if put is not None:
+                return put
+            self.close()
+            self.on_forgotten(agent_id)
+
+    async def restore(self, held: HeldReplica) -> bool:
+        """Register it as it is, and its generation too; False when that isn't wanted any more."""
+        origin = held.generation.restored
+        if held.is_void or origin is None:
             return False
-        held.state = state
-        held.record = record = self._record(held, reason)
-        return await self._link.insist(
-            self._store.registry.put, self.agent_id, record, restore=restore
-        )
+        held.record = record = self._record(held, "")
+        put = self._store.registry.put
+        return bool(await self._link.insist(put, self.agent_id, record, restore=origin))
+
+    async def drop_unknown(self, listed: Iterable[str], known: Collection[str]) -> None:
+        """Take out what an older store still lists for this agent and the agent has ended."""
+        for member in listed:
+            place, _, replica = member.rpartition("/")
+            name, _, number = place.rpartition("@")
+            if replica not in known:
+                drop = partial(self._store.registry.drop, name, int(number), replica, _ENDED)
+                await self._link.insist(drop)
 
     async def drop(self, held: HeldReplica, reason: str) -> None:
         """Take the replica out of the registry; return when it is out, or isn't ours any more."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rootward.orchestrator.planning.graph import Service
     from rootward.orchestrator.store.records import ReplicaRecord
 
-    from ..work.generations import Generation
+    from ..work.generation import Generation
 
 T = TypeVar("T")
 

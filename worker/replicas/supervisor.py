@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from rootward.modules.processes.forkserver import Template
     from rootward.orchestrator.security.signing import Signer
 
-    from ..work.generations import Generation, Place
+    from ..work.generation import Generation, Place
     from ..work.resources import Resources
     from .registrar import Registrar
 
@@ -186,10 +186,18 @@ class Supervisor:
             if held.service.exclusive:
                 self._end(held, "its lease could not be renewed in time")
 
-    async def republish(self) -> None:
-        """Register everything again: the store has lost it."""
+    async def restore_all(self) -> set[Generation]:
+        """Register what was served again, and end the rest; return the generations of the first."""
+        restored = set()
         for held in self.held:
-            await self._registrar.put(held, held.state, restore=True)
+            if held.is_stopping or held.is_over:
+                continue
+            was_served = held.is_published and held.task is None and held.generation.was_served
+            if not (was_served and await self._registrar.restore(held)):
+                self._end(held, "Redis has lost its data, and nobody asks for it any more")
+                continue
+            restored.add(held.generation)
+        return restored
 
     async def report(self) -> None:
         """Store what replicas have printed, and have every record as it was registered."""

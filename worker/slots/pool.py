@@ -22,7 +22,7 @@ from .prefetch import PATIENCE_S, START_S, Pace, Paces
 from .slot_handle import HeldSlot, Turn
 
 if TYPE_CHECKING:
-    from ..work.generations import Generation
+    from ..work.generation import Generation
 
 _REST_S = 0.05
 _TRIM_S = 0.1

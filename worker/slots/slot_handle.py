@@ -22,7 +22,7 @@ from ..work.assignment import Assignment, Outcome, TaskLost, how_it_ended
 if TYPE_CHECKING:
     from rootward.modules.processes.forkserver import Child
 
-    from ..work.generations import Generation
+    from ..work.generation import Generation
 
 TASKS_PER_CHILD = 1000
 GROWTH_BYTES = 1 << 30

@@ -1,10 +1,7 @@
-"""The generations that this agent works for: template, plan, states and routes of each.
+"""The generations that an agent works for, and the bare template that theirs are forked from.
 
-A Generation is loaded once, from the signed tree in the store, into a template process of its
-own; its slots and replicas are forked from there. It keeps the state log as far as this agent has
-seen it, so that each child is sent only what it lacks. The agent itself never imports what is in
-the tree. A failed load fails those who asked and is tried again for the next: the cause may be
-mended meanwhile.
+One is made when a claim names it, and forgotten when nobody has used it for a while, when the
+controller says so, or when a store that has lost its data may give its number anew.
 """
 
 from __future__ import annotations
@@ -14,29 +11,20 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from rootward.modules.processes.forkserver import Template
-from rootward.modules.rpc.endpoints import WHOLE
-from rootward.modules.state import trees
-from rootward.orchestrator.planning.plan import Plan
 
 from ..child import process_tree
 from .bundle_cache import BundleCache
 from .code_folders import CodeFolders
+from .generation import Generation, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
-    from rootward.modules.processes.forkserver import Child
-    from rootward.orchestrator.planning.graph import Service
     from rootward.orchestrator.security.signing import Signer
-    from rootward.orchestrator.store.records import Claim, Opening
     from rootward.orchestrator.store.store import Store
-    from rootward.orchestrator.store.watch import RegistryMirror, Table
+    from rootward.orchestrator.store.watch import RegistryMirror
 
     from ..agent.store_client import Link
-    from .bundle_cache import Lease
-    from .output import Output
-
-Place = tuple[str, int]
 
 _IDLE_S = 60.0
 # After the spare template was taken, until the next is forked: who took it has much to do first.
@@ -46,229 +34,6 @@ _SPARE_S = 0.25
 def place_in(command: Mapping[str, Any]) -> Place:
     """Return the generation that a command of the inbox means."""
     return str(command["name"]), int(command["generation"])
-
-
-class GenerationGone(Exception):
-    """The store knows nothing of the generation any more; the message says which."""
-
-
-class Generation:
-    """One generation on this agent; `uses` counts the tasks and replicas that need it now."""
-
-    def __init__(self, place: Place, home: Generations, mark: bytes | None = None) -> None:
-        """Load nothing yet; `mark` is that of its submission, None while nobody has told it."""
-        self.name, self.number = place
-        self.mark = mark
-        self.log: list[bytes] = []
-        self.plan: Plan | None = None
-        self.routes_of: tuple[str, int | None] = place
-        self.table: Table = {}
-        self.uses = 0
-        self.used_at = time.monotonic()
-        self.children: set[Child] = set()
-        self._home = home
-        self._template: asyncio.Task[tuple[Template, bool]] | None = None
-        self._opening: asyncio.Task[Opening] | None = None
-        self._unread: Opening | None = None
-        self._reading: asyncio.Task[None] | None = None
-        self._templates: set[Template] = set()
-        self._code: Lease | None = None
-        self._is_closed = False
-
-    @property
-    def place(self) -> Place:
-        """Name and number."""
-        return self.name, self.number
-
-    @property
-    def templates(self) -> tuple[Template, ...]:
-        """The template processes that it has now."""
-        return tuple(self._templates)
-
-    def learn(self, claim: Claim) -> None:
-        """Take the states that came with a claim; SignatureError for one that isn't ours."""
-        known = len(self.log) - (claim.offset - len(claim.states))
-        for entry in claim.states[max(known, 0) :]:
-            signer = self._home.signer
-            self.log.append(signer.open_state(entry, self.name, self.number, self.mark))
-
-    async def catch_up(self) -> None:
-        """Read what was added to the state log in the store."""
-        home, offset = self._home, len(self.log)
-        states = home.store.tasks.states
-        entries = await home.link.insist(states, self.name, self.number, offset)
-        # A claim may have brought some of them meanwhile.
-        for entry in entries[len(self.log) - offset :]:
-            self.log.append(home.signer.open_state(entry, self.name, self.number))
-
-    async def service(self, path: str) -> Service:
-        """Return what the plan says about the served module at `path`."""
-        await self.known()
-        service = self.plan.service(path) if self.plan is not None else None
-        if service is None:
-            raise GenerationGone(f"{self.name}@{self.number} has no service {path!r}")
-        return service
-
-    async def serves(self, path: str | None) -> bool:
-        """Whether the module at `path` is served: its deploy makes replicas."""
-        await self.known()
-        assert self.plan is not None
-        return path is not None and self.plan.service(path) is not None
-
-    async def succeeds_another(self) -> bool:
-        """Whether another generation of its deployment is current, which it is to replace."""
-        home = self._home
-        record = await home.link.insist(home.store.deployments.get, self.name)
-        return record is not None and record.current not in {None, self.number}
-
-    async def known(self) -> None:
-        """Return when plan and routes are here."""
-        if self.plan is not None:
-            return
-        # One reading for all who ask; the next one tries again after an error.
-        if self._reading is None or self._reading.done():
-            self._reading = asyncio.ensure_future(self._read_plan())
-            self._reading.add_done_callback(_look_at)
-        await asyncio.shield(self._reading)
-
-    def greet(self, child: Child) -> None:
-        """Tell a new child whom to call, now and whenever that changes."""
-        self.children.add(child)
-        child.send(self._routes_message())
-
-    def follows(self, routes_of: tuple[str, int | None]) -> bool:
-        """Whether the processes of this generation call those endpoints."""
-        return self.plan is not None and self.routes_of == routes_of
-
-    def push(self, table: Table) -> None:
-        """Tell all children whom to call from now on."""
-        self.table = table
-        message = self._routes_message()
-        for child in self.children:
-            child.send(message)
-
-    def _routes_message(self) -> dict[str, object]:
-        key = self._home.signer.call_key(self.name)
-        return {"op": "routes", "table": self.table, "key": key}
-
-    async def ready(self, output: Output) -> Template:
-        """Return what `template` does, when plan and routes are here, too.
-
-        The tree is asked for first: it is read while its process loads.
-        """
-        loading = asyncio.ensure_future(self.template(output))
-        loading.add_done_callback(_look_at)
-        try:
-            # What was asked first is read first.
-            await asyncio.sleep(0)
-            await self.known()
-            return await loading
-        finally:
-            loading.cancel()
-
-    async def template(self, output: Output) -> Template:
-        """Return a loaded template from which one more child can be started.
-
-        What the tree prints while it is imported goes to the `output` of whoever came first. Where
-        forking a loaded one isn't safe, each child gets a template of its own. Raises LoadFailed
-        with the user's error, SignatureError, GenerationGone.
-        """
-        loading = self._template
-        if loading is None:
-            loading = self._template = asyncio.ensure_future(self._load(output))
-        try:
-            template, forks = await asyncio.shield(loading)
-        except BaseException:
-            if loading.done() and self._template is loading:
-                self._template = None
-            raise
-        if not forks:
-            if self._template is not loading:
-                # Somebody else has turned it into his child already.
-                return await self.template(output)
-            self._template = None
-        return template
-
-    def close(self) -> None:
-        """End its templates with all that was forked from them."""
-        self._is_closed = True
-        self._release_code()
-        if self._template is not None:
-            self._template.cancel()
-            self._template = None
-        for template in list(self._templates):
-            template.close()
-
-    async def _load(self, output: Output) -> tuple[Template, bool]:
-        home, opening = self._home, self._unread or await self._open()
-        self._unread = None
-        definition = home.signer.open_tree(opening.tree, self.name, self.number, self.mark)
-        template = home.fork()
-        self._templates.add(template)
-        template.on_exit = self._ended
-        try:
-            folder = await self._code_folder(trees.bundle_of(definition))
-            info = await template.load(definition, folder=folder, worker=home.worker)
-        except BaseException:
-            template.close()
-            raise
-        for fd, data in info.output:
-            output.feed(fd, data)
-        return template, info.fork_safe
-
-    async def _code_folder(self, digest: str | None) -> str | None:
-        if digest is None:
-            return None
-        if self._code is None:
-            self._code = await self._home.code.lease(digest)
-            self._release_code()
-        return self._code.folder
-
-    def _release_code(self) -> None:
-        # Not before the last process that may import from it has ended.
-        if self._is_closed and self._code is not None and not self._templates:
-            self._code.close()
-
-    def _ended(self, template: Template) -> None:
-        self._templates.discard(template)
-        self._release_code()
-        loading = self._template
-        if loading is None or not loading.done() or loading.cancelled() or loading.exception():
-            return
-        if loading.result()[0] is template:
-            self._template = None
-
-    async def _open(self) -> Opening:
-        """Read tree and plan together, and once for all who ask meanwhile."""
-        if self._opening is None or self._opening.done():
-            self._opening = asyncio.ensure_future(self._read())
-            self._opening.add_done_callback(_look_at)
-        return await asyncio.shield(self._opening)
-
-    async def _read(self) -> Opening:
-        home = self._home
-        opening = await home.link.insist(home.store.tasks.opening, self.name, self.number)
-        if opening is None:
-            raise GenerationGone(f"the store has no {self.name}@{self.number} any more")
-        return opening
-
-    async def _read_plan(self) -> None:
-        home, is_loading = self._home, self._template is not None
-        opening = await self._open()
-        if not is_loading:
-            # For the template, which comes next.
-            self._unread = opening
-        plan = Plan.from_bytes(
-            home.signer.open_plan(opening.plan, self.name, self.number, self.mark)
-        )
-        # What becomes current calls its own services; anything else calls the current ones.
-        self.routes_of = (self.name, self.number if opening.makes_current else None)
-        # From here on changes are pushed, so that none falls between this reading and them.
-        self.plan = plan
-        if opening.makes_current and not plan.services:
-            self.push({WHOLE: []})
-        else:
-            self.push(await home.link.insist(home.mirror.table, *self.routes_of))
 
 
 class Generations:
@@ -353,6 +118,12 @@ class Generations:
         if not any(other.follows(generation.routes_of) for other in self._known.values()):
             self.mirror.forget(*generation.routes_of)
 
+    def keep_only(self, kept: Collection[Generation]) -> None:
+        """Forget all others: their numbers may be given anew by a store that has lost its data."""
+        for place, generation in list(self._known.items()):
+            if generation not in kept:
+                self.drop(place)
+
     def drop_idle(self, now: float) -> None:
         """Forget what nobody has used for a minute; it is loaded again when it is needed."""
         for place, generation in list(self._known.items()):
@@ -385,9 +156,3 @@ class Generations:
         if self._bare is template:
             # The spare one has lost whoever reports its end: it is closing.
             self._bare = self._spare = None
-
-
-def _look_at(done: asyncio.Task[Any]) -> None:
-    """Take note of an error, so that the loop doesn't report it as never looked at."""
-    if not done.cancelled():
-        done.exception()

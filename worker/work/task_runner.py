@@ -23,7 +23,8 @@ from .assignment import Assignment, Error, NotBegun, Outcome, TaskLost, verify
 if TYPE_CHECKING:
     from ..replicas.supervisor import Supervisor
     from ..slots.pool import Slots
-    from .generations import Generation, Generations
+    from .generation import Generation
+    from .generations import Generations
 
 logger = logging.getLogger(__name__)
 

@@ -93,7 +93,7 @@ for _, g in ipairs(order) do release_after(g, g.ended) end
 
 -- Who has a worker's name has a lease: the end of that takes both.
 local v = call('HMGET', KEYS[1], 'worker', 'request', 'claimed', 'alone', 'lease')
-local known = v[1] and true
+local known = v[1]
 local claims, is_suspended = {}, false
 if known then
   if v[2] == request then
@@ -122,4 +122,4 @@ if known then
   end
 end
 commit()
-return tell({ known and 1 or 0, table.concat(results), is_suspended and 1 or 0 }, claims, offsets)
+return tell({ standing(me, known), table.concat(results), is_suspended and 1 or 0 }, claims, offsets)

@@ -24,6 +24,8 @@ function rare.announce_states(g)
   end
 end
 
+rare.restored_reason = 'its workers brought it back after Redis had lost its data'
+
 function rare.change_state(g, state, reason, final)
   call('HSET', g.key, 'state', state, 'reason', reason or '', 'ended', final and NOW_MS or '')
   event(g, (state == 'progressing') and state or 'deployment.' .. state, 'state', state,
@@ -174,9 +176,13 @@ function rare.settle(g)
       state = 'ready'
     end
   elseif state == 'degraded' and short <= 0 then
-    rare.change_state(g, 'ready')
+    rare.change_state(g, 'ready', call('HGET', g.key, 'restored') and rare.restored_reason)
   elseif state == 'ready' and short > 0 then
-    rare.change_state(g, 'degraded', short .. ' services have too few ready replicas')
+    local why = short .. ' services have too few ready replicas'
+    if call('HGET', g.key, 'restored') then
+      why = why .. ', and Redis has lost the tree that new ones need: deploy it again'
+    end
+    rare.change_state(g, 'degraded', why)
   end
   local bare = call('HLEN', g.key .. ':replicas') == 0
   if state == 'stopping' and bare then

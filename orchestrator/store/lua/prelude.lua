@@ -3,13 +3,14 @@
 --
 -- Keys (P is our prefix, RQ is RQ's; NAME and GEN in braces and after as written):
 --   P:store              string  random id of this store
+--   P:emptied            string  with time to live: when its agents found that it had lost its data
 --   P:secret             string  fingerprint of the secret that the workers have
 --   P:deployments        zset    NAME -> time of its newest generation
 --   P:active             set     NAME@GEN that progress, serve or stop
 --   P:agents             zset    agent id -> end of its lease; P:owners likewise for programs
 --   P:agent:ID           hash    worker, info, state, last request and its claims; `alone` is the
 --                                task that it must run alone; `lease` the one to go back to from
---                                that of an idle agent; `gone` when it is
+--                                that of an idle agent; `beats` counts renewals; `gone` when it is
 --   P:agent:ID:held      set     job ids and NAME@GEN/REPLICA under the agent's lease
 --   P:agent:ID:inbox     stream  commands (JSON in `c`)
 --   P:controller         string  who leads, with time to live
@@ -27,7 +28,7 @@
 --   P:{NAME}:events      stream  the history (events.py has the table)
 --   P:{NAME}:GEN         hash    state reason created ended kinds total left failed short jobs
 --                                retries deadline owner history makes_current retire first_failed bundle
---                                prepares prepared:PATH begun:PATH
+--                                prepares prepared:PATH begun:PATH restored
 --   P:{NAME}:GEN:plan tree (strings) states (list) logs (stream) course (stream: state)
 --                replicas (hash id -> "STATE AGENT PATH\n" + record) services ready (hash path -> n)
 --                repairs (hash job id -> path)

@@ -1,33 +1,47 @@
 -- KEYS: generation.  ARGV 3..: name, gen, agent, replica, path, state, worker, reason, value,
--- whether to restore ('1').
--- Registers a replica or changes its state, under the lease of its agent. A generation that has
--- ended takes no new ones. After a store has lost its data, `restore` lets the agents bring back
--- what runs: a generation that this store never knew, with as many replicas as come.
-local name, n, agent, replica, path, state, worker, reason, packed, restore =
-  unpack(ARGV, 3, 12)
-if not is_agent(agent) then return 0 end
+-- and to restore: submission, owner, whether it makes current, then services and wanted replicas.
+-- Registers a replica or changes its state, under the lease of its agent (-1 when the store has lost
+-- that). A generation that has ended takes no new ones. After a store has lost its data, its agents
+-- bring back what runs (a `submission` is given): a generation that this store never knew. Where the
+-- name was deployed anew since, the new one is what is wanted.
+local name, n, agent, replica, path, state, worker, reason, packed, submission, owner,
+  makes_current = unpack(ARGV, 3, 14)
+if not is_agent(agent) then return math.min(0, standing(agent)) end
 local g = stored(name, n)
+if g and submission ~= '' and call('HGET', g.key, 'submission') ~= submission then return 0 end
 if not g then
-  if restore ~= '1' then return 0 end
+  if submission == '' then return 0 end
   g = generation(name, n)
-  if tonumber(call('HGET', g.name_key, 'reserved') or 0) >= tonumber(n)
-    and call('HGET', g.name_key, 'restored') ~= '1' then
-    return 0
-  end
+  local known = call('HMGET', g.name_key, 'reserved', 'restored', 'current')
+  if known[1] and known[2] ~= '1' then return 0 end
   g.jobs = ''
-  call('HSET', g.key, 'state', 'ready', 'reason', 'restored by its workers', 'created', NOW_MS,
-    'ended', '', 'submission', '', 'kinds', 'deploy', 'total', 0, 'left', 0, 'failed', 0, 'short', 0,
-    'makes_current', '1', 'retries', 0, 'deadline', '', 'owner', '', 'history', 7 * DAY_S,
-    'jobs', '', 'prepares', '', 'restored', '1')
-  local known = tonumber(call('HGET', g.name_key, 'latest') or 0)
-  local newest = string.format('%.0f', math.max(known, tonumber(n)))
-  call('HSET', g.name_key, 'reserved', newest, 'latest', newest, 'current', newest, 'restored', '1')
+  local why, short = rare.restored_reason, 0
+  for i = 15, #ARGV, 2 do
+    call('HSET', g.key .. ':services', ARGV[i], ARGV[i + 1])
+    if tonumber(ARGV[i + 1]) > 0 then short = short + 1 end
+  end
+  g.check = true
+  call('HSET', g.key, 'state', 'ready', 'reason', why, 'created', NOW_MS,
+    'ended', '', 'submission', submission, 'kinds', 'deploy', 'total', 0, 'left', 0, 'failed', 0,
+    'short', short, 'makes_current', makes_current, 'retries', 0, 'deadline', '', 'owner', owner,
+    'history', 7 * DAY_S, 'jobs', '', 'prepares', '', 'restored', '1')
+  if owner ~= '' then
+    -- It has a minute to say that it lives, as after a submission.
+    call('ZADD', P .. ':owners', 'NX', string.format('%.0f', NOW + 60000), owner)
+  end
+  local newest = string.format('%.0f', math.max(tonumber(known[1] or 0), tonumber(n)))
+  call('HSET', g.name_key, 'reserved', newest, 'latest', newest, 'restored', '1')
+  if makes_current == '1' and tonumber(known[3] or 0) < tonumber(n) then
+    call('HSET', g.name_key, 'current', n)
+  end
   call('HSETNX', g.name_key, 'created', NOW_MS)
   call('HINCRBY', g.name_key, 'live', 1)
   call('PERSIST', g.name_key)
   call('SADD', P .. ':active', g.id)
   n_released = n_released + 1
   call('ZADD', P .. ':deployments', NOW_MS, name)
+  event(g, 'restored', 'state', 'ready', 'reason', why)
+  call('XADD', g.key .. ':course', 'MAXLEN', '~', '100', '*', 'state', 'ready')
 end
 local value = call('HGET', g.key .. ':replicas', replica)
 local old = value and parse_replica(value)
@@ -41,11 +55,6 @@ if not old and (phase == 'failed' or phase == 'cancelled' or phase == 'stopping'
 end
 call('HSET', g.key .. ':replicas', replica, packed)
 call('SADD', agent_key(agent) .. ':held', held_replica(g, replica))
-if not old and restore == '1' and call('HGET', g.key, 'restored') then
-  local wanted = call('HINCRBY', g.key .. ':services', path, 1)
-  local ready = tonumber(call('HGET', g.key .. ':ready', path) or 0)
-  count_short(g, ready >= wanted - 1, ready >= wanted)
-end
 if state == 'ready' and not (old and old.state == 'ready') then count_ready(g, path, 1) end
 if state ~= 'ready' and old and old.state == 'ready' then count_ready(g, path, -1) end
 rare.changed('put', g, 'path', path, 'replica', replica, 'record', packed)

@@ -29,6 +29,13 @@ local function agent_key(id) return P .. ':agent:' .. id end
 local function agent_queue(id) return P .. '-v2-at-' .. id end
 local function is_agent(id) return id ~= '' and call('ZSCORE', P .. ':agents', id) and true end
 
+-- How an agent stands whose name may be `worker`: 1 registered, 0 gone for good. One that this store
+-- has no trace of (-1) had joined before its data were lost: what it holds is still its own.
+local function standing(id, worker)
+  if worker then return 1 end
+  return call('HEXISTS', agent_key(id), 'gone') == 1 and 0 or -1
+end
+
 local function generation(name, n)
   local id = name .. '@' .. n
   local g = generations[id]

@@ -1,18 +1,21 @@
--- KEYS: agents, store.  ARGV 3..: agent id, lease (ms), lease while nothing is active (ms).
+-- KEYS: agents.  ARGV 3..: agent id, lease (ms), lease while nothing is active (ms), how many
+-- renewals of this lease were answered before: a store that knows of fewer came back older.
 -- Renews all that an agent holds, which lives under this one lease, and shows RQ's tools the
 -- executions of what it runs: most tasks have ended before anybody could look. While nothing is
 -- active there is nothing to hold, so the lease may be a longer one; the first claim ends that.
-local me, lease, idle_lease = unpack(ARGV, 3, 5)
+local me, lease, idle_lease, beats = unpack(ARGV, 3, 6)
 lease, idle_lease = tonumber(lease), tonumber(idle_lease)
 -- Who has a worker's name has a lease.
-local v = call('HMGET', agent_key(me), 'worker', 'lease')
-if not v[1] then return { 0, call('GET', KEYS[2]) or '', 0, 0 } end
+local v = call('HMGET', agent_key(me), 'worker', 'lease', 'beats')
+local is_older = v[1] and tonumber(v[3] or 0) < tonumber(beats)
+if is_older or not v[1] then return { is_older and -1 or standing(me), 0, 0 } end
+call('HSET', agent_key(me), 'beats', math.max(tonumber(v[3] or 0), beats + 1))
 if idle_lease > lease and call('EXISTS', P .. ':active') == 0 then
   -- Longer than such a lease is left alone, shorter than what is left of it then (keeper.py).
   give_time_back(lease, 'quiet', string.format('%.0f', 0.55 * idle_lease))
   call('ZADD', KEYS[1], string.format('%.0f', NOW + idle_lease), me)
   if tonumber(v[2]) ~= lease then call('HSET', agent_key(me), 'lease', lease) end
-  return { 1, '', 0, 1 }
+  return { 1, 0, 1 }
 end
 give_time_back(lease, 'quiet', 0)
 call('ZADD', KEYS[1], string.format('%.0f', NOW + lease), me)
@@ -36,4 +39,4 @@ for _, member in ipairs(call('SMEMBERS', agent_key(me) .. ':held')) do
     if agent == me then show(member, rw, token) end
   end
 end
-return { 1, call('GET', KEYS[2]) or '', running, 0 }
+return { 1, running, 0 }

@@ -68,13 +68,16 @@ class AgentRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenewResult:
-    """Whether the agent still has its lease, which store it has it in, how many tasks it runs.
+    """Whether the agent still has its lease, or the store has lost data (`is_forgotten`).
 
-    `is_idle` says that nothing is active and the lease a longer one; `store_id` is empty then.
+    `running` counts its tasks; `is_idle` says that nothing is active and the lease a longer one. To
+    join tells the `store_id`; to join again the `replicas` that it is said to hold.
     """
 
     known: bool
-    store_id: str
+    is_forgotten: bool = False
+    store_id: str = ""
+    replicas: tuple[str, ...] = ()
     running: int = 0
     is_idle: bool = False
 

@@ -55,6 +55,8 @@ class GenerationRecord:
     `services` are wanted and `ready` the ready replicas by path, `replicas` counts all of them.
     `retire` says that what it serves is to be stopped. `prepared` names the agent that prepares a
     path, `repairs` the path of each open job outside the plan. `submission` is the caller's own id.
+    One that `is_restored` is all that workers could bring back after a loss of data: it has neither
+    plan nor tree.
     """
 
     name: str
@@ -68,6 +70,7 @@ class GenerationRecord:
     left: int
     failed: int
     makes_current: bool
+    is_restored: bool
     retire: bool
     retries: int
     deadline_at: float | None
@@ -145,6 +148,7 @@ def read_generation(
         left=int(text["left"]),
         failed=int(text["failed"]),
         makes_current=text.get("makes_current") == "1",
+        is_restored=text.get("restored") == "1",
         retire=text.get("retire") == "1",
         retries=int(text.get("retries") or 0),
         deadline_at=seconds(text.get("deadline")),

@@ -51,6 +51,7 @@ class Serving:
     latest: int | None
     state: DeploymentState | None
     makes_current: bool
+    is_restored: bool
     services: Mapping[str, int]
     replicas: Sequence[ReplicaRecord]
 
@@ -112,12 +113,13 @@ def read_serving(
 ) -> Serving:
     """Read current and latest, state and whether it makes current, services, replicas, agents."""
     current, latest = (None if number is None else int(number) for number in numbers)
-    state, makes_current = found
+    state, makes_current, restored = found
     return Serving(
         current=current,
         latest=latest,
         state=None if state is None else DeploymentState(state.decode()),
         makes_current=makes_current == b"1",
+        is_restored=restored == b"1",
         services=counts(services),
         replicas=tuple(read_replicas(replicas, set(agents)).values()),
     )

@@ -11,7 +11,7 @@ import json
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -113,11 +113,13 @@ class Claim:
 class Exchange:
     """The answer to an exchange, results in the order of the finishes.
 
-    `known` is False for an agent whose lease has ended: it gets no claims and must start anew.
+    `known` is False for an agent whose lease has ended: it gets no claims and must start anew;
+    when the store has lost its data (`is_forgotten`) it must only join again.
     `is_suspended` says that it wanted some, and RQ's workers are suspended.
     """
 
     known: bool
+    is_forgotten: bool = False
     results: tuple[FinishResult, ...] = ()
     claims: tuple[Claim, ...] = ()
     is_suspended: bool = False
@@ -146,11 +148,18 @@ class TaskRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """What a worker reads of a generation before its first task; tree and plan are sealed."""
+    """What a worker reads of a generation before its first task; tree and plan are sealed.
+
+    `submission` tells it from another that is given its number after a loss of data; then its
+    `services`, the wanted replicas by path, are told by who brings it back.
+    """
 
     tree: bytes
     plan: bytes
     makes_current: bool
+    submission: str = ""
+    owner: str = ""
+    services: Mapping[str, int] = field(default_factory=dict)
 
 
 def pack_error(error: Mapping[str, str] | None) -> tuple[str, str, bytes]:

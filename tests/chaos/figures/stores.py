@@ -35,11 +35,11 @@ AT_ONCE = 10
 class Renewals:
     """The leases of some workers, renewed as workers do, over connections of their own."""
 
-    def __init__(self, url: str, prefix: str, agents: list[str], store_id: str) -> None:
+    def __init__(self, url: str, prefix: str, agents: list[str]) -> None:
         self.lost: list[str] = []
         self._clients = [Clients(url, name=agent) for agent in agents]
         self._keepers = [
-            Keeper(Store(clients, Keys(prefix=prefix)), agent, store_id, LEASE_S, self._hear)
+            Keeper(Store(clients, Keys(prefix=prefix)), agent, LEASE_S, self._hear)
             for clients, agent in zip(self._clients, agents, strict=True)
         ]
         for keeper in self._keepers:
@@ -83,8 +83,7 @@ def redis_restart(count: int) -> list[Measured]:
                 url="http://127.0.0.1:1", token="t",
             )  # fmt: skip
             assert store.registry.put(record.agent_id, record)
-        store_id = store.agents.renew(agents[0], LEASE_MS).store_id
-        renewals = Renewals(place.redis.url, place.prefix, agents, store_id)
+        renewals = Renewals(place.redis.url, place.prefix, agents)
         stack.callback(renewals.close)
         for away in (AWAY_S, LONG_AWAY_S):
             os.kill(place.redis_pid(), signal.SIGKILL)

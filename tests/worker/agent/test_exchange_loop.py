@@ -28,6 +28,7 @@ class Desk:
         self.claims: list[Claim] = []
         self.most = self.holding = 0
         self.fenced_as: list[str] = []
+        self.forgotten_as: list[str] = []
         self.suspensions = 0
 
     def wants(self) -> Sequence[Want]:
@@ -54,6 +55,9 @@ class Desk:
 
     def fenced(self, agent_id: str) -> None:
         self.fenced_as.append(agent_id)
+
+    def forgotten(self, agent_id: str) -> None:
+        self.forgotten_as.append(agent_id)
 
 
 def pumping(scene: Scene, desk: Desk, act: Callable[[Pump], Awaitable[Any]]) -> None:
@@ -148,7 +152,30 @@ def test_a_lost_lease_is_told_with_the_incarnation_that_had_it(store: Store) -> 
     store.agents.leave(scene.agent)
     desk = Desk(scene.queue, room=1)
     pumping(scene, desk, until_dry)
-    assert desk.fenced_as == [scene.agent]
+    assert (desk.fenced_as, desk.forgotten_as) == ([scene.agent], [])
+
+
+def test_a_store_without_a_trace_of_the_agent_is_told_once_and_nothing_is_asked_until_it_is_back(
+    store: Store,
+) -> None:
+    scene = Scene(store)
+    scene.submit({"train:a": []})
+    store.clients.scripts.delete(store.keys.agent(scene.agent))
+    desk = Desk(scene.queue, room=1)
+
+    async def act(pump: Pump) -> None:
+        await until_dry(pump)
+        pump.kick()
+        pump.finish(Finish(job_id="void", token="t", state=TaskState.SUCCEEDED))
+        await until_dry(pump)
+        assert (desk.forgotten_as, desk.fenced_as, desk.taken) == ([scene.agent], [], [])
+        scene.join(scene.agent)
+        pump.resume()
+        async with asyncio.timeout(20):
+            await pump.until_quiet()
+
+    pumping(scene, desk, act)
+    assert (desk.forgotten_as, desk.taken) == ([scene.agent], ["train:a"])
 
 
 def test_an_outcome_that_redis_refuses_fails_its_task_alone(store: Store) -> None:
