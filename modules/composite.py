@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Child = tuple[str | None, int | None, "Composite"]
 
-    class Place(Protocol):
+    class Location(Protocol):
         """Where a part stands in a deployed or loaded tree."""
 
         @property
@@ -55,7 +55,7 @@ class Composite(Hooked):
     serves: ClassVar[bool] = False
     local_attributes: ClassVar[tuple[str, ...]] = ()
 
-    _runtime: Place | None
+    _runtime: Location | None
     _changed: frozenset[str]
     # The slots that a user's class adds; what they hold are attributes like any other.
     _slot_names: ClassVar[tuple[str, ...]] = ()

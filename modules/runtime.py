@@ -10,7 +10,7 @@ from .composite import Composite
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .rpc.client import Routes
-    from .tree import Node, Tree
+    from .tree import Tree, TreeNode
 
 # The slot itself: `__setattr__`, which the user's class may have too, hears of changes only.
 _set_runtime = Composite._runtime.__set__  # type: ignore[union-attr]
@@ -25,7 +25,7 @@ class Runtime:
 
     __slots__ = ("_node", "_path", "routes", "tree")
 
-    def __init__(self, node: Node, routes: Routes | None, tree: Tree) -> None:
+    def __init__(self, node: TreeNode, routes: Routes | None, tree: Tree) -> None:
         self._node = node
         self._path: str | None = None
         self.routes = routes

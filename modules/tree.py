@@ -8,7 +8,7 @@ walk reached it first.  The same tree gets the same paths in every process.
 from __future__ import annotations
 
 from .errors import CycleError
-from .processes.gc_pause import HeldBack
+from .processes.gc_pause import GcPaused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _MOST_LEARNED = 1 << 23
 _OPEN = -1
 
 
-class Node:
+class TreeNode:
     """One module of a tree: its path, and its children as indexes into the tree's nodes.
 
     A path is put together when it is asked for: kept for every module, the paths of a deep chain
@@ -34,7 +34,7 @@ class Node:
 
     __slots__ = ("children", "module", "parent", "part")
 
-    def __init__(self, module: Composite, part: str, parent: Node | None) -> None:
+    def __init__(self, module: Composite, part: str, parent: TreeNode | None) -> None:
         self.module = module
         self.part = part
         self.parent = parent
@@ -51,7 +51,7 @@ class Node:
         return "/".join(reversed(parts))
 
     def __repr__(self) -> str:
-        return f"<Node {self.path}>"
+        return f"<TreeNode {self.path}>"
 
 
 class Tree:
@@ -65,10 +65,10 @@ class Tree:
     def __init__(self, root: Composite, name: str) -> None:
         self.root = root
         self.name = name
-        with HeldBack():
+        with GcPaused():
             self.nodes, self._index = _visit(root, name)
-        self._by_path: dict[str, Node] = {}
-        self._inside: dict[Node, dict[str, Node]] = {}
+        self._by_path: dict[str, TreeNode] = {}
+        self._inside: dict[TreeNode, dict[str, TreeNode]] = {}
 
     def paths(self) -> list[str]:
         """Return the paths of all nodes in their order, sooner than by asking each."""
@@ -109,7 +109,7 @@ class Tree:
         """Return the module at `path`; KeyError when there is none."""
         return self.node_at(path).module
 
-    def node_at(self, path: str) -> Node:
+    def node_at(self, path: str) -> TreeNode:
         """Return the node at `path`; KeyError when there is none."""
         known = self._by_path.get(path)
         if known is not None:
@@ -181,14 +181,14 @@ def _own_name(module: Composite) -> str | None:
     return name if isinstance(name, str) and name else None
 
 
-def _visit(root: Composite, name: str) -> tuple[list[Node], dict[int, int]]:
+def _visit(root: Composite, name: str) -> tuple[list[TreeNode], dict[int, int]]:
     """Return the nodes in post-order, and the place of each by the id of its module."""
-    nodes: list[Node] = []
+    nodes: list[TreeNode] = []
     places = {id(root): _OPEN}
     # What is being visited: the node, its children that are left, the places of those that were
     # visited, and the parts that they have.
-    stack: list[tuple[Node, Iterator[Child], list[int], dict[str, int]]]
-    stack = [(Node(root, name, None), iter(root._children()), [], {})]
+    stack: list[tuple[TreeNode, Iterator[Child], list[int], dict[str, int]]]
+    stack = [(TreeNode(root, name, None), iter(root._children()), [], {})]
     while stack:
         above, rest, below, taken = stack[-1]
         for hint, number, child in rest:
@@ -199,7 +199,7 @@ def _visit(root: Composite, name: str) -> tuple[list[Node], dict[int, int]]:
                     part = _unique(part, taken)
                 else:
                     taken[part] = 2
-                node = Node(child, part, above)
+                node = TreeNode(child, part, above)
                 children = child._children()
                 if children:
                     places[id(child)] = _OPEN

@@ -13,9 +13,16 @@ from contextvars import ContextVar
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
-    from typing import Any
+    from typing import Any, Protocol
 
-    from .items import Items
+    class Fillable(Protocol):
+        """A flow that a block puts items into."""
+
+        _items: list[Any]
+        _names: list[str | None]
+
+        def _add(self, name: str | None, item: Any) -> None:
+            """Add an item at the end."""
 
 
 class Block:
@@ -23,7 +30,7 @@ class Block:
 
     __slots__ = ("_above", "_before", "_flow", "_given", "_is_joined", "_named", "_where")
 
-    def __init__(self, flow: Items, named: Any, where: FrameType, above: Block | None) -> None:
+    def __init__(self, flow: Fillable, named: Any, where: FrameType, above: Block | None) -> None:
         self._flow = flow
         self._named = named
         self._where = where
@@ -74,7 +81,7 @@ open_blocks: ContextVar[Block | None] = ContextVar("open_blocks", default=None)
 """The innermost open block of this thread or coroutine."""
 
 
-def open_block(flow: Items, named: Any, where: FrameType) -> Block:
+def open_block(flow: Fillable, named: Any, where: FrameType) -> Block:
     """Open the block of a flow in the function that runs in `where`."""
     block = Block(flow, named, where, open_blocks.get())
     open_blocks.set(block)

@@ -14,9 +14,14 @@ from .packages import one_value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
+    from typing import Any, ClassVar, Protocol
 
-    from .flow import Flow
+    class RunningFlow(Protocol):
+        """A flow, as its calls see it: its items by place and name."""
+
+        _is_sequence: ClassVar[bool]
+        _items: list[Any]
+        _names: list[str | None]
 
 
 class Frame:
@@ -25,7 +30,11 @@ class Frame:
     __slots__ = ("args", "flow", "kwargs", "outer", "outputs")
 
     def __init__(
-        self, flow: Flow, args: tuple[Any, ...], kwargs: Mapping[str, Any], outer: Frame | None
+        self,
+        flow: RunningFlow,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        outer: Frame | None,
     ) -> None:
         self.flow = flow
         self.args = args
@@ -48,7 +57,7 @@ class FlowValue:
 
     def __init__(
         self,
-        flow: Flow,
+        flow: RunningFlow,
         what: str | int,
         *,
         unpack: bool = False,

@@ -29,12 +29,12 @@ from ..state import entries, live_objects, state_log, trees
 from ..state.exceptions import message_of, type_of
 from ..tasks import has_work, run_tasks
 from ..tree import Tree, default_name, walk
-from .service import Generation, Home, Service, Table
+from .service import Home, LocalService, PackedTree, Table
 
 if TYPE_CHECKING:
     from ..composite import Composite
     from ..server import ServerModule
-    from ..state.entries import Change
+    from ..state.entries import ModuleChange
 
 T = TypeVar("T")
 
@@ -124,12 +124,12 @@ class LocalExecutor:
                 deployment = self._host.deployment(tree)
             self._host.serve(deployment, path, replaces=replaces)
 
-    def _publish(self, changed: Sequence[Change]) -> None:
+    def _publish(self, changed: Sequence[ModuleChange]) -> None:
         if self._host is not None and changed:
             self._host.publish(changed)
 
 
-def _run_one(tree: Tree, path: str, kind: str) -> list[Change]:
+def _run_one(tree: Tree, path: str, kind: str) -> list[ModuleChange]:
     """Run the tasks of one module and return what they have changed."""
     recorder = state_log.Recorder(tree, path, None)
     try:
@@ -153,7 +153,7 @@ class _Deployment:
     def __init__(self, tree: Tree, key: bytes) -> None:
         self.tree = tree
         self.routes = PushedRoutes(key)
-        self.generation: Generation | None = None
+        self.generation: PackedTree | None = None
         self.is_stale = False
 
 
@@ -164,9 +164,9 @@ class _ServiceHost:
         self._loop = asyncio.new_event_loop()
         self._key = secrets.token_bytes(32)
         self._bare: Template | None = None
-        self._services: dict[int, Service] = {}
+        self._services: dict[int, LocalService] = {}
         self._deployments: list[_Deployment] = []
-        self._generations: set[Generation] = set()
+        self._generations: set[PackedTree] = set()
         threading.Thread(target=self._loop.run_forever, name="rootward-local", daemon=True).start()
         atexit.register(self._end_all, os.getpid())
 
@@ -193,7 +193,7 @@ class _ServiceHost:
             deployment.is_stale = False
         self._do(self._serve(deployment, path, module))
 
-    def publish(self, changed: Sequence[Change]) -> None:
+    def publish(self, changed: Sequence[ModuleChange]) -> None:
         """Write changes into the replicas that have loaded these modules; return when all have.
 
         Raises NotPortable for an attribute that can't travel.
@@ -241,8 +241,8 @@ class _ServiceHost:
         self._deployments.append(deployment)
         self._push()
 
-    async def _generation(self, tree: Tree, definition: bytes) -> Generation:
-        generation = Generation(self._living_bare, tree, definition)
+    async def _generation(self, tree: Tree, definition: bytes) -> PackedTree:
+        generation = PackedTree(self._living_bare, tree, definition)
         self._generations.add(generation)
         return generation
 
@@ -264,7 +264,7 @@ class _ServiceHost:
             if service is not None:
                 await service.replace(home)
             else:
-                service = self._services[id(module)] = Service(module, home, self._push)
+                service = self._services[id(module)] = LocalService(module, home, self._push)
                 try:
                     await service.start()
                 except BaseException:
@@ -273,12 +273,12 @@ class _ServiceHost:
         finally:
             await self._tidy()
 
-    async def _follow(self, generation: Generation, fresh: list[bytes]) -> None:
+    async def _follow(self, generation: PackedTree, fresh: list[bytes]) -> None:
         generation.log += fresh
         followers = [s for s in self._services.values() if s.home.generation is generation]
         await asyncio.gather(*(service.follow() for service in followers))
 
-    async def _stop(self, service: Service) -> None:
+    async def _stop(self, service: LocalService) -> None:
         await service.stop()
         # Forgotten only now: a wait() that begins meanwhile still finds it.
         self._services.pop(id(service.module), None)

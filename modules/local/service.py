@@ -1,9 +1,9 @@
 """The processes of one served module without Redis: started, watched, replaced, stopped.
 
-A Service keeps as many replicas as are wanted: one that ends unasked leaves the table at once and
-comes back after a pause that doubles, one that answers no pings and doesn't work either is killed.
-It lives in the executor's event loop. What the processes load comes from a Generation; who may call
-whom is the executor's business.
+A LocalService keeps as many replicas as are wanted: one that ends unasked leaves the table at once
+and comes back as `restart_policy` says, one that answers no pings and doesn't work either is
+killed. It lives in the executor's event loop. What the processes load comes from a PackedTree; who
+may call whom is the executor's business.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from ..errors import ServeFailed
 from ..processes.child import listen
 from ..processes.forkserver import LoadFailed, ReplicaSpec, Template
+from ..processes.restart_policy import RestartPolicy
 from .replica import LocalReplica
 
 if TYPE_CHECKING:
@@ -30,15 +31,13 @@ log = logging.getLogger(__name__)
 HOST: Final = "127.0.0.1"
 Table = Mapping[str, list[list[str]]]
 
-_FIRST_PAUSE_S: Final = 0.2
-_LONGEST_PAUSE_S: Final = 30.0
 _PING_S: Final = 1.0
 _DRAIN_S: Final = 5.0
 # Of a replica that is replaced: nobody waits for its place.
 _CALLS_S: Final = 300.0
 
 
-class Generation:
+class PackedTree:
     """One packed tree, what tasks have changed in it since, and the templates that have loaded it.
 
     `log` are the entries of those changes; a replica begins with all that are there, and follows.
@@ -80,12 +79,12 @@ class Home:
     """Where a service's replicas come from: the tree that they load, its paths, its endpoints."""
 
     path: str
-    generation: Generation
+    generation: PackedTree
     call_key: bytes
     table: Callable[[], Table]
 
 
-class Service:
+class LocalService:
     """One served module; `on_change` is called when its endpoints have changed."""
 
     def __init__(self, module: ServerModule, home: Home, on_change: Callable[[], None]) -> None:
@@ -97,7 +96,7 @@ class Service:
         self._ready: list[LocalReplica] = []
         self._living: set[LocalReplica] = set()
         self._restarts: set[asyncio.Task[None]] = set()
-        self._pause_s = _FIRST_PAUSE_S
+        self._policy = RestartPolicy(gives_up=False)
         self._is_stopping = False
         self._pinging = asyncio.create_task(self._ping())
 
@@ -238,22 +237,21 @@ class Service:
             replica.how_it_ended(),
             extra={"event": "replica.lost"},
         )
-        if time.monotonic() - replica.started_at > _LONGEST_PAUSE_S:
-            self._pause_s = _FIRST_PAUSE_S
-        task = asyncio.create_task(self._bring_back())
+        pause_s = self._policy.failed(time.monotonic() - replica.started_at)
+        task = asyncio.create_task(self._bring_back(pause_s))
         self._restarts.add(task)
         task.add_done_callback(self._restarts.discard)
 
-    async def _bring_back(self) -> None:
-        while True:
-            await asyncio.sleep(self._pause_s)
-            self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
+    async def _bring_back(self, pause_s: float | None) -> None:
+        while pause_s is not None:
+            await asyncio.sleep(pause_s)
             if len(self._ready) >= self.module.replicas:
                 return
             try:
                 self._ready.append(await self._launch())
             except ServeFailed as error:
                 log.warning("%s", error, extra={"event": "replica.lost"})
+                pause_s = self._policy.failed(0.0)
             else:
                 self._on_change()
                 return

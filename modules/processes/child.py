@@ -99,7 +99,7 @@ class Child:
         self.id = child_id
         self.pid: int | None = None
         # Its own first words may come before the Template has told of it.
-        self.told: asyncio.Future[None] = loop.create_future()
+        self.pid_known: asyncio.Future[None] = loop.create_future()
         self.has_ended = False
         self.on_message: Callable[[Child, channel.Message], None] | None = None
         self.on_output: Callable[[Child, int, bytes], None] | None = None
@@ -161,8 +161,8 @@ class Child:
     def started(self, pid: int) -> None:
         """Take the word of the Template that it runs."""
         self.pid = pid
-        if not self.told.done():
-            self.told.set_result(None)
+        if not self.pid_known.done():
+            self.pid_known.set_result(None)
         if self._killed_with is not None:
             self.kill(self._killed_with)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import gc
 
 
-class HeldBack:
+class GcPaused:
     """A context in which no garbage is searched for; the outermost one ends that, also on errors.
 
     It holds for the whole process: keep it short.

@@ -1,9 +1,8 @@
 """Threads that wait for work: a job costs one wake-up, not the start of a thread.
 
-A Crew hands each job to the thread that has rested least, starts another when all are busy, and
-lets jobs queue, in order, when it may have no more. Threads are daemons. A thread that has had
-nothing to do for a while ends, where the crew was told to let it. A forked child begins without any
-of them.
+A ThreadPool gives each job to the thread that has rested least, starts another when all are busy,
+and lets jobs queue, in order, when it may have no more. Threads are daemons. One that has had
+nothing to do for a while ends, if the pool lets it. A forked child begins without any of them.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     Job = Callable[[], object]
 
 
-class Crew:
+class ThreadPool:
     """At most `limit` threads (None: as many as there are jobs); an idle one stays for `rest_s`."""
 
     def __init__(self, name: str, limit: int | None = None, rest_s: float | None = None) -> None:
@@ -28,10 +27,10 @@ class Crew:
         self._name, self._limit = name, limit
         self._rest_s = -1.0 if rest_s is None else rest_s
         self._lock = threading.Lock()
-        self._idle: list[_Hand] = []
-        self._hands: set[_Hand] = set()
+        self._idle: list[_PoolThread] = []
+        self._threads: set[_PoolThread] = set()
         self._jobs: deque[Job] = deque()
-        _crews.add(self)
+        _pools.add(self)
 
     @property
     def is_contended(self) -> bool:
@@ -42,67 +41,67 @@ class Crew:
         """Run `job` in one of the threads; it must raise nothing."""
         with self._lock:
             if self._idle:
-                hand = self._idle.pop()
-            elif self._limit is None or len(self._hands) < self._limit:
-                hand = _Hand()
-                self._hands.add(hand)
+                member = self._idle.pop()
+            elif self._limit is None or len(self._threads) < self._limit:
+                member = _PoolThread()
+                self._threads.add(member)
             else:
                 self._jobs.append(job)
                 return
-        hand.job = job
-        if hand.thread is None:
-            hand.thread = threading.Thread(
-                target=self._work, args=(hand,), name=self._name, daemon=True
+        member.job = job
+        if member.thread is None:
+            member.thread = threading.Thread(
+                target=self._work, args=(member,), name=self._name, daemon=True
             )
             try:
-                hand.thread.start()
+                member.thread.start()
             except RuntimeError:
-                self._hands.discard(hand)
+                self._threads.discard(member)
                 raise
         else:
-            hand.wake.release()
+            member.wake.release()
 
     def dismiss(self) -> None:
         """End the threads that have nothing to do; return when they have ended."""
         with self._lock:
             leaving, self._idle = self._idle, []
-            self._hands.difference_update(leaving)
-        for hand in leaving:
-            hand.wake.release()
-        for hand in leaving:
-            if hand.thread is not None:
-                hand.thread.join()
+            self._threads.difference_update(leaving)
+        for member in leaving:
+            member.wake.release()
+        for member in leaving:
+            if member.thread is not None:
+                member.thread.join()
 
-    def _work(self, hand: _Hand) -> None:
-        while (job := hand.job) is not None:
-            hand.job = None
+    def _work(self, member: _PoolThread) -> None:
+        while (job := member.job) is not None:
+            member.job = None
             job()
             # What it holds must not live on until the next one comes.
             del job
             with self._lock:
                 if self._jobs:
-                    hand.job = self._jobs.popleft()
+                    member.job = self._jobs.popleft()
                     continue
-                self._idle.append(hand)
-            if not hand.wake.acquire(timeout=self._rest_s):
-                self._retire(hand)
+                self._idle.append(member)
+            if not member.wake.acquire(timeout=self._rest_s):
+                self._retire(member)
 
-    def _retire(self, hand: _Hand) -> None:
+    def _retire(self, member: _PoolThread) -> None:
         with self._lock:
-            if hand in self._idle:
-                self._idle.remove(hand)
-                self._hands.discard(hand)
+            if member in self._idle:
+                self._idle.remove(member)
+                self._threads.discard(member)
                 return
         # Given a job, or told to go, in this very moment.
-        hand.wake.acquire()
+        member.wake.acquire()
 
     def _forget(self) -> None:
         # The lock may have been held by a thread that doesn't exist here.
         self._lock = threading.Lock()
-        self._idle, self._hands, self._jobs = [], set(), deque()
+        self._idle, self._threads, self._jobs = [], set(), deque()
 
 
-class _Hand:
+class _PoolThread:
     """One thread: what it does next, and the lock that it sleeps on."""
 
     __slots__ = ("job", "thread", "wake")
@@ -114,12 +113,12 @@ class _Hand:
         self.wake.acquire()
 
 
-_crews: weakref.WeakSet[Crew] = weakref.WeakSet()
+_pools: weakref.WeakSet[ThreadPool] = weakref.WeakSet()
 
 
 def _forget_all() -> None:
-    for crew in list(_crews):
-        crew._forget()
+    for pool in list(_pools):
+        pool._forget()
 
 
 os.register_at_fork(after_in_child=_forget_all)

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from .thread_pool import Crew
+    from .thread_pool import ThreadPool
 
 _REST_S = 10.0
 
-_crew: Crew | None = None
+_pool: ThreadPool | None = None
 
 
 def run_all(
@@ -60,9 +60,9 @@ def run_all(
         if running.pop():
             is_over.release()
 
-    crew = _hands()
+    pool = _shared_pool()
     for _ in tuple(running):
-        crew.submit(partial(copy_context().run, work))
+        pool.submit(partial(copy_context().run, work))
     # An interrupted caller doesn't wait for what it has given up.
     is_over.acquire()
     if failures:
@@ -72,22 +72,22 @@ def run_all(
 
 def start(function: Callable[[], None]) -> None:
     """Run `function`, which must raise nothing, in a thread; return at once."""
-    _hands().submit(function)
+    _shared_pool().submit(function)
 
 
 def dismiss() -> None:
     """End the threads that are idle; return when they have ended."""
-    if _crew is not None:
-        _crew.dismiss()
+    if _pool is not None:
+        _pool.dismiss()
 
 
-def _hands() -> Crew:
-    global _crew
-    if _crew is None:
-        from .thread_pool import Crew
+def _shared_pool() -> ThreadPool:
+    global _pool
+    if _pool is None:
+        from .thread_pool import ThreadPool
 
-        _crew = Crew("rootward-flow", rest_s=_REST_S)
-    return _crew
+        _pool = ThreadPool("rootward-flow", rest_s=_REST_S)
+    return _pool
 
 
 def _run_here(function: Callable[[], Any]) -> Any:

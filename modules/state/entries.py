@@ -30,7 +30,7 @@ _FIXED: Final = frozenset({tuple, frozenset, bytes, complex})
 _BY_NAME: Final = (type, FunctionType, BuiltinFunctionType, ModuleType)
 
 
-class Change(NamedTuple):
+class ModuleChange(NamedTuple):
     """The attributes of one module that were set, replaced, mutated or deleted."""
 
     module: Composite
@@ -49,7 +49,7 @@ class _Part:
         self.joint: dict[str, Any] = {}
 
 
-def encode(tree: Tree, changes: Iterable[Change], limit: int) -> list[bytes]:
+def encode(tree: Tree, changes: Iterable[ModuleChange], limit: int) -> list[bytes]:
     """Return entries with the changes, in their order; modules outside of `tree` are left out.
 
     `limit` is the largest change of one module in bytes. Raises NotPortable, which names the

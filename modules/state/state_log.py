@@ -21,7 +21,7 @@ from ..errors import CodecError
 from ..evaluation import ACCOUNT
 from . import entries, values
 from .attributes import attributes_of
-from .entries import Change
+from .entries import ModuleChange
 from .values import PLAIN
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Recorder:
         self._before: dict[str, tuple[object, object]] = {}
         self._touched: dict[int, tuple[Composite, dict[str, None]]] = {}
         self._entries: list[bytes] = []
-        self.changed: list[Change] = []
+        self.changed: list[ModuleChange] = []
 
     def __enter__(self) -> Self:
         """Take the own module's attributes as they are and start to watch the others."""
@@ -76,9 +76,9 @@ class Recorder:
             return
         own = self.module
         if names := self._changed():
-            self.changed.append(Change(own, names))
+            self.changed.append(ModuleChange(own, names))
         self.changed += [
-            Change(module, list(touched))
+            ModuleChange(module, list(touched))
             for module, touched in self._touched.values()
             if module is not own
         ]

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+from rootward.modules.processes.restart_policy import pause_after
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FIRST_BACKOFF_S = 0.2
-LONGEST_BACKOFF_S = 30.0
 DRAIN_GRACE_S = 10.0
 STALE_AFTER_S = 30.0
 
@@ -150,8 +150,7 @@ def reconcile(desired: Desired, observed: Observed, now: float) -> list[Action]:
 
 def backoff_s(count: int) -> float:
     """Return how long to wait after the `count`-th try to start a replica, in seconds."""
-    # Past this the doubling is above the cap anyway, and no float overflows.
-    return min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * (1 << min(count - 1, 16)))
+    return pause_after(count)
 
 
 def _stops_from_the_top(desired: Desired, observed: Observed) -> list[StopReplica]:

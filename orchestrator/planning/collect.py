@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, cast
 
-from rootward.modules.processes.gc_pause import HeldBack
+from rootward.modules.processes.gc_pause import GcPaused
 from rootward.modules.tasks import WorkFinder
 
 from .graph import ALL_KINDS, PING_TIMEOUT_S, Kind, Service
@@ -19,7 +19,7 @@ from .planner import Outline, make_plan, parse_kinds
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from rootward.modules.tree import Node, Tree
+    from rootward.modules.tree import Tree, TreeNode
 
     from .plan import Plan
 
@@ -38,7 +38,7 @@ def plan_tree(
     that doesn't exist.
     """
     asked = parse_kinds(kinds)
-    with HeldBack():
+    with GcPaused():
         return make_plan(tree.name, collect(tree, asked, recursive=recursive, part=part), asked)
 
 
@@ -114,7 +114,7 @@ def _callers(tree: Tree, loads: Mapping[str, Sequence[str]]) -> dict[str, list[s
     return callers
 
 
-def _service(node: Node, loads: Sequence[str], callers: Sequence[str]) -> Service:
+def _service(node: TreeNode, loads: Sequence[str], callers: Sequence[str]) -> Service:
     options = cast("Any", node.module)  # a ServerModule: the tree's contract says only `serves`
     return Service(
         path=loads[-1],  # children stand first

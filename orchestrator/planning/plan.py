@@ -36,9 +36,9 @@ class Plan(PlanGraph):
     @classmethod
     def from_bytes(cls, data: bytes) -> Plan:
         """Read what `to_bytes` wrote; PlanError when it isn't a plan that this version reads."""
-        from rootward.modules.processes.gc_pause import HeldBack
+        from rootward.modules.processes.gc_pause import GcPaused
 
         from .plan_codec import unpack_plan
 
-        with HeldBack():
+        with GcPaused():
             return cls(**unpack_plan(data))

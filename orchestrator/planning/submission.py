@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rootward.modules.processes.gc_pause import HeldBack
+from rootward.modules.processes.gc_pause import GcPaused
 
 from ..security.sealing import mark_of
 from ..security.signing import Signer, payloads
@@ -55,7 +55,7 @@ class Writer:
     ) -> Submission:
         """Return the submission of the plan as one generation of its deployment."""
         mark = mark_of(submission_id)
-        with HeldBack():
+        with GcPaused():
             tasks = self._tasks(plan, generation, mark)
         name = plan.deployment
         return Submission(

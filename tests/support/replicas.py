@@ -61,7 +61,7 @@ class ServedFunction:
     def join(self) -> None:
         self._thread.join(TIMEOUT_S)
         assert not self._thread.is_alive()
-        self.serving.crew.dismiss()
+        self.serving.pool.dismiss()
 
     @contextlib.contextmanager
     def connection(self) -> Iterator[RawConnection]:

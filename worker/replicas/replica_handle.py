@@ -138,7 +138,7 @@ class HeldReplica:
         await self.unless_ended(self._ready)
         assert self.child is not None
         # Whoever is registered is registered with the id of its process.
-        await self.unless_ended(asyncio.shield(self.child.told))
+        await self.unless_ended(asyncio.shield(self.child.pid_known))
 
     async def until_applied(self) -> None:
         """Return when it has the states that it was sent last."""

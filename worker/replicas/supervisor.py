@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from rootward.modules.processes.forkserver import ReplicaSpec, listen
+from rootward.modules.processes.restart_policy import RestartPolicy
 from rootward.orchestrator.states import ReplicaState, TaskState
 
 from ..work.assignment import Assignment, Outcome
@@ -38,10 +39,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FIRST_BACKOFF_S = 0.2
-LONGEST_BACKOFF_S = 30.0
-GIVE_UP_AFTER = 6
-STEADY_S = 30.0
 _DRAIN_MARGIN_S = 2.0
 _TELL_CALLS_S = 0.5
 _PROBE_PAUSE_S = 0.05
@@ -260,14 +257,14 @@ class Supervisor:
 
     async def _run(self, held: HeldReplica) -> str:
         """Run it, again and again once it is published; return why it isn't any more."""
-        failures = 0
+        policy = RestartPolicy(gives_up=True)
         loop = asyncio.get_running_loop()
         while True:
             started = loop.time()
             reason = await self._run_process(held)
             if held.is_stopping or not held.is_published:
                 return held.verdict or reason
-            failures = 1 if loop.time() - started > STEADY_S else failures + 1
+            pause = policy.failed(loop.time() - started)
             logger.warning(
                 "replica of %s: %s",
                 held.service.path,
@@ -282,11 +279,10 @@ class Supervisor:
             )
             # Where people look for why: its own log.
             held.output.feed(2, f"rootward: this replica has ended: {reason}\n".encode())
-            if failures >= GIVE_UP_AFTER:
-                return f"given up after {failures} failures in a row: {reason}"
+            if pause is None:
+                return f"given up after {policy.failures} failures in a row: {reason}"
             await self._registrar.put(held, ReplicaState.UNREADY, reason)
             self.on_news()
-            pause = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** (failures - 1))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(held.stop_asked.wait(), pause)
                 return "it was stopped"

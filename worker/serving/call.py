@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from rootward.modules.processes.thread_pool import Crew
+from rootward.modules.processes.thread_pool import ThreadPool
 
 from .formats import Format, Refused
 from .stream import Stream, raising
@@ -52,7 +52,7 @@ class CallRunner:
         self.metrics = metrics
         self.target, self.parameters = target, parameters
         self.is_async, self.call_timeout = is_async, call_timeout
-        self.crew = Crew("rootward-call", concurrency)
+        self.pool = ThreadPool("rootward-call", concurrency)
         self.loop = asyncio.get_running_loop()
         # Another kind of call where traces are asked for.
         self.make_call: Callable[..., ModuleCall] = ModuleCall
@@ -140,7 +140,7 @@ class ModuleCall:
 
     def submit(self, job: Callable[[], None]) -> None:
         """Run a part of it in one of the threads; what that raises ends the connection."""
-        self.serving.crew.submit(partial(self._guarded, job))
+        self.serving.pool.submit(partial(self._guarded, job))
 
     def run_later(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run a part of it in the loop, whose thread this is."""

@@ -90,7 +90,7 @@ class Stream:
                 return
             if not self._caller.is_writable and self._caller.park(self._resume):
                 return
-            if self._call.serving.crew.is_contended:
+            if self._call.serving.pool.is_contended:
                 self._resume()
                 return
         self._close()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from rootward.modules import ModuleBase
-from rootward.modules.processes.gc_pause import HeldBack
+from rootward.modules.processes.gc_pause import GcPaused
 from rootward.modules.tree import Tree
 
 
@@ -26,7 +26,7 @@ def test_the_search_is_afterwards_as_it_was(was_on: bool) -> None:
     """Also after an error, and when one stands in the other."""
     (gc.enable if was_on else gc.disable)()
     inside = []
-    with contextlib.suppress(KeyError), HeldBack(), HeldBack():
+    with contextlib.suppress(KeyError), GcPaused(), GcPaused():
         inside.append(gc.isenabled())
         raise KeyError
     assert inside == [False]

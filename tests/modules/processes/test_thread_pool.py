@@ -7,51 +7,53 @@ import threading
 from functools import partial
 
 from rootward.modules.processes import threads
-from rootward.modules.processes.thread_pool import Crew
+from rootward.modules.processes.thread_pool import ThreadPool
 from tests.support.waiting import wait_until
 
 
-def ran_in(crew: Crew) -> int:
+def ran_in(pool: ThreadPool) -> int:
     """Return the thread that runs a job, once it has nothing to do again."""
     found: list[int] = []
-    crew.submit(lambda: found.append(threading.get_ident()))
-    wait_until(lambda: len(found) == 1 and len(crew._idle) == len(crew._hands), description="idle")
+    pool.submit(lambda: found.append(threading.get_ident()))
+    wait_until(
+        lambda: len(found) == 1 and len(pool._idle) == len(pool._threads), description="idle"
+    )
     return found[0]
 
 
 def test_idle_thread_is_taken_again() -> None:
-    crew = Crew("t", limit=4)
-    assert ran_in(crew) == ran_in(crew)
-    crew.dismiss()
+    pool = ThreadPool("t", limit=4)
+    assert ran_in(pool) == ran_in(pool)
+    pool.dismiss()
 
 
 def test_jobs_beyond_the_limit_wait_and_run_in_order() -> None:
-    crew, gate, ran = Crew("t", limit=1), threading.Event(), list[int]()
-    crew.submit(gate.wait)
+    pool, gate, ran = ThreadPool("t", limit=1), threading.Event(), list[int]()
+    pool.submit(gate.wait)
     for number in range(5):
-        crew.submit(partial(ran.append, number))
-    assert crew.is_contended
+        pool.submit(partial(ran.append, number))
+    assert pool.is_contended
     assert ran == []
     gate.set()
     wait_until(lambda: ran == [0, 1, 2, 3, 4], description="all jobs have run")
-    wait_until(lambda: len(crew._idle) == 1, description="the thread rests")
-    crew.dismiss()
+    wait_until(lambda: len(pool._idle) == 1, description="the thread rests")
+    pool.dismiss()
 
 
 def test_thread_that_rests_for_long_ends() -> None:
-    crew = Crew("t", rest_s=0.01)
+    pool = ThreadPool("t", rest_s=0.01)
     found: list[threading.Thread] = []
-    crew.submit(lambda: found.append(threading.current_thread()))
+    pool.submit(lambda: found.append(threading.current_thread()))
     wait_until(lambda: found and not found[0].is_alive(), description="it has ended")
-    assert not crew._hands
+    assert not pool._threads
 
 
 def test_dismissed_threads_have_ended() -> None:
-    crew = Crew("t")
+    pool = ThreadPool("t")
     found: list[threading.Thread] = []
-    crew.submit(lambda: found.append(threading.current_thread()))
-    wait_until(lambda: len(crew._idle) == 1, description="it rests")
-    crew.dismiss()
+    pool.submit(lambda: found.append(threading.current_thread()))
+    wait_until(lambda: len(pool._idle) == 1, description="it rests")
+    pool.dismiss()
     assert not found[0].is_alive()
 
 
