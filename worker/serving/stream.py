@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rootward.modules.processes.thread_pool import Crew
+    from rootward.modules.processes.thread_pool import ThreadPool
 
     from .connection import CallerConnection
     from .formats import Format
@@ -26,7 +26,7 @@ _END: Final = object()
 class StreamRunner(Protocol):
     """What runs calls, as a stream sees it."""
 
-    crew: Crew
+    pool: ThreadPool
     call_timeout: float | None
 
     def entered(self, call: Any) -> None:
