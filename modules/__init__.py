@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from .flows.sequence import Loop, Pipeline, loop, pipeline, save_pipeline_result
     from .module import ModuleBase
     from .register import module_register
+    from .running import attempt, progress, workspace
     from .server import ServerModule
     from .url import UrlModule
 
@@ -71,6 +72,10 @@ __all__ = [  # noqa: RUF022 - grouped, like a table of contents
     "Kwargs", "kwargs",
     "_0", "_1", "_2", "_3", "_4", "_5", "_6", "_7", "_8", "_9",
     "barrier",
+    # inside a running task
+    "attempt",
+    "progress",
+    "workspace",
     # the rest
     "Hook",
     "make_repr",
@@ -91,6 +96,7 @@ _HOMES = {
     "flows.sequence": ["Loop", "Pipeline", "loop", "pipeline", "save_pipeline_result"],
     "calling.hooks": ["Hook"],
     "module": ["ModuleBase"],
+    "running": ["attempt", "progress", "workspace"],
     "register": ["module_register"],
     "server": ["ServerModule"],
     "url": ["UrlModule"],

@@ -76,6 +76,7 @@ class Settings:
     history_days: float = 7.0
     metrics_port: int | None = None
     metrics_host: str = "127.0.0.1"
+    workspace: str | None = None
 
     @classmethod
     def from_environment(
@@ -219,4 +220,5 @@ _VARIABLES: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
     "history_days": ("ROOTWARD_HISTORY_DAYS", _number(0.0, 3650)),
     "metrics_port": ("ROOTWARD_METRICS_PORT", _port),
     "metrics_host": ("ROOTWARD_METRICS_HOST", _host),
+    "workspace": ("ROOTWARD_WORKSPACE", _folder),
 }

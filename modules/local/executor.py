@@ -17,6 +17,7 @@ import threading
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .. import running
 from ..code.origin import Code
 from ..code.project import Project
 from ..errors import TaskFailed
@@ -133,7 +134,8 @@ def _run_one(tree: Tree, path: str, kind: str) -> list[ModuleChange]:
     """Run the tasks of one module and return what they have changed."""
     recorder = state_log.Recorder(tree, path, None)
     try:
-        with recorder:
+        task = running.RunningTask(deployment=tree.name, path=path)
+        with running.within(task), recorder:
             run_tasks(recorder.module, kind)
     except Exception as error:
         error.add_note(f"in the {kind} task of {path}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import threading
 from typing import TYPE_CHECKING, Final
 
 from . import channel
@@ -87,7 +88,7 @@ class Lane:
 
 
 class Work:
-    """The process's end; used by its main thread alone."""
+    """The process's end; used by its main thread alone, but for `send`."""
 
     def __init__(self, control: int, numbers: int) -> None:
         """Take over both descriptors."""
@@ -96,6 +97,7 @@ class Work:
         self._tasks: dict[int, channel.Message] = {}
         self._states: list[bytes] = []
         self._has_leave = False
+        self._sending = threading.Lock()
 
     def next(self) -> channel.Message | None:
         """Wait until a task may begin; return it with the states since the last, None at the end.
@@ -118,8 +120,9 @@ class Work:
         return task
 
     def send(self, message: channel.Message) -> None:
-        """Say something to the owner; raises OSError when it is gone."""
-        self._channel.send(message)
+        """Say something to the owner, from any thread; raises OSError when it is gone."""
+        with self._sending:
+            self._channel.send(message)
 
     def await_leave(self) -> None:
         """Return when the owner has let go on, or is gone."""

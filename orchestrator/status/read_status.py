@@ -178,6 +178,7 @@ def _task(record: TaskRecord) -> TaskStatus:
         ended_at=record.ended_at,
         error=record.error,
         reason=record.reason,
+        progress=record.progress,
     )
 
 

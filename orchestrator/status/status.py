@@ -38,6 +38,7 @@ class TaskStatus:
     ended_at: float | None = None
     error: Mapping[str, str] | None = None
     reason: str | None = None
+    progress: Mapping[str, Any] | None = None
 
     @property
     def path(self) -> str | None:
@@ -61,6 +62,7 @@ class TaskStatus:
             "place": users_line((self.error or {}).get("traceback", "")),
             "traceback": (self.error or {}).get("traceback") or None,
             "log_tail": (self.error or {}).get("log_tail") or None,
+            "progress": self.progress,
         }
 
 

@@ -32,6 +32,7 @@ SHARED: Final[Mapping[str, tuple[str, ...]]] = {
     "exchange": ("tasks", "claiming"),
     "claim": ("tasks", "claiming"),
     "hand_back": ("tasks",),
+    "log": ("tasks",),
     "cancel": ("tasks",),
     "fail": ("tasks",),
     "stop": ("tasks",),

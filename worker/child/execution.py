@@ -8,10 +8,12 @@ outcome is told.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from rootward.modules import running
 from rootward.modules.rpc import tracing
 from rootward.modules.state import state_log
 from rootward.modules.state.exceptions import describe
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
     from rootward.modules.tree import Tree
 
 
-def execute(tree: Tree, message: dict[str, Any]) -> dict[str, Any]:
-    """Run the task that the message tells of and return the `done` message, with what it took.
+def execute(tree: Tree, message: dict[str, Any], report: running.Report) -> dict[str, Any]:
+    """Run the task that the message tells of and return how it ended, with what it took.
+
+    Its progress goes to `report`.
 
     After a failure the tree may hold half of what the task did: another process is needed then.
     """
@@ -32,16 +36,24 @@ def execute(tree: Tree, message: dict[str, Any]) -> dict[str, Any]:
     try:
         for entry in message["states"]:
             state_log.apply(tree, entry)
-        if trace := message.get("trace"):
-            with tracing.within(trace, "task"):
-                entries = _run(tree, message["path"], message["kind"], message["limit"])
-        else:
+        task = running.RunningTask(
+            deployment=message["deployment"],
+            path=message["path"],
+            attempt=message["attempt"],
+            report=report,
+        )
+        with running.within(task), _traced(message):
             entries = _run(tree, message["path"], message["kind"], message["limit"])
     except BaseException as raised:
         # Also SystemExit and KeyboardInterrupt: a task that calls sys.exit() has failed.
         error = describe(raised)
     flush()
     return {"error": error, "states": entries, "took": time.monotonic() - began}
+
+
+def _traced(message: dict[str, Any]) -> contextlib.AbstractContextManager[Any]:
+    trace = message.get("trace")
+    return tracing.within(trace, "task") if trace else contextlib.nullcontext()
 
 
 def flush() -> None:

@@ -9,19 +9,26 @@ the slot waits until the owner has read it all.
 from __future__ import annotations
 
 import array
+import contextlib
 import fcntl
+import math
 import termios
 import threading
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 from . import execution, process_tree
 from .parent_watch import Guard
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rootward.modules.processes.channel import Channel, Message
     from rootward.modules.processes.dispatch import Work
     from rootward.modules.rpc.endpoints import PushedRoutes
     from rootward.modules.tree import Tree
+
+PROGRESS_EVERY_S = 0.125
 
 
 def run(tree: Tree, routes: PushedRoutes, channel: Channel, work: Work) -> None:
@@ -35,16 +42,56 @@ def run(tree: Tree, routes: PushedRoutes, channel: Channel, work: Work) -> None:
 
 
 def run_once(tree: Tree, work: Work, message: Message) -> None:
-    """Run one task and tell of it."""
-    done = execution.execute(tree, message)
-    done["done"] = message["number"]
-    done["printed"] = printed = has_printed()
-    work.send(done)
+    """Run one task, report its progress and its end."""
+    progress = Progress(work, message["number"])
+    done = execution.execute(tree, message, progress.report)
+    printed = has_printed()
+    end = {"number": message["number"], "done": True, "printed": printed, **done}
+    work.send({**end, "progress": progress.left()})
     if done["error"] is not None:
         # The tree may hold half of what the task did: what else was to run here, others do.
         threading.Event().wait()
     if printed:
         work.await_leave()
+
+
+class Progress:
+    """What one task reports, sent at most eight times a second; the last goes with its end."""
+
+    def __init__(self, work: Work, number: int) -> None:
+        self._work, self._number = work, number
+        # Threads of the user's may report at once.
+        self._lock = threading.Lock()
+        self._sent_at = -math.inf
+        self._left: Mapping[str, Any] | None = None
+
+    def report(self, progress: Mapping[str, Any]) -> None:
+        """Send a report at once, or a little later when another has just been sent."""
+        with self._lock:
+            is_waiting, self._left = self._left is not None, progress
+            wait_s = self._sent_at + PROGRESS_EVERY_S - time.monotonic()
+            if wait_s <= 0:
+                self._send()
+            elif not is_waiting:
+                # A task that reports and then computes for an hour is shown where it is.
+                timer = threading.Timer(wait_s, self._send_later)
+                timer.daemon = True
+                timer.start()
+
+    def left(self) -> Mapping[str, Any] | None:
+        """Return the last report if it wasn't sent; none is sent from here on."""
+        with self._lock:
+            left, self._left = self._left, None
+            return left
+
+    def _send_later(self) -> None:
+        with self._lock, contextlib.suppress(OSError):
+            self._send()
+
+    def _send(self) -> None:
+        if self._left is not None:
+            progress, self._left, self._sent_at = self._left, None, time.monotonic()
+            self._work.send({"number": self._number, "done": False, "progress": progress})
 
 
 def has_printed() -> bool:

@@ -161,15 +161,22 @@ class HeldSlot:
             "kind": claim.kind,
             "path": claim.path,
             "limit": self._limit_bytes,
+            "deployment": claim.name,
+            "attempt": claim.attempt,
         }
         if turn.assignment.trace:
             told["trace"] = dict(turn.assignment.trace)
         return told
 
     def _hear(self, message: dict[str, Any]) -> None:
-        if not self.turns or message.get("done") != self.turns[0].number:
+        if not self.turns or message["number"] != self.turns[0].number:
             return
-        turn, error = self.turns[0], message["error"]
+        turn = self.turns[0]
+        if (progress := message.get("progress")) is not None:
+            turn.assignment.output.report(progress)
+        if not message["done"]:
+            return
+        error = message["error"]
         if message["printed"]:
             assert self.child is not None
             # All of it is in the pipes: the slot has flushed, and waits.

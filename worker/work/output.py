@@ -1,5 +1,7 @@
 """What one task or replica printed: decoded, cut into what is stored next, and its last lines.
 
+A task's newest progress goes along, as a piece of its own.
+
 Pieces of both streams keep the order in which they were read. The size of what waits to be stored
 is bounded: a task that prints faster than Redis takes it loses the middle, never the end, and the
 gap says how much is missing.
@@ -8,7 +10,14 @@ gap says how much is missing.
 from __future__ import annotations
 
 import codecs
+import json
 from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from rootward.orchestrator.store.records.tasks import PROGRESS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 TAIL_LINES = 20
 _PENDING_CHARACTERS = 1 << 20
@@ -27,6 +36,7 @@ class Output:
         self._size = 0
         self._dropped = 0
         self._tail = ""
+        self._progress: Mapping[str, Any] | None = None
 
     def feed(self, fd: int, data: bytes) -> None:
         """Take what was read from descriptor 1 or 2."""
@@ -46,10 +56,14 @@ class Output:
             self._size -= lost
             self._dropped += lost
 
+    def report(self, progress: Mapping[str, Any]) -> None:
+        """Take a task's progress, which replaces what wasn't taken yet."""
+        self._progress = progress
+
     @property
     def is_waiting(self) -> bool:
         """Whether something hasn't been taken yet."""
-        return bool(self._pending)
+        return bool(self._pending) or self._progress is not None
 
     def take(self) -> list[tuple[int, str]]:
         """Return what came since the last `take`, neighbours of one stream joined."""
@@ -63,6 +77,9 @@ class Output:
                 pieces.append((fd, text))
         self._pending.clear()
         self._size = self._dropped = 0
+        if self._progress is not None:
+            pieces.append((PROGRESS, json.dumps(self._progress)))
+            self._progress = None
         return pieces
 
     def tail(self) -> list[str]:

@@ -47,11 +47,7 @@ end
 
 local function finish(f)
   local job, g = f.job, f.job.g
-  local output = f.output or {}
-  for i = 1, #output, 2 do
-    call('XADD', g.key .. ':logs', 'MAXLEN', '~', '10000', '*', 'path', path_of(job), 'task',
-      task_of(job), 'attempt', job.attempt, 'fd', output[i], 'text', output[i + 1])
-  end
+  if f.output then store_output(g, job, f.output, 1) end
   if f.state == 'succeeded' then
     end_task(g, job, 'succeeded', nil, f.token)
     g.ended[#g.ended + 1] = job.next

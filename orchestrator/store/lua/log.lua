@@ -5,10 +5,6 @@ local job = load_job(job_id)
 if not job or job.state ~= 'running' or job.token ~= attempt_token then return 0 end
 local token, last = string.match(call('HGET', KEYS[1], 'rw_logseq') or '', '^(%S+) (%d+)$')
 if token == job.token and tonumber(last) >= tonumber(seq) then return 1 end
-local g = job.g
-for i = 6, #ARGV, 2 do
-  call('XADD', g.key .. ':logs', 'MAXLEN', '~', '10000', '*', 'path', path_of(job), 'task',
-    task_of(job), 'attempt', job.attempt, 'fd', ARGV[i], 'text', ARGV[i + 1])
-end
+store_output(job.g, job, ARGV, 6)
 call('HSET', KEYS[1], 'rw_logseq', job.token .. ' ' .. seq)
 return 1

@@ -12,6 +12,19 @@ local rare = setmetatable({}, { __index = function(self, name)
   return self[name]
 end })
 
+-- Stores what an attempt printed: fd and text in turn from `first` on. In place of a descriptor, 0
+-- is for the task's progress, of which only the last is kept.
+local function store_output(g, job, output, first)
+  for i = first, #output, 2 do
+    if output[i] == '0' then
+      call('HSET', job.key, 'rw_progress', output[i + 1])
+    else
+      call('XADD', g.key .. ':logs', 'MAXLEN', '~', '10000', '*', 'path', path_of(job), 'task',
+        task_of(job), 'attempt', job.attempt, 'fd', output[i], 'text', output[i + 1])
+    end
+  end
+end
+
 local released, n_released = {}, 0
 
 -- What many tasks of one script change in the same set is written by `flush`, in one command each:

@@ -19,14 +19,16 @@ from ...states import TaskState
 from .encoding import Hash, moment, seconds
 
 Output = Sequence[tuple[int, str]]
-"""What was printed: pairs of file descriptor (1 or 2) and text."""
+"""What was printed: pairs of file descriptor (1 or 2) and text; PROGRESS and JSON between them."""
+PROGRESS = 0
+"""In place of a file descriptor: the text is the task's progress, of which the last is kept."""
 LONGEST_REASON = 300
 
 TASK_FIELDS = tuple(
     field.encode()
     for field in (
         *("rw", "description", "rw_tail", "rw_more", "worker_name", "origin"),
-        *("enqueued_at", "started_at", "ended_at", "rw_error", "rw_reason"),
+        *("enqueued_at", "started_at", "ended_at", "rw_error", "rw_reason", "rw_progress"),
     )
 )
 """The fields of a job's hash that `read_task` wants."""
@@ -144,6 +146,7 @@ class TaskRecord:
     ended_at: float | None = None
     error: Mapping[str, str] | None = None
     reason: str | None = None
+    progress: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +188,7 @@ def read_task(index: int, job_id: str, found: Hash) -> TaskRecord:
     kind, _, path = id_.partition(":")
     queue = found.get(b"rw_more", b"").partition(b"\n")[0] or found.get(b"origin", b"")
     error, reason = found.get(b"rw_error"), found.get(b"rw_reason")
+    progress = found.get(b"rw_progress")
     return TaskRecord(
         index=index,
         id=id_,
@@ -201,6 +205,7 @@ def read_task(index: int, job_id: str, found: Hash) -> TaskRecord:
         ended_at=moment(found.get(b"ended_at")),
         error=json.loads(error) if error else None,
         reason=reason.decode(errors="replace") if reason else None,
+        progress=json.loads(progress) if progress else None,
     )
 
 

@@ -98,7 +98,7 @@ def test_status_json_has_the_documented_shape(client: Client) -> None:
     assert document["tasks"][0].keys() == {
         *("id", "kind", "module", "state", "attempt", "worker"),
         *("queued_at", "started_at", "ended_at", "error", "reason", "place", "traceback"),
-        "log_tail",
+        *("log_tail", "progress"),
     }
 
 

@@ -1,0 +1,141 @@
+"""The task that runs in this process, as its own code sees it: progress, workspace, attempt.
+
+Who runs a task says so by `within`; user code asks by the public functions. Progress goes to the
+runner's `report`, at most as often as it is called; what is kept of it is the runner's to decide.
+Outside of a task, progress goes nowhere and the others raise NoTask.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .errors import RootwardError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LONGEST_TEXT = 200
+MOST_FIGURES = 20
+
+Report = Callable[[Mapping[str, Any]], None]
+
+
+class NoTask(RootwardError):
+    """Something was asked of the running task where none runs."""
+
+
+class BadWorkspace(RootwardError):
+    """The folder of a task's workspace can't be made or written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningTask:
+    """A task under way: `deployment` is a name without generation, `report` takes its progress."""
+
+    deployment: str
+    path: str
+    attempt: int = 1
+    report: Report | None = None
+
+
+_current: RunningTask | None = None
+
+
+@contextlib.contextmanager
+def within(task: RunningTask) -> Iterator[None]:
+    """Let `task` be the one that runs in this process, in all of its threads."""
+    global _current
+    before, _current = _current, task
+    try:
+        yield
+    finally:
+        _current = before
+
+
+def attempt() -> int:
+    """Return which attempt of the running task this is, from 1; raises NoTask outside of one."""
+    return _task("attempt").attempt
+
+
+def workspace() -> Path:
+    """Return a folder for the running task's module, made if it isn't there.
+
+    It is the same for every attempt, and for every generation of the deployment's name: what a
+    training puts there is there when it is tried again. It lies under `ROOTWARD_WORKSPACE`, shared
+    storage if workers are to find each other's, by default under this machine's cache. Raises
+    NoTask outside of a task, BadWorkspace when the folder can't be made or written.
+    """
+    from pathlib import Path
+
+    task = _task("workspace")
+    # No part of a path has a plus sign.
+    folder = Path(_root(), task.deployment, task.path.replace("/", "+"))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as cause:
+        raise BadWorkspace(f"the workspace {folder} can't be made: {cause.strerror}") from cause
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise BadWorkspace(f"the workspace {folder} can't be written: set ROOTWARD_WORKSPACE")
+    return folder
+
+
+def progress(
+    done: float, total: float | None = None, text: str | None = None, **figures: float
+) -> None:
+    """Report how far the running task has come: `done` of `total`, a word, and any figures.
+
+    The last report is kept with the task, others are shown while they are new. Outside of a task
+    nothing happens. Raises TypeError or ValueError for what isn't a finite number or is negative.
+    """
+    report = {
+        "done": _number("done", done),
+        "total": None if total is None else _number("total", total),
+        "text": None if text is None else str(text)[:LONGEST_TEXT],
+        "figures": {
+            name: _shown(_figure(name, figures[name])) for name in list(figures)[:MOST_FIGURES]
+        },
+        "at": time.time(),
+    }
+    if _current is not None and _current.report is not None:
+        _current.report(report)
+
+
+def _task(what: str) -> RunningTask:
+    if _current is None:
+        raise NoTask(f"rootward.{what}() was called, and no task runs in this process")
+    return _current
+
+
+def _root() -> str:
+    if given := os.environ.get("ROOTWARD_WORKSPACE"):
+        return os.path.abspath(os.path.expanduser(given))
+    home = os.path.join(os.path.expanduser("~"), ".cache", "rootward")
+    return os.path.join(os.environ.get("ROOTWARD_CACHE") or home, "workspaces")
+
+
+def _number(name: str, value: float) -> float:
+    number = _figure(name, value)
+    if not math.isfinite(number) or number < 0:
+        raise ValueError(f"progress: {name} is {value!r}, and must be a finite number from 0 on")
+    return number
+
+
+def _figure(name: str, value: float) -> float:
+    """Return a number as plain Python's, also one of numpy's."""
+    try:
+        # Text that looks like a number is a mistake all the same.
+        number = float(value + 0)
+    except (TypeError, ValueError) as cause:
+        raise TypeError(f"progress: {name} is {value!r}, and no number") from cause
+    return int(number) if number.is_integer() and abs(number) < 1 << 53 else number
+
+
+def _shown(number: float) -> float | str:
+    """Return a figure as JSON can have it: one that isn't finite by its name."""
+    return number if math.isfinite(number) else str(number)

@@ -1,0 +1,114 @@
+"""What a task's own code learns of it, and says of itself."""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import rootward
+from rootward.modules import running
+from rootward.modules.running import BadWorkspace, NoTask, RunningTask
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_outside_of_a_task_nothing_is_known_and_progress_goes_nowhere() -> None:
+    rootward.progress(1, 2)
+    for ask in (rootward.attempt, rootward.workspace):
+        with pytest.raises(NoTask, match="no task runs"):
+            ask()
+
+
+def test_progress_is_reported_with_its_figures_from_any_thread() -> None:
+    reports: list[Any] = []
+    task = RunningTask(deployment="d", path="d/m", attempt=3, report=reports.append)
+    with running.within(task):
+        rootward.progress(np.int64(1), 4.0, "epoch 1", loss=np.float32(0.5))
+        thread = threading.Thread(target=rootward.progress, args=(2,))
+        thread.start()
+        thread.join()
+        assert rootward.attempt() == 3
+    first, second = reports
+    assert first.pop("at") <= second.pop("at")
+    assert first == {"done": 1, "total": 4, "text": "epoch 1", "figures": {"loss": 0.5}}
+    assert second == {"done": 2, "total": None, "text": None, "figures": {}}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "figures", "error"),
+    [
+        (("x",), {}, TypeError),
+        ((None,), {}, TypeError),
+        ((math.nan,), {}, ValueError),
+        ((-1,), {}, ValueError),
+        ((1, math.inf), {}, ValueError),
+        ((1,), {"loss": "small"}, TypeError),
+    ],
+)
+def test_progress_that_is_no_number_is_an_error_that_names_it(
+    arguments: tuple[Any, ...], figures: dict[str, Any], error: type[Exception]
+) -> None:
+    with pytest.raises(error, match=r"progress: (done|total|loss) is"):
+        rootward.progress(*arguments, **figures)
+
+
+def test_a_figure_may_be_any_number() -> None:
+    """A loss that has become infinite is what people want to see."""
+    reports: list[Any] = []
+    with running.within(RunningTask(deployment="d", path="d", report=reports.append)):
+        rootward.progress(1, loss=math.inf, gain=-2)
+    assert reports[0]["figures"] == {"loss": "inf", "gain": -2}
+
+
+def test_a_workspace_is_of_one_module_of_one_deployment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROOTWARD_WORKSPACE", str(tmp_path))
+    places = [("one", "one/a"), ("one", "one/a/b"), ("one", "one"), ("two", "one/a")]
+    found = set()
+    for attempt in (1, 2):
+        for deployment, path in places:
+            task = RunningTask(deployment=deployment, path=path, attempt=attempt)
+            with running.within(task):
+                folder = rootward.workspace()
+            assert folder.is_dir()
+            found.add(folder)
+    assert len(found) == len(places)
+    assert not any(a in b.parents for a in found for b in found)
+
+
+def test_a_workspace_that_cannot_be_made_is_an_error_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ROOTWARD_WORKSPACE", str(tmp_path / "file"))
+    with (
+        running.within(RunningTask(deployment="d", path="d")),
+        pytest.raises(BadWorkspace, match="file"),
+    ):
+        rootward.workspace()
+
+
+def test_tasks_of_a_local_run_have_a_workspace_and_an_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROOTWARD_WORKSPACE", str(tmp_path))
+
+    class Learner(rootward.ModuleBase):
+        def _get_train_tasks(self) -> Any:
+            return self.train
+
+        def train(self) -> None:
+            rootward.progress(1, 1)
+            (rootward.workspace() / "weights").write_text("7")
+            self.seen = rootward.attempt()
+
+    module = Learner(name="learner")
+    module.update()
+    assert module.seen == 1
+    assert [file.name for file in tmp_path.rglob("weights")] == ["weights"]
