@@ -215,10 +215,10 @@ def loads(modules: Mapping[str, ServerModule], folder: Path, repeats: int, secon
         ratios = [
             statistics.median(getattr(each, field) for each in ours_)
             / statistics.median(getattr(each, field) for each in beside)
-            for field in ("p50", "p99", "rate")
+            for field in ("p50", "p99", "rate", "cpu")
         ]
         rows.append((f"replica, {kind}", f"Starlette, {kind}", *(f"{r:.2f}" for r in ratios)))
-    return table.text(("what, by wrk", "beside", "x p50", "x p99", "x calls/s"), rows)
+    return table.text(("what, by wrk", "beside", "x p50", "x p99", "x calls/s", "x CPU"), rows)
 
 
 def rows_of(found: dict[str, list[Found]], measured: dict[str, Case]) -> list[tuple[str, ...]]:
