@@ -127,12 +127,18 @@ class TaskStore(StorePart):
         claims = read_claims(self._scripts.run("claim", [self._keys.agent(agent_id)], args))
         return claims[0] if claims else None
 
-    def hand_back(self, job_id: str, token: str, *, lost: str | None = None) -> bool:
+    def hand_back(self, job_id: str, token: str, *, lost: Mapping[str, str] | None = None) -> bool:
         """Put a running task back on its queue; False when it isn't this attempt's any more.
 
-        `lost` says how its process ended, which counts as a loss; without it nothing counts.
+        `lost` is the error of which its process ended. It counts as a loss, and with the third the
+        task fails of it; without it nothing counts.
         """
-        args: list[Value] = [job_id, token, lost or ""]
+        args: list[Value] = [job_id, token]
+        if lost is None:
+            args += ["", "", b""]
+        else:
+            error, _, exc = pack_error(lost)
+            args += [lost["message"], error, exc]
         return bool(self._scripts.run("hand_back", [self._keys.job(job_id)], args))
 
     def log(self, job_id: str, token: str, seq: int, output: Output) -> bool:

@@ -114,9 +114,9 @@ PLANTS: Final = {
         command=(DRIVER, "--faults", "1", "--only", "forget the scripts"),
     ),
     "a poison is tried for ever": Plant(
-        file="worker/work/task_runner.py",
-        old="claim.attempt < MOST_ATTEMPTS",
-        new="claim.attempt < 10_000",
+        file="orchestrator/store/lua/failures.lua",
+        old="job.losses >= 3",
+        new="job.losses >= 10000",
         command=(DRIVER, "--faults", "1", "--only", "submit a poison"),
     ),
 }

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.scenes import Scene, swept
+from tests.support.scenes import Scene, hasten_retries, swept
 
 if TYPE_CHECKING:
     from rootward.orchestrator.store.store import Store
+
+KILLED = {"type": "ProcessLost", "message": "killed by SIGKILL", "traceback": ""}
 
 
 def test_a_lost_agents_task_is_queued_again_and_its_late_finish_refused(store: Store) -> None:
@@ -65,16 +67,45 @@ def test_a_task_that_lost_its_process_is_told_and_counted_like_one_that_lost_its
     scene = Scene(store)
     scene.submit({"train:a": []})
     first = scene.claim()
-    assert store.tasks.hand_back(first.job_id, first.token, lost="killed by SIGKILL")
-    assert not store.tasks.hand_back(first.job_id, first.token, lost="killed by SIGKILL")
+    assert store.tasks.hand_back(first.job_id, first.token, lost=KILLED)
+    assert not store.tasks.hand_back(first.job_id, first.token, lost=KILLED)
     [lost] = [event for event in store.history.events("demo") if event.event == "task.lost"]
     assert (lost.worker, lost.attempt, lost.reason) == ("w", 1, "killed by SIGKILL")
     second = scene.claim()
     assert second.attempt == 2
-    assert store.tasks.hand_back(second.job_id, second.token, lost="killed by SIGKILL")
+    assert store.tasks.hand_back(second.job_id, second.token, lost=KILLED)
     dead = scene.join("dead-1")
     third = scene.claim(agent=dead)
     assert swept(store, dead).failed == (third.job_id,)
+
+
+def test_losses_and_exceptions_have_limits_of_their_own(store: Store) -> None:
+    scene = Scene(store)
+    scene.submit({"train:a": []}, retries=2)
+    for _ in range(2):
+        scene.fail(scene.claim())
+        assert hasten_retries(store)
+    for _ in range(2):
+        lost = scene.claim()
+        assert store.tasks.hand_back(lost.job_id, lost.token, lost=KILLED)
+    last = scene.claim()
+    assert last.attempt == 5
+    assert scene.succeed(last) == "accepted"
+    assert scene.state() == "ready"
+
+
+def test_the_third_loss_fails_a_task_of_what_its_process_ended_of_whatever_retries_are_left(
+    store: Store,
+) -> None:
+    scene = Scene(store)
+    scene.submit({"train:a": [], "train:b": ["train:a"]}, retries=5)
+    for _ in range(3):
+        lost = scene.claim()
+        assert store.tasks.hand_back(lost.job_id, lost.token, lost=KILLED)
+    assert scene.states() == {"train:a": "failed", "train:b": "skipped"}
+    (task, _) = store.tasks.of("demo", 1)
+    assert (task.attempt, task.error) == (3, KILLED)
+    assert "lost 3 times" in str(task.reason)
 
 
 def test_a_task_that_loses_three_workers_fails(store: Store) -> None:

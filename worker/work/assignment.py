@@ -52,9 +52,10 @@ class NotBegun(Exception):
 class Assignment:
     """One attempt of a task; `needs_slot` is false for what the supervisor does.
 
-    `ended_by` is the error that it is to fail with, once it was told to end; `lost` says how its
-    process ended, when it goes back to its queue for that; `is_late` says that its time is over;
-    `trace` is the W3C context of its run; `mark` is that of the submission, once it is verified.
+    `ended_by` is the error that it is to fail with, once it was told to end; `lost` is the error
+    of which its process ended, when it goes back to its queue for that; `is_late` says that its
+    time is over; `trace` is the W3C context of its run; `mark` is that of the
+    submission, once it is verified.
     """
 
     claim: Claim
@@ -62,7 +63,7 @@ class Assignment:
     flushes: int = 0
     needs_slot: bool = True
     ended_by: Error | None = None
-    lost: str | None = None
+    lost: Error | None = None
     is_late: bool = False
     trace: Mapping[str, str] = field(default_factory=dict)
     mark: bytes = NO_MARK

@@ -32,7 +32,6 @@ Run = Callable[[Assignment], Awaitable[Outcome | None]]
 Watch = Callable[[Run, Assignment], Awaitable[Outcome | None]]
 Told = Callable[[Outcome | None], None]
 
-MOST_ATTEMPTS = 3
 _SUPERVISED = ("prepare", "deploy")
 
 
@@ -212,16 +211,14 @@ class Runner:
         claim = assignment.claim
         if assignment.ended_by is not None:
             return assignment.failed(assignment.ended_by, retryable=False)
-        if claim.kind != "prepare" and claim.attempt < MOST_ATTEMPTS:
-            logger.warning(
-                "%s of %s@%s: %s; it is queued again",
-                claim.task,
-                claim.name,
-                claim.generation,
-                how,
-                extra={"event": "task.lost"},
-            )
-            assignment.lost = how
-            return None
-        attempts = f" in attempt {claim.attempt}" if claim.attempt > 1 else ""
-        return assignment.failed({"type": "ProcessLost", "message": f"{how}{attempts}"})
+        outcome = assignment.failed({"type": "ProcessLost", "message": how}, retryable=False)
+        if claim.kind == "prepare":
+            # Its deploy does without it.
+            return outcome
+        logger.warning(
+            "%s of %s@%s: %s", *(claim.task, claim.name, claim.generation, how),
+            extra={"event": "task.lost"},
+        )  # fmt: skip
+        # The store counts losses, and knows whether this was one too many.
+        assignment.lost = outcome.error
+        return None

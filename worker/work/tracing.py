@@ -58,7 +58,7 @@ class TracedTasks:
                 if outcome.error is not None:
                     tracing.failed(span, f"{outcome.error['type']}: {outcome.error['message']}")
             elif assignment.lost is not None:
-                tracing.failed(span, assignment.lost)
+                tracing.failed(span, assignment.lost["message"])
             return outcome
         finally:
             span.set_attribute("rootward.state", state)

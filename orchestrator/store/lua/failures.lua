@@ -85,14 +85,16 @@ function rare.fail_task(g, job, reason, token)
   skip_after(g, job.next, task_of(job) .. ' failed')
 end
 
-function rare.lose_task(g, job, error, exc)
+-- The one place where losses are counted, of a task's worker or of its process (`how` says of which).
+-- The third fails it for good, whatever is left of its retries, which are for exceptions only.
+function rare.lose_task(g, job, how, error, exc)
   job.losses = job.losses + 1
   if job.losses >= 3 then
     rare.record_failure(g, job, error, exc)
-    rare.fail_task(g, job, 'its worker was lost ' .. job.losses .. ' times')
+    rare.fail_task(g, job, 'it was lost ' .. job.losses .. ' times, the last time as ' .. how)
     return false
   end
-  task_event(g, 'task.lost', job, 'worker ' .. job.worker .. ' was lost')
+  task_event(g, 'task.lost', job, how)
   rare.requeue(g, job, true, '')
   return true
 end

@@ -65,7 +65,7 @@ local function end_agent(id, lost, error, exc)
       local g = job.g
       local again = true
       if lost then
-        again = rare.lose_task(g, job, error, exc)
+        again = rare.lose_task(g, job, 'worker ' .. job.worker .. ' was lost', error, exc)
       else
         job.attempt = job.attempt - 1
         rare.requeue(g, job, true, '')
