@@ -21,6 +21,8 @@ from rootward.orchestrator.refusals import refusal
 from rootward.orchestrator.settings import Settings
 from rootward.orchestrator.terminal import clean
 
+from .hidden_environment import hide
+
 _PLAIN = frozenset(vars(logging.makeLogRecord({})))
 
 
@@ -49,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = Settings.from_environment(
             host=given.host, metrics_port=given.metrics_port, metrics_host=given.metrics_host
         )
+        hide()
         _log_to_stderr(settings.log_format)
         from .agent.agent import Agent
 

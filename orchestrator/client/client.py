@@ -30,6 +30,7 @@ from ..states import DeploymentState
 from ..status.lost_data import not_startable
 from ..status.lost_data import told as lost_data
 from ..store.connection import Clients, check
+from ..store.deployments import MOST_REPLICAS
 from ..store.keys import Keys
 from ..store.store import Store
 from .deployment import Deployment
@@ -280,8 +281,8 @@ class Client:
         full = path if path in known else f"{name}/{path}"
         if full not in known:
             raise unknown_service(path, known)
-        if replicas < 0:
-            raise PlanError(f"{full} can't have {replicas} replicas: give 0 or more")
+        if not 0 <= replicas <= MOST_REPLICAS:
+            raise PlanError(f"{full} can't have {replicas} replicas: give 0 to {MOST_REPLICAS}")
         assert served is not None
         if served.state in {
             DeploymentState.CANCELLED,
@@ -294,7 +295,10 @@ class Client:
             )
         if served.is_restored and replicas > served.ready.get(full, 0):
             raise not_startable(served)
-        self.store.deployments.scale(name, generation, full, replicas)
+        signature = ""
+        if (signer := self._signer_if_any()) is not None:
+            signature = signer.sign_count(name, generation, full, replicas)
+        self.store.deployments.scale(name, generation, full, replicas, signature)
 
     def _deployment(self, name: str, generation: int) -> Deployment:
         signer = self._signer_if_any()

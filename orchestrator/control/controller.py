@@ -20,6 +20,7 @@ from ..security.sealing import mark_of
 from ..security.signing import payload
 from ..states import DeploymentState, TaskState
 from ..status.read_status import GONE, read_plan
+from ..store.deployments import MOST_REPLICAS
 from ..store.records import TaskSpec
 from ..store.rq_compat import repair_job_id, resource_queue
 from .preemption import Successor, giving_way
@@ -199,17 +200,43 @@ class Controller:
             services=tuple(
                 ServiceWish(
                     path=path,
-                    wanted=wanted,
+                    wanted=self._allowed(record, services.get(path), path, observed),
                     parents=services[path].parents if path in services else (),
                     startup_timeout=services[path].startup_timeout if path in services else 60.0,
                     gives_way=path in gives_way,
                     is_exclusive=path in services and services[path].exclusive,
                 )
-                for path, wanted in record.services.items()
+                for path in record.services
             ),
             deadline_at=record.deadline_at,
             is_replaced=wish is Wish.END and self._is_replaced(record),
         )
+
+    def _allowed(
+        self, record: GenerationRecord, service: Service | None, path: str, observed: Observed
+    ) -> int:
+        """Return how many replicas a service is to have, which isn't what anybody writes there.
+
+        More than its plan has are started only for a signed number. What runs already stays: who
+        brings it back after a loss of data can't sign for who had asked for it.
+        """
+        wanted = record.services[path]
+        running = sum(replica.path == path for replica in observed.replicas)
+        allowed = max(running, 0 if service is None else service.wanted)
+        if wanted <= allowed or self._is_signed(record, path, wanted):
+            return wanted
+        log.warning(
+            "%s@%s: %d replicas of %s are wanted, and nobody with the secret has asked for them: "
+            "%d it is",
+            *(record.name, record.generation, wanted, path, allowed),
+            extra={"event": "controller.refused"},
+        )
+        return allowed
+
+    def _is_signed(self, record: GenerationRecord, path: str, wanted: int) -> bool:
+        place, signature = (record.name, record.generation), record.scaled.get(path, "")
+        is_count = wanted <= MOST_REPLICAS and bool(signature)
+        return is_count and self._signer.is_count(*place, path, wanted, signature)
 
     def _wish(self, record: GenerationRecord) -> Wish:
         match record.state:

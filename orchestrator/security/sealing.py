@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Sequence
 from typing import Final
 
 from rootward.modules.errors import SignatureError
@@ -32,19 +31,19 @@ def mark_of(submission_id: str) -> bytes:
 
 
 class Seal:
-    """Signs and checks the bodies of one place; the first of `keys` signs, all are accepted."""
+    """Signs and checks the bodies of one place."""
 
-    __slots__ = ("_macs", "_place", "_signed")
+    __slots__ = ("_mac", "_place", "_signed")
 
-    def __init__(self, keys: Sequence[bytes], place: str) -> None:
+    def __init__(self, key: bytes, place: str) -> None:
         """`place` is told in errors: what it is, and of which generation."""
-        self._macs = [values.mac_of(key) for key in keys]
+        self._mac = values.mac_of(key)
         self._place = place
         self._signed = place.encode() + b"\0"
 
     def close(self, body: bytes, mark: bytes) -> bytes:
         """Sign `body` as the submission's of that mark."""
-        return b"".join((_MAGIC, mark, self._macs[0](self._signed + mark + body), body))
+        return b"".join((_MAGIC, mark, self._mac(self._signed + mark + body), body))
 
     def open(self, data: bytes, mark: bytes | None) -> bytes:
         """Return the body; raises SignatureError, also for another submission than `mark` says."""
@@ -52,7 +51,7 @@ class Seal:
             raise SignatureError(f"{self._place}: the data carries no signature")
         found, given, body = data[_MARK], data[_MAC], data[_HEADER_BYTES:]
         message = self._signed + found + body
-        if not any(hmac.compare_digest(mac(message), given) for mac in self._macs):
+        if not hmac.compare_digest(self._mac(message), given):
             raise not_signed(self._place)
         if mark is not None and found != mark:
             raise SignatureError(f"{self._place}: it belongs to another submission of that number")

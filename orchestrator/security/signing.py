@@ -42,20 +42,18 @@ NO_TRACE: Final[Mapping[str, str]] = MappingProxyType({})
 class Signer:
     """Signs and checks everything that a deployment keeps in Redis.
 
-    `secret` signs; `previous` are older secrets that are still accepted, so that a secret can be
-    rotated without stopping anything.
+    There is one secret at a time: replicas hold keys made from it, so to change it they are
+    stopped, and deployed again.
     """
 
-    def __init__(
-        self, secret: bytes, *, previous: Iterable[bytes] = (), prefix: str = "", store_id: str = ""
-    ) -> None:
+    def __init__(self, secret: bytes, *, prefix: str = "", store_id: str = "") -> None:
         """Derive nothing yet; keys are derived on first use and kept.
 
         `store_id` is the one of the store that it signs for, which `enter` may change.
         """
-        self._secrets = (secret, *previous)
+        self._secret = secret
         self._prefix, self._store_id = prefix, store_id
-        self._derived: dict[tuple[str, str], tuple[bytes, ...]] = {}
+        self._derived: dict[tuple[str, str], bytes] = {}
         self._seals: dict[tuple[str, str, int, str], Seal] = {}
         self._own_states: dict[bytes, tuple[Seal, bytes]] = {}
         # Asks for the id of the store when something doesn't verify: it may have lost its data.
@@ -83,7 +81,7 @@ class Signer:
         self, name: str, generation: int, mark: bytes, trace: Mapping[str, str] = NO_TRACE
     ) -> Callable[[str, str], bytes]:
         """Return what signs the jobs of one submission, each by (task, job id)."""
-        mac = values.mac_of(self._keys("job")[0])
+        mac = values.mac_of(self._key("job"))
         place = mark + _framed(name) + _framed(str(generation))
         traced = b"".join(map(_framed, _flat(trace)))
 
@@ -108,8 +106,8 @@ class Signer:
         mark, mac = signature[:MARK_BYTES], signature[MARK_BYTES:]
         parts = (name, str(generation), task, job_id, *_flat(trace))
         message = mark + b"".join(map(_framed, parts))
-        made = (values.mac_of(key)(message)[:_JOB_MAC_BYTES] for key in self._keys("job"))
-        if not any(hmac.compare_digest(each, mac) for each in made):
+        made = values.mac_of(self._key("job"))(message)[:_JOB_MAC_BYTES]
+        if not hmac.compare_digest(made, mac):
             raise not_signed(f"the job of {task} of {name}@{generation}")
         return mark
 
@@ -127,17 +125,15 @@ class Signer:
 
     def seal_bundle(self, archive: bytes, digest: str) -> bytes:
         """Sign a bundle of code; it belongs to its digest, and to no generation."""
-        return values.seal(archive, self._keys("bundle")[0], f"bundle|{digest}")
+        return values.seal(archive, self._key("bundle"), f"bundle|{digest}")
 
     def open_bundle(self, sealed: bytes, digest: str) -> bytes:
         """Return the archive of a bundle; raises SignatureError."""
-        return self._checked(
-            lambda: values.unseal(sealed, self._keys("bundle"), f"bundle|{digest}")
-        )
+        return self._checked(lambda: values.unseal(sealed, self._key("bundle"), f"bundle|{digest}"))
 
     def bundle_head(self) -> bytes:
         """Return how the bundles that are sealed with the present secret begin."""
-        return values.seal_head(self._keys("bundle")[0])
+        return values.seal_head(self._key("bundle"))
 
     def seal_plan(self, plan: bytes, name: str, generation: int, mark: bytes = NO_MARK) -> bytes:
         """Sign the stored plan of one submission."""
@@ -176,19 +172,19 @@ class Signer:
 
         It is the same for every store: replicas outlive a loss of data.
         """
-        return _mac(self._lasting_keys("call")[0], (name,))
+        return _mac(self._lasting_key("call"), (name,))
 
     def call_token(self, name: str, generation: int) -> str:
         """Token (64 hex digits) that opens a generation's replicas to callers of plain HTTP."""
-        return _mac(self._lasting_keys("token")[0], (name, str(generation))).hex()
+        return _mac(self._lasting_key("token"), (name, str(generation))).hex()
 
     def fingerprints(self, prefix: str) -> tuple[str, ...]:
-        """Return what tells this secret (and each previous one) from others, and nothing of it."""
-        return tuple(_mac(key, (prefix,)).hex() for key in self._lasting_keys("fingerprint"))
+        """Return what tells this secret from others, and nothing of it."""
+        return (_mac(self._lasting_key("fingerprint"), (prefix,)).hex(),)
 
     def sign_endpoint(self, record: ReplicaRecord) -> bytes:
         """Sign where this replica answers, under which token, and under whose lease it lives."""
-        return _mac(self._keys("endpoint")[0], _endpoint(record))
+        return _mac(self._key("endpoint"), _endpoint(record))
 
     def verify_endpoint(self, record: ReplicaRecord) -> None:
         """Check the signature of a replica's record.
@@ -198,10 +194,18 @@ class Signer:
         self._checked(lambda: self._verify_endpoint(record))
 
     def _verify_endpoint(self, record: ReplicaRecord) -> None:
-        parts = _endpoint(record)
-        made = (_mac(key, parts) for key in self._keys("endpoint"))
-        if not any(hmac.compare_digest(each, record.signature) for each in made):
+        made = _mac(self._key("endpoint"), _endpoint(record))
+        if not hmac.compare_digest(made, record.signature):
             raise not_signed(f"the endpoint of {record.path} of {record.name}@{record.generation}")
+
+    def sign_count(self, name: str, generation: int, path: str, count: int) -> str:
+        """Sign how many replicas a service is to have (64 hex digits)."""
+        return _mac(self._key("count"), (name, str(generation), path, str(count))).hex()
+
+    def is_count(self, name: str, generation: int, path: str, count: int, signature: str) -> bool:
+        """Whether a holder of the secret has asked for that many replicas."""
+        wanted = self.sign_count(name, generation, path, count)
+        return hmac.compare_digest(wanted.encode(), signature.encode())
 
     def _checked(self, check: Callable[[], T]) -> T:
         """Return what `check` returns; once more if the store proves to be another one now."""
@@ -212,24 +216,21 @@ class Signer:
                 raise
             return check()
 
-    def _keys(self, purpose: str) -> tuple[bytes, ...]:
-        """Return the keys of a purpose for this prefix and store."""
-        return self._keys_of(purpose, self._store_id)
+    def _key(self, purpose: str) -> bytes:
+        """Return the key of a purpose for this prefix and store."""
+        return self._key_of(purpose, self._store_id)
 
-    def _lasting_keys(self, purpose: str) -> tuple[bytes, ...]:
-        """Return the keys of a purpose for this prefix and every store."""
-        return self._keys_of(purpose, "")
+    def _lasting_key(self, purpose: str) -> bytes:
+        """Return the key of a purpose for this prefix and every store."""
+        return self._key_of(purpose, "")
 
-    def _keys_of(self, purpose: str, store_id: str) -> tuple[bytes, ...]:
-        keys = self._derived.get((purpose, store_id))
-        if keys is None:
+    def _key_of(self, purpose: str, store_id: str) -> bytes:
+        key = self._derived.get((purpose, store_id))
+        if key is None:
             made_for = b"".join(map(_framed, (purpose, self._prefix, store_id)))
-            keys = tuple(
-                hmac.digest(secret, b"rootward 2 " + made_for, hashlib.sha256)
-                for secret in self._secrets
-            )
-            self._derived[purpose, store_id] = keys
-        return keys
+            key = hmac.digest(self._secret, b"rootward 2 " + made_for, hashlib.sha256)
+            self._derived[purpose, store_id] = key
+        return key
 
     def _seal(self, purpose: str, name: str, generation: int) -> Seal:
         place = (purpose, name, generation, self._store_id)
@@ -237,7 +238,7 @@ class Signer:
         if seal is None:
             if len(self._seals) >= _MOST_SEALS:
                 self._seals.clear()
-            seal = Seal(self._keys(purpose), f"the {purpose} of {name}@{generation}")
+            seal = Seal(self._key(purpose), f"the {purpose} of {name}@{generation}")
             self._seals[place] = seal
         return seal
 

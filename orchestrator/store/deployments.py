@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 TASKS_PER_PIECE: Final = 2000
 """Tasks, some hundred bytes each, that are sent at once."""
+MOST_REPLICAS: Final = 1000
+"""Replicas that a service can be scaled to."""
 SHORTEST_HISTORY_S: Final = 60.0
 """Seconds that an ended generation is kept at least, so that who waits for it can see its end."""
 LONGEST_SEAL_S: Final = 60.0
@@ -137,9 +139,14 @@ class DeploymentStore(StorePart):
         """
         return self._change("resume", name, generation)
 
-    def scale(self, name: str, generation: int, path: str, wanted: int) -> bool:
-        """Change how many replicas a service should have; False when there is no such service."""
-        return self._change("scale", name, generation, path, wanted)
+    def scale(
+        self, name: str, generation: int, path: str, wanted: int, signature: str = ""
+    ) -> bool:
+        """Change how many replicas a service should have; False when there is no such service.
+
+        More than its plan has come only with the `signature` of that number.
+        """
+        return self._change("scale", name, generation, path, wanted, signature)
 
     def add_repair(
         self, name: str, generation: int, path: str, *, spec: TaskSpec, job_id: str

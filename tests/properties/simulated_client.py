@@ -70,7 +70,10 @@ class SimulatedClient:
                     self.world.later(random.uniform(5.0, 30.0), lambda: self.submit(LIVE))
             case "scale":
                 numbers = [number for name, number in sorted(self.submitted) if name == LIVE]
-                self._insist(lambda: self.store.deployments.scale(LIVE, numbers[-1], path, wanted))
+                sign = self.world.signer.sign_count
+                signature = sign(LIVE, numbers[-1], path, wanted)
+                scale = self.store.deployments.scale
+                self._insist(lambda: scale(LIVE, numbers[-1], path, wanted, signature))
 
     def submit(self, name: str) -> None:
         """Submit a tree as the next generation of its name."""

@@ -54,7 +54,8 @@ class GenerationRecord:
     `left` counts the tasks that aren't final, `failed` those that failed (prepares in neither).
     `services` are wanted and `ready` the ready replicas by path, `replicas` counts all of them.
     `retire` says that what it serves is to be stopped. `prepared` names the agent that prepares a
-    path, `repairs` the path of each open job outside the plan. `submission` is the caller's own id.
+    path, `repairs` the path of each open job outside the plan, `scaled` the signature of each count
+    that was asked for by hand. `submission` is the caller's own id.
     One that `is_restored` is all that workers could bring back after a loss of data: it has neither
     plan nor tree.
     """
@@ -80,6 +81,7 @@ class GenerationRecord:
     replicas: int
     repairs: Mapping[str, str]
     prepared: Mapping[str, str]
+    scaled: Mapping[str, str] = field(default_factory=dict)
     submission: str = ""
 
     @property
@@ -157,6 +159,11 @@ def read_generation(
         ready=counts(ready),
         replicas=int(replicas),
         repairs={job.decode(): path.decode() for job, path in repairs.items()},
+        scaled={
+            key.removeprefix("scaled:"): signature
+            for key, signature in text.items()
+            if key.startswith("scaled:")
+        },
         prepared={
             key.removeprefix("prepared:"): agent
             for key, agent in text.items()

@@ -63,14 +63,6 @@ def test_a_state_that_was_sealed_here_is_good_for_its_place_only_and_again() -> 
     assert signer.open_state(large, "a", 1) == bytes(5000)
 
 
-def test_a_previous_secret_is_accepted_during_a_rotation() -> None:
-    old, new = Signer(b"old"), Signer(b"new", previous=[b"old"])
-    assert new.open_tree(old.seal_tree(b"t", "a", 1), "a", 1) == b"t"
-    new.verify_job(("a", 1, "t", "j"), old.sign_job("a", 1, "t", "j"))
-    with pytest.raises(SignatureError):
-        old.open_tree(new.seal_tree(b"t", "a", 1), "a", 1)
-
-
 def test_an_endpoint_record_is_good_as_it_was_made_only() -> None:
     record = ReplicaRecord(
         replica="r1",
