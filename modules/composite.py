@@ -12,6 +12,7 @@ import itertools
 
 from .calling.hooks import Hooked
 from .display import draw, make_repr, own_line
+from .foreign import adapter_of, adopted
 from .state.attributes import attributes_of, slots_of
 
 TYPE_CHECKING = False
@@ -97,6 +98,11 @@ class Composite(Hooked):
             if filter(module):
                 action(module)
             stack.extend(reversed(module.submodules))
+
+    @property
+    def class_name(self) -> str:
+        """What the module is called in its path when it has no name: that of its class."""
+        return type(self).__name__
 
     @property
     def submodules(self) -> Submodules:
@@ -193,6 +199,8 @@ def modules_in(value: Any, hint: str | None) -> Iterator[tuple[str | None, Compo
         hint, value = stack.pop()
         if isinstance(value, Composite):
             yield hint, value
+        elif (taken := adopted(value)) is not None:
+            yield hint, taken
         elif id(value) not in opened:
             opened.add(id(value))
             stack.extend(reversed(_parts(value, hint)))
@@ -210,7 +218,9 @@ def may_hold_modules(kind: type) -> bool:
     """Tell whether a value of this type is a module or a container that is searched for some."""
     if kind in _LEAVES:
         return False
-    return issubclass(kind, (Composite, list, tuple, dict)) or hasattr(kind, "_modules_inside")
+    if issubclass(kind, (Composite, list, tuple, dict)) or hasattr(kind, "_modules_inside"):
+        return True
+    return adapter_of(kind) is not None
 
 
 _LEAVES = frozenset({str, int, float, bool, bytes, type(None)})
@@ -225,8 +235,10 @@ def _parts(value: Any, hint: str | None) -> list[tuple[str | None, Any]]:
     elif isinstance(value, dict):
         items = value.items()
         kinds = set(map(type, value.values()))
-    else:
+    elif hasattr(value, "_modules_inside"):
         return [part for part in value._modules_inside() if may_hold_modules(type(part[1]))]
+    else:
+        return []
     # By type first: a list of a million numbers is passed over without a look at each.
     wanted = {kind for kind in kinds if may_hold_modules(kind)}
     if not wanted:

@@ -138,5 +138,9 @@ class StateTooLarge(RootwardError):
         self.limit = limit
 
 
+class ForeignError(RootwardError):
+    """A module of another framework can't be part of a tree."""
+
+
 class TargetError(RootwardError):
     """A TARGET can't be imported, or is no module."""

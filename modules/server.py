@@ -12,6 +12,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from .errors import NotServed
+from .foreign import adopted
 from .module import ModuleBase
 from .url import UrlModule
 
@@ -265,6 +266,9 @@ async def _later(post: Callable[[Any], Any], result: Awaitable[Any]) -> Any:
 def _served(m: Any) -> Any:
     if isinstance(m, ModuleBase):
         return m
+    taken = adopted(m)
+    if taken is not None:
+        return taken
     if not callable(m) or isinstance(m, type):
         raise TypeError(f"ServerModule serves a module, a flow or a function, not {m!r:.100}")
     if not hasattr(type(m), "_modules_inside"):

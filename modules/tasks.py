@@ -28,7 +28,8 @@ def tasks_of(module: Composite, kind: str) -> list[Callable[..., Any]] | None:
     callables: list[Callable[..., Any]] = []
     if _overrides(type(module), getter) or getter in vars(module):
         callables = _callables(module, getter, getattr(module, getter)())
-    if kind == "eval" and _EVALSET in vars(module):
+    # A module of another framework may have an attribute of that name, too.
+    if kind == "eval" and hasattr(vars(module).get(_EVALSET), "run_for"):
         callables = [*callables, vars(module)[_EVALSET].run_for(module)]
     return callables or None
 

@@ -153,7 +153,7 @@ def walk(root: Composite) -> list[Composite]:
 
 def default_name(root: Composite) -> str:
     """Return the name that a tree has when nobody gave one: the root's own, else its class's."""
-    return root_part(_own_name(root) or type(root).__name__)
+    return root_part(_own_name(root) or root.class_name)
 
 
 def root_part(text: str) -> str:
@@ -226,7 +226,7 @@ def _part(module: Composite, hint: str | None, number: int | None) -> str:
     name = _own_name(module)
     if name is None and hint:
         name = hint if number is None else f"{hint}.{number}"
-    return slug(name or type(module).__name__) or "module"
+    return slug(name or module.class_name) or "module"
 
 
 def _unique(part: str, taken: dict[str, int]) -> str:

@@ -24,7 +24,7 @@ START: Final = "__start__"
 END: Final = "__end__"
 
 
-class Node:
+class GraphNode:
     """A place of a graph as users see it: its start, its end, or an item by its name."""
 
     __slots__ = ("name",)
@@ -53,14 +53,14 @@ class Graph(Flow):
         super().__init__(*items, **named)
 
     @property
-    def start_node(self) -> Node:
+    def start_node(self) -> GraphNode:
         """Where the input of the graph is."""
-        return Node(START)
+        return GraphNode(START)
 
     @property
-    def end_node(self) -> Node:
+    def end_node(self) -> GraphNode:
         """What arrives here is the result."""
-        return Node(END)
+        return GraphNode(END)
 
     def add_edge(
         self, from_node: Any, to_node: Any, formatter: Callable[[Any], Any] | None = None
@@ -97,15 +97,15 @@ class Graph(Flow):
     def _keys(self) -> list[int | str]:
         return [index if name is None else name for index, name in enumerate(self._names)]
 
-    def topological_sort(self) -> list[Node]:
+    def topological_sort(self) -> list[GraphNode]:
         """Return the start, the items that have an edge and the end, in an order to run in.
 
         Raises ValueError for a circle.
         """
-        return [Node(key) for key in (START, *self._order(), END)]
+        return [GraphNode(key) for key in (START, *self._order(), END)]
 
     def _key(self, node: Any) -> int | str:
-        if isinstance(node, Node):
+        if isinstance(node, GraphNode):
             node = node.name
         for place in (START, END):
             if isinstance(node, str) and node == place:

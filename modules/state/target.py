@@ -231,14 +231,15 @@ def is_maker(found: Any) -> bool:
 
 
 def as_module(found: Any) -> ModuleBase | None:
-    """Return a module as it is and a flow as the module of it; None for anything else."""
+    """Return the module itself, that of a flow or of another framework's object, or None."""
     from ..flows.action import ActionModule
     from ..flows.flow import Flow
+    from ..foreign import adopted
     from ..module import ModuleBase
 
     if isinstance(found, ModuleBase):
         return found
-    return ActionModule(found) if isinstance(found, Flow) else None
+    return ActionModule(found) if isinstance(found, Flow) else adopted(found)
 
 
 def _guarded(text: str, run: Any, *args: Any) -> Any:

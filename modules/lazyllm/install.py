@@ -1,0 +1,54 @@
+"""Running unchanged lazyllm scripts through rootward.
+
+`update`, `start`, `eval` and the rest of lazyllm all end in `ModuleBase._update`; that, `stop` and
+`wait` are put through the executor, which is this process or the workers of REDIS_URL. Objects that
+rootward doesn't know go on as they were. It is done once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lazyllm
+
+from .. import executor
+from .adapter import adopts
+from .nodes import ForeignNode, node_of
+
+_KINDS = {"train": "train", "server": "deploy", "eval": "eval"}
+
+
+def install() -> None:
+    """Let lazyllm's modules be updated, stopped and waited for by rootward; done once."""
+    base: Any = lazyllm.ModuleBase
+    if getattr(base, "_rootward_installed", False):
+        return
+    base._rootward_installed = True
+    base._update = _update
+    for cls in (lazyllm.ModuleBase, lazyllm.ServerModule, lazyllm.TrainableModule):
+        for name in ("stop", "wait"):
+            if name in vars(cls):
+                setattr(cls, name, _through_executor(name, vars(cls)[name]))
+
+
+def _update(self: Any, *, mode: Any = None, recursive: bool = True) -> Any:
+    modes = list(self.mode_list) if not mode else [mode] if isinstance(mode, str) else mode
+    for each in modes:
+        assert each in self.mode_list, f"Cannot find {each} in mode list: {self.mode_list}"
+    node = adopts(self)
+    assert node is not None
+    executor.resolve().run(node, kinds=[_KINDS[each] for each in modes], recursive=recursive)
+    return self
+
+
+def _through_executor(name: str, original: Any) -> Any:
+    def run(self: Any, *args: Any, **kwargs: Any) -> Any:
+        node = node_of(self)
+        if isinstance(node, ForeignNode) and not args and not kwargs:
+            getattr(executor.resolve_for(node), name)(node)
+            return None
+        return original(self, *args, **kwargs)
+
+    run.__name__ = name
+    run.__doc__ = original.__doc__
+    return run
