@@ -294,7 +294,8 @@ def _give_free_port(deployer: Any) -> None:
         if vars(part).get("_port", 0) is None:
             part._port = _free_port()
         elif vars(part).get("random_port"):
-            part.kw["port"], part.random_port = _free_port(), False
+            name = "server-port" if "server-port" in part.kw else "port"
+            part.kw[name], part.random_port = _free_port(), False
 
 
 def _free_port() -> int:
