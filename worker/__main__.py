@@ -54,7 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hide()
         _log_to_stderr(settings.log_format)
         from .agent.agent import Agent
+        from .child.process_tree import raise_descriptor_limit
 
+        raise_descriptor_limit()
         agent = Agent(
             slots=given.slots,
             name=given.name,

@@ -101,11 +101,11 @@ PLANTED = {
         "if false then",
         "renewed",
     ),
-    "endpoints outlive their worker": (
+    "a lost replica still counts as ready": (
         "sweep",
-        "    if name then\n      drop_replica(",
-        "    if name then\n      tostring(",
-        "is stopping|listed only",
+        "  if old.state == 'ready' then count_ready(g, old.path, -1) end",
+        "",
+        r"live@\d+ (has|is)",
     ),
 }
 

@@ -8,6 +8,7 @@ channel, which every process watches itself.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -23,6 +24,7 @@ _PDEATHSIG: Final = 1
 _CHILD_SUBREAPER: Final = 36
 _SWEEP_S: Final = 5.0
 _DESCRIPTORS: Final = 1024
+_MOST_DESCRIPTORS: Final = 65_536
 
 
 def wake_with_parent_death() -> None:
@@ -55,6 +57,25 @@ def kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
     except OSError:
         return
+
+
+def raise_descriptor_limit() -> None:
+    """Let this process and its children open as many files as the hard limit allows (to 65,536).
+
+    Each process that a worker runs costs it some; the usual soft limit of 1,024 is soon reached.
+    """
+    try:
+        import resource
+    except ImportError:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_DESCRIPTORS
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        # Where even that is refused, the limit stays as it is.
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def reserve_descriptors() -> None:

@@ -10,6 +10,8 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 from rootward.modules.processes.forkserver import Template
 
 from ..child import process_tree
@@ -18,7 +20,7 @@ from .code_folders import CodeFolders
 from .generation import Generation, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from rootward.orchestrator.security.signing import Signer
     from rootward.orchestrator.store.store import Store
@@ -27,8 +29,17 @@ if TYPE_CHECKING:
     from ..agent.store_client import Link
 
 _IDLE_S = 60.0
+MOST_IDLE = 16
+"""Generations that stay loaded though nobody uses them: each costs memory, a process and files."""
+_SCARCE_SHARE = 0.1
 # After the spare template was taken, until the next is forked: who took it has much to do first.
 _SPARE_S = 0.25
+
+
+def is_memory_scarce() -> bool:
+    """Whether less than a tenth of this machine's memory is left."""
+    memory = psutil.virtual_memory()
+    return bool(memory.available < _SCARCE_SHARE * memory.total)
 
 
 def place_in(command: Mapping[str, Any]) -> Place:
@@ -124,10 +135,21 @@ class Generations:
             if generation not in kept:
                 self.drop(place)
 
-    def drop_idle(self, now: float) -> None:
-        """Forget what nobody has used for a minute; it is loaded again when it is needed."""
-        for place, generation in list(self._known.items()):
-            if not generation.uses and now - generation.used_at > _IDLE_S:
+    def drop_idle(
+        self, now: float, *, is_memory_scarce: Callable[[], bool] = is_memory_scarce
+    ) -> None:
+        """Forget what nobody has used for a minute; it is loaded again when it is needed.
+
+        No more than MOST_IDLE are kept, those that were used last, and only the very last one while
+        this machine's memory is scarce.
+        """
+        idle = [each for each in self._known.items() if not each[1].uses]
+        if not idle:
+            return
+        idle.sort(key=lambda each: each[1].used_at, reverse=True)
+        most = 1 if len(idle) > 1 and is_memory_scarce() else MOST_IDLE
+        for rank, (place, generation) in enumerate(idle):
+            if rank >= most or now - generation.used_at > _IDLE_S:
                 self.drop(place)
 
     async def close(self, patience_s: float) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import resource
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +21,7 @@ from rootward.orchestrator.security.signing import Signer
 from rootward.orchestrator.store.watch import RegistryMirror
 from rootward.worker.agent.store_client import Link
 from rootward.worker.child import process_tree
-from rootward.worker.work.generations import Generations
+from rootward.worker.work.generations import MOST_IDLE, Generations
 from tests.support.scripted import ScriptedWorker
 from tests.support.waiting import wait_until
 
@@ -139,6 +141,42 @@ def test_what_is_served_is_followed_until_its_generation_is_dropped(
 
     asyncio.run(scenario())
     assert changed[2:] == [("second", 1)]
+
+
+def test_of_what_nobody_uses_only_the_last_few_are_kept_and_one_while_memory_is_scarce(
+    store: Store,
+) -> None:
+    """Many short deployments would use up the worker's files and memory otherwise."""
+
+    async def scenario() -> None:
+        async with warmed(store) as generations:
+            for number in range(MOST_IDLE + 4):
+                generations.of((f"g{number:02}", 1)).used_at = float(number)
+            generations.of(("g00", 1)).uses = 1
+            generations.of(("g00", 1)).used_at = 0.0
+            generations.drop_idle(20.0, is_memory_scarce=lambda: False)
+            last = [f"g{number:02}" for number in range(4, MOST_IDLE + 4)]
+            assert names(generations) == ["g00", *last], "what is used stays"
+            generations.drop_idle(20.0, is_memory_scarce=lambda: True)
+            assert names(generations) == ["g00", last[-1]]
+            generations.drop_idle(20.0 + 3600.0, is_memory_scarce=lambda: False)
+            assert names(generations) == ["g00"]
+
+    asyncio.run(scenario())
+
+
+def names(generations: Generations) -> list[str]:
+    return sorted(place.rpartition("@")[0] for place in generations.offsets())
+
+
+def test_a_worker_may_open_as_many_files_as_the_hard_limit_allows() -> None:
+    code = (
+        "import resource; from rootward.worker.child import process_tree as tree; "
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (256, 2048)); tree.raise_descriptor_limit(); "
+        "print(*resource.getrlimit(resource.RLIMIT_NOFILE))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["2048", "2048"]
 
 
 @pytest.mark.skipif(not process_tree.IS_LINUX, reason="tells of the kernel's own table")
