@@ -39,6 +39,7 @@ COST_FACTOR: Final = 50
 LINGER_S: Final = 30.0
 STREAMS: Final = 64
 MOST_WATCHED: Final = 20
+HANGS_S: Final = 3.0
 _FIRST_S: Final = 3.0
 
 
@@ -58,7 +59,8 @@ class Feed:
         self._task: asyncio.Task[None] | None = None
         self._usage: list[tuple[int, int]] = []
         self._sampled_at = 0.0
-        self.unreached_since: float | None = None
+        self._reading_since: float | None = None
+        self._unreached_since: float | None = None
         self.streams = 0
 
     def start(self) -> None:
@@ -72,6 +74,12 @@ class Feed:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def unreached_since(self) -> float | None:
+        """Since when (Unix seconds) Redis hasn't answered; a read that hangs is no answer."""
+        hangs = self._reading_since is not None and time.time() - self._reading_since > HANGS_S
+        return self._unreached_since or (self._reading_since if hangs else None)
 
     def retry(self) -> None:
         """Read at once, whatever the pause."""
@@ -143,15 +151,17 @@ class Feed:
             self._wanted.clear()
             places = self._places(began)
             cpu = 0.0
+            self._reading_since = time.time()
             try:
                 cpu, picture = await loop.run_in_executor(self._pool, self._timed, places)
-                self.unreached_since = None
+                self._unreached_since = None
                 self._take(picture)
             except (RedisError, OSError):
-                self.unreached_since = self.unreached_since or time.time()
+                self._unreached_since = self._unreached_since or self._reading_since
             except (RootwardError, ValueError, KeyError, TypeError) as error:
                 # What one deployment has stored must not end what is shown of the others.
                 log.warning("live.unread: %s", error, extra={"event": "live.unread"})
+            self._reading_since = None
             fresh, self._fresh = self._fresh, asyncio.Event()
             fresh.set()
             pause = min(max(SHORTEST_S, COST_FACTOR * cpu), LONGEST_S)

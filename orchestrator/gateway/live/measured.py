@@ -7,16 +7,22 @@ replicas make of one another.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from ..proxy.table import Table
     from ..recent import Figures
 
+STEP_S: Final = 3.0
+
 
 def measured(table: Table) -> dict[str, Any]:
-    """Return the document of each service by its key; a service without calls is null."""
+    """Return the document of each service by its key; a service without calls is null.
+
+    Rates are as of a moment each few seconds: else each look would be a change.
+    """
     now = time.monotonic()
+    now -= now % STEP_S
     return {
         f"m/{service.view.path}": None
         if service.meter.recent.is_quiet(now)

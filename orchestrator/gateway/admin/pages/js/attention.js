@@ -52,7 +52,7 @@ function ofService(service) {
   const last = Math.max(0, ...service.replicas.map((each) => each.since));
   return [{
     state: "degraded", key: service.service, service, since: since || last,
-    sentence: { who: "", what: `${ready} of ${plural(service.wanted, "replica")} ${ready === 1 ? "is" : "are"} ready.${bad ? ` ${bad.replica.slice(0, 6)}: ${bad.reason}.` : ""}`, code: "" },
+    sentence: { who: "", what: `${ready} of ${plural(service.wanted, "replica")} ${service.wanted === 1 || ready === 1 ? "is" : "are"} ready.${bad ? ` ${bad.replica.slice(0, 6)}: ${bad.reason}.` : ""}`, code: "" },
     then: ready ? `Calls go to the other${ready === 1 ? " one" : "s"}.` : "Calls are held for up to 10 s, then refused.",
   }];
 }

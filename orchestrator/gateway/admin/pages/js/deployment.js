@@ -95,12 +95,12 @@ function Head({ doc, id, tab, query, tree, counts, to }) {
   const why = stale ? "Not live: changes are off" : undefined;
   const total = Object.values(counts).reduce((sum, n) => sum + n, 0);
   const numbers = { tree: tree?.all.length, table: total };
-  return html`<header class="deployment-head"><div class="row title-row"><a class="soft crumb" href="/#">Deployments</a><span class="crumb soft">${icons.right}</span><h1 class="cut"><${Name} text=${doc.name} most=${48} /></h1>
+  return html`<section class="deployment-head" aria-label=${id}><div class="row title-row"><a class="soft crumb" href="/#">Deployments</a><span class="crumb soft">${icons.right}</span><h1 class="cut"><${Name} text=${doc.name} most=${48} /></h1>
       <${Generations} doc=${doc} word=${word} tab=${tab} /><${Badge} state=${doc.state} /><span class="grow"></span>
       ${narrow ? html`<${Menu} label="More…" className="button" >${actions.map((each) => html`<li key=${each.key}><button disabled=${disabled} onClick=${each.ask}>${each.text}</button></li>`)}<li><a href=${to({ tab: "events" })}>Events</a></li></${Menu}>` : actions.map((each) => html`<button key=${each.key} class=${`button ${each.main ? "main" : ""} ${each.risky ? "risky" : ""}`} disabled=${disabled} title=${why} onClick=${each.ask}>${each.key === "resume" && icons.again}${each.text}</button>`)}</div>
     <div class="row reason-row"><p class="grow"><${Reason} doc=${doc} tree=${tree} /></p><p class="meta figures">${figures(doc, tree)}</p></div>
     <div class="row tabs-row"><nav class="tabs" aria-label="Views of the deployment">${TABS.map(([key, text]) => html`<a key=${key} href=${to({ tab: key })} aria-current=${tab === key ? "page" : undefined}>${text}${numbers[key] ? html` <span>${shortCount(numbers[key])}</span>` : null}</a>`)}</nav><span class="grow"></span>
-      ${tab !== "events" && html`<${Chips} counts=${counts} total=${total} filter=${query.f} to=${to} />`}</div></header>`;
+      ${tab !== "events" && html`<${Chips} counts=${counts} total=${total} filter=${query.f} to=${to} />`}</div></section>`;
 }
 
 function Chips({ counts, total, filter, to }) {

@@ -26,15 +26,16 @@ export function Drawer({ tree, node, doc, id, onClose, page }) {
     if (event.key === "l") { document.querySelector(".drawer .log")?.focus(); return true; }
     return false;
   }), [node.path]);
-  return html`<aside class=${page ? "drawer page" : "drawer"} aria-label=${`Module ${node.name}`} style=${page ? undefined : { width: `${width}px` }}>${!page && html`<span class="drag" onPointerDown=${drag} aria-hidden="true"></span>`}
-    ${page && html`<button class="back" onClick=${onClose}>${icons.left}${id}</button>`}
+  const Box = page ? "main" : "aside";
+  return html`<${Box} class=${page ? "drawer page" : "drawer"} aria-label=${`Module ${node.name}`} style=${page ? undefined : { width: `${width}px` }}>${!page && html`<span class="drag" onPointerDown=${drag} aria-hidden="true"></span>`}
+    ${page && html`<h1 class="hidden-text">${id}</h1><button class="back" onClick=${onClose}>${icons.left}${id}</button>`}
     <header><div class="row"><${Glyph} state=${node.state} size=${16} /><h2 class="cut"><${Name} text=${node.name} most=${36} /></h2><span class="meta">${node.served ? "served" : ""}</span><span class="grow"></span>${!page && html`<button class="icon" aria-label="Close the drawer" onClick=${onClose}>${icons.close}</button>`}</div>
       <div class="row path-line"><code class="cut" dir="auto" title=${node.path}>${node.path}</code><${Copy} text=${node.path} label="Copy the path" /></div></header>
     ${waits && html`<${Why} tree=${tree} node=${node} doc=${doc} />`}
     ${failed && html`<${Failure} task=${failed} detail=${detail} node=${node} doc=${doc} id=${id} stale=${stale} />`}
     <${Tasks} node=${node} detail=${detail} />
     ${service && html`<${Replicas} service=${service} doc=${doc} stale=${stale} />`}
-    <${Log} id=${id} node=${node} running=${node.state === "running" || node.state === "ready"} /></aside>`;
+    <${Log} id=${id} node=${node} /></${Box}>`;
 }
 
 // Tracebacks stay with the tasks and are fetched only for the module that is looked at.

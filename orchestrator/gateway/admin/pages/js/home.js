@@ -55,7 +55,7 @@ function Attention({ item }) {
   return html`<article onClick=${narrow ? () => go(where.href) : undefined}>
     <${Glyph} state=${item.state} size=${16} />
     <div class="who"><b><a href=${where.href}><${Name} text=${item.id || item.service?.service || item.worker?.worker} most=${30} /></a></b>
-      <p class="meta"><span class=${`s-${item.state === "lost" ? "failed" : item.state}`}>${word}</span> ${stale ? "since" : "for"} <${Since} at=${item.since} /></p></div>
+      <p class="meta"><span class=${`word s-${item.state === "lost" ? "failed" : item.state}`}>${word}</span>${item.since ? html`<span class="word">${stale ? " since " : " for "}</span><${Since} at=${item.since} />` : ""}</p></div>
     <div class="what"><p><bdi dir="auto">${sentence.who}</bdi>${sentence.what}${sentence.code && html`<code dir="auto">${sentence.code}</code>`}</p>
       <p class="meta">${item.then}${item.command && html` Start one: <code>${item.command}</code>`}</p></div>
     <div class="does">${resume && html`<button class="button" disabled=${Boolean(stale)} title=${stale ? "Not live: changes are off" : undefined} onClick=${resume.ask}>Resume…</button>`}<a class="button" href=${where.href}>${where.text}</a></div>

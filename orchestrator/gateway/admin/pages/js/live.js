@@ -130,11 +130,13 @@ class Live {
 
   draw() {
     const stale = Boolean(this.stale());
-    if (this.wasStale && !stale && this.known) {
-      this.onBack(this.missed);
-      this.missed = 0;
-    }
+    const isBack = this.wasStale && !stale && this.known;
     this.wasStale = stale;
+    if (isBack) {
+      const missed = this.missed;
+      this.missed = 0;
+      this.onBack(missed);
+    }
     if (this.pending) return;
     this.pending = true;
     requestAnimationFrame(() => {

@@ -78,11 +78,14 @@ export function takeStates(tree, docs, isServing) {
   const order = [...tree.all].sort((a, b) => b.depth - a.depth);
   for (const node of order) {
     node.own = ownState(node, isServing);
-    node.total = 1;
-    node.done = ["succeeded", "ready"].includes(node.own) || !node.own ? 1 : 0;
-    node.modules = { [barState(node.own || "succeeded")]: 1 };
+    // What has no work of its own is nothing to be done.
+    node.size = 1;
+    node.total = node.own ? 1 : 0;
+    node.done = ["succeeded", "ready"].includes(node.own) && isDone(node) ? 1 : 0;
+    node.modules = node.own ? { [barState(node.own)]: 1 } : {};
     node.worst = node.own || "succeeded";
     for (const child of node.children) {
+      node.size += child.size;
       node.total += child.total;
       node.done += child.done;
       for (const [state, n] of Object.entries(child.modules)) node.modules[state] = (node.modules[state] || 0) + n;
@@ -92,6 +95,8 @@ export function takeStates(tree, docs, isServing) {
   }
   return counts;
 }
+
+const isDone = (node) => node.tasks.every((task) => task.kind === "prepare" || task.doc.state === "succeeded");
 
 const barState = (state) => ({ ready: "succeeded", degraded: "failed", cancelled: "skipped" })[state] || state;
 

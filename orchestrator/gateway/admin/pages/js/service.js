@@ -26,9 +26,9 @@ export function ServiceView({ path }) {
   const stale = Boolean(live.stale());
   const { meaning, signature } = about(document);
   const url = `${location.origin}${address(path)}`;
-  return html`<header class="deployment-head service-head"><div class="row title-row"><a class="soft crumb" href="/#/services">Services</a><span class="crumb soft">${icons.right}</span><h1 class="cut"><${Name} text=${path} most=${60} /></h1><${Badge} state=${service.state} /><span class="meta">${service.deployment}@${service.generation} · ${ready} of ${plural(service.wanted, "replica")}</span><span class="grow"></span>
+  return html`<section class="deployment-head service-head" aria-label=${path}><div class="row title-row"><a class="soft crumb" href="/#/services">Services</a><span class="crumb soft">${icons.right}</span><h1 class="cut"><${Name} text=${path} most=${60} /></h1><${Badge} state=${service.state} /><span class="meta">${service.deployment}@${service.generation} · ${ready} of ${plural(service.wanted, "replica")}</span><span class="grow"></span>
       <a class="button plain" href=${toDeployment(`${service.deployment}@${service.generation}`, "tree", { m: path })}>Open in tree</a><button class="button" disabled=${stale} title=${stale ? "Not live: changes are off" : undefined} onClick=${() => scale(service)}>Scale…</button></div>
-    <div class="row reason-row"><p class="grow soft" dir="auto">${meaning}</p><code class="cut">${url}</code><${Copy} text=${url} label="Copy the address" /></div></header>
+    <div class="row reason-row"><p class="grow soft" dir="auto">${meaning}</p><code class="cut">${url}</code><${Copy} text=${url} label="Copy the address" /></div></section>
     <main class="service-main"><${Figures} path=${path} /><div class="service-columns"><${TryIt} service=${service} fields=${fields(document)} document=${document} />
       <div class="cards"><${Replicas} service=${service} stale=${stale} />${signature && html`<${Takes} signature=${signature} document=${document} />`}</div></div></main>`;
 }

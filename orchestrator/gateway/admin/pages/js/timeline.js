@@ -28,7 +28,7 @@ export function Timeline({ tree, doc, chosen, filter, onChoose, narrow }) {
   const shown = mode || (tasks.length > MANY ? "slots" : "tasks");
   const inPath = new Set(path);
   const fits = (task) => matches(filter, task.doc.state) && (!only || inPath.has(task));
-  return html`<div class="timeline"><div class="timeline-top"><div class="row"><p class="grow">${verdict}</p><${Segments} label="Rows" value=${shown} onChange=${setMode} options=${[["tasks", "Tasks"], ["slots", "Slots"]]} /><button class="chip" aria-pressed=${String(only)} onClick=${() => setOnly(!only)}>Critical path only</button></div><${Strip} parts=${parts} /></div>
+  return html`<div class="timeline"><div class="timeline-top"><div class="row"><p class="grow">${verdict}</p><${Segments} label="Rows" value=${shown} onChange=${setMode} options=${[["tasks", "Tasks"], ["slots", "Slots"]]} /><button class="chip" aria-pressed=${String(only)} onClick=${() => setOnly(!only)}>Critical path only</button></div>${parts.length > 0 && html`<${Strip} parts=${parts} />`}</div>
     ${shown === "tasks" ? html`<${Rows} tree=${tree} rows=${rows} view=${view} inPath=${inPath} path=${path} fits=${fits} chosen=${chosen} onChoose=${onChoose} going=${going} />` : null}
     <${Slots} rows=${rows} view=${view} fits=${fits} onChoose=${onChoose} /></div>`;
 }
@@ -38,7 +38,8 @@ function Verdict({ tree, path, parts, rows, view, going }) {
   const busiest = [...parts].filter((part) => !part.slot).sort((a, b) => b.seconds - a.seconds)[0];
   const waited = parts.filter((part) => part.slot).reduce((sum, part) => sum + part.seconds, 0);
   const slots = rows.reduce((sum, each) => sum + each.rows.length, 0);
-  if (going) return html`<b>${whole} so far.</b> <span class="soft">${path.length ? `The critical path leads over ${lastPart(path.find((task) => task.doc.state === "running")?.path || path[path.length - 1].path)}.` : ""}</span>`;
+  const running = path.find((task) => task.doc.state === "running");
+  if (going) return html`<b>${whole} so far.</b> <span class="soft">${running ? `The critical path leads over ${lastPart(running.path)}.` : ""}</span>`;
   const saved = waited > 0.1 && tree.tasks.length < 5000 ? simulate(tree, slots) - simulate(tree, slots + 1) : 0;
   const share = busiest ? `${perCent(busiest.seconds / view.width)} of it is ${noun(busiest.task)}` : "";
   return html`<b>Critical path ${whole}:</b> <span class="soft">${share}${waited > 0.1 ? `; ${duration(waited)} is waiting for a slot` : ""}.${saved > 0.05 ? ` With one more slot it would have taken about ${duration(view.width - saved)}.` : ""}</span>`;
@@ -117,7 +118,7 @@ function usage(row, view) {
 function Slots({ rows, view, fits, onChoose }) {
   const all = rows.flatMap(({ worker, rows: slots }) => slots.map((row, i) => ({ worker, row, i, share: usage(row, view) })));
   const mean = all.length ? all.reduce((sum, each) => sum + each.share, 0) / all.length : 0;
-  return html`<div class="slot-strip"><p><b>Slots in use</b> <span class="meta">${perCent(mean)}</span></p>${all.slice(0, 64).map(({ worker, row, i, share }) => html`<div class="slot-row" key=${`${worker} ${i}`}><span class="soft small cut">${worker} ${i + 1}</span><span class="bars-area" role="img" aria-label=${`${worker} slot ${i + 1}: ${perCent(share)} in use`}>${row.filter(fits).map((task) => html`<i key=${task.index} class=${`k-${task.doc.state === "failed" ? "failed" : task.kind}`} title=${`${task.path} ${task.kind}`} style=${{ left: at(view, task.doc.started_at), width: wide(view, (task.doc.ended_at || view.end) - task.doc.started_at) }} onClick=${() => task.node && onChoose(task.node.path)}></i>`)}</span><span class="meta">${perCent(share)}</span></div>`)}
+  return html`<div class="slot-strip" tabindex="0" aria-label="Slots in use"><p><b>Slots in use</b> <span class="meta">${perCent(mean)}</span></p>${all.slice(0, 64).map(({ worker, row, i, share }) => html`<div class="slot-row" key=${`${worker} ${i}`}><span class="soft small cut">${worker} ${i + 1}</span><span class="bars-area" role="img" aria-label=${`${worker} slot ${i + 1}: ${perCent(share)} in use`}>${row.filter(fits).map((task) => html`<i key=${task.index} class=${`k-${task.doc.state === "failed" ? "failed" : task.kind}`} title=${`${task.path} ${task.kind}`} style=${{ left: at(view, task.doc.started_at), width: wide(view, (task.doc.ended_at || view.end) - task.doc.started_at) }} onClick=${() => task.node && onChoose(task.node.path)}></i>`)}</span><span class="meta">${perCent(share)}</span></div>`)}
     <p class="kinds meta"><span><i class="t-others"></i>waited for others</span><span><i class="t-slot"></i>waited for a slot</span>${["train", "prepare", "deploy", "eval"].map((kind) => html`<span key=${kind}><i class=${`k-${kind}`}></i>${kind === "eval" ? "evaluate" : kind}</span>`)}<span><i class="t-ring"></i>critical path</span></p></div>`;
 }
 
