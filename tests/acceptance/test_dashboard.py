@@ -150,8 +150,7 @@ def test_redis_that_hangs_and_a_gateway_that_is_gone_are_told(network: Network) 
         page = browser.open(served.url)
         live = page.locator(".live")
         expect(live).to_contain_text("Live")
-        assert server._program is not None
-        pid = server._program.process.pid
+        pid = server.pid
         os.kill(pid, signal.SIGSTOP)
         try:
             expect(page.locator(".banner")).to_contain_text("Redis has not answered since")

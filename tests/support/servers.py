@@ -40,6 +40,12 @@ class Server:
         self._program = Program(command, folder=self._folder, name="redis")
         wait_until(self._answers, description="the server answers", timeout=20)
 
+    @property
+    def pid(self) -> int:
+        """The id of its process."""
+        assert self._program is not None
+        return self._program.process.pid
+
     def kill(self) -> None:
         assert self._program is not None
         self._program.stop(signal.SIGKILL)
