@@ -28,7 +28,7 @@ export function age(seconds) {
 export function latency(seconds) {
   if (seconds == null) return "–";
   const ms = seconds * 1000;
-  if (ms < 1) return `${ms.toFixed(1)} ms`;
+  if (ms < 0.05) return "<0.1 ms";
   if (ms < 10) return `${ms.toFixed(1)} ms`;
   if (ms < 1000) return `${Math.round(ms)} ms`;
   return seconds < 10 ? `${seconds.toFixed(1)} s` : `${Math.round(seconds)} s`;
