@@ -52,3 +52,11 @@ def test_the_policy_allows_no_inline_code_and_the_page_has_none() -> None:
     markup = "\n".join(path.read_text() for path in SCRIPTS)
     assert re.findall(r'\bstyle="|innerHTML|document\.write|\beval\(', markup) == []
     assert re.findall(r"https?://(?!www\.w3\.org)", markup) == []
+
+
+def test_the_page_asks_for_all_its_scripts_at_once() -> None:
+    """One after the other, as they import each other, they would delay the first paint."""
+    page = (PAGES / "index.html").read_text()
+    asked = set(re.findall(r'"/assets/js/(.+?)"', page))
+    # The worker is another program.
+    assert asked == {path.name for path in SCRIPTS if path.parent.name == "js"} - {"worker.js"}
