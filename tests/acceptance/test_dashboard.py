@@ -43,6 +43,7 @@ def test_a_deployment_is_watched_and_a_killed_replica_comes_back(network: Networ
         page.get_by_role("link", name="digits@1").first.click()
         badge = page.locator(".deployment-head .badge")
         expect(badge).to_have_text(re.compile("pending|progressing"))
+        expect(page.locator('[data-path="digits/m/forest"]')).to_contain_text("0 %")
         page.locator('[data-path="digits"]').click()
         expect(page.locator(".drawer .callout")).to_contain_text("waits for")
         expect(badge).to_have_text("ready")

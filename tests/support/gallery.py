@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from rootward import ModuleBase, ServerModule
+from rootward import ModuleBase, ServerModule, progress
 
 
 def spend(units: float) -> None:
@@ -86,6 +86,13 @@ class Classifier(Part):
     def __init__(self, name: str, units: float) -> None:
         super().__init__(name, units)
         self.evalset([[0.0], [1.0, 2.0], [3.0]])
+
+    def train(self) -> None:
+        for step in range(10):
+            say(f"step {step + 1} of 10")
+            progress(step, 10)
+            spend(self.units / 10)
+        progress(10, 10)
 
     def forward(self, image: list[float]) -> int:
         """Return the digit that the image shows."""

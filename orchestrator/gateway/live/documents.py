@@ -101,6 +101,7 @@ def running_task(task: TaskRecord) -> dict[str, Any]:
         "worker": task.worker,
         "attempt": task.attempt,
         "started_at": task.started_at,
+        "progress": task.progress,
     }
 
 
@@ -115,6 +116,7 @@ def task_document(task: TaskRecord) -> dict[str, Any]:
         "started_at": task.started_at,
         "ended_at": task.ended_at,
         "reason": task.reason,
+        "progress": task.progress,
         "error": None
         if error is None
         else {

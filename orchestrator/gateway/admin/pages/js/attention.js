@@ -77,7 +77,8 @@ export function nowLine(doc) {
     const run = doc.running[0];
     if (!run) return { text: doc.counts.queued ? "Waits for a slot" : "Starts replicas" };
     const more = (doc.counts.running || 1) - 1;
-    return { text: `${doing(run.kind)} ${lastPart(run.module || "")}${more ? ` and ${more} more` : ""}` };
+    const share = run.progress?.total ? `, ${Math.round((100 * run.progress.done) / run.progress.total)} %` : "";
+    return { text: `${doing(run.kind)} ${lastPart(run.module || "")}${share}${more ? ` and ${more} more` : ""}` };
   }
   if (doc.short.length) {
     const [path, ready, wanted] = doc.short[0];
