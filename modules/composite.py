@@ -115,6 +115,11 @@ class Composite(Hooked):
     def __repr__(self) -> str:
         return draw(self)
 
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<pre>{escape(repr(self))}</pre>"
+
     # What users override.
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:

@@ -83,6 +83,8 @@ class EvalSet:
                 "measure": _measure(self._collect),
                 "items": len(self._items),
                 "seconds": round(time.monotonic() - began, 3),
+                # An account like the one before would be no change, and so not be recorded.
+                "at": time.time(),
             }
             setattr(module, ACCOUNT, account)
 
@@ -92,11 +94,8 @@ class EvalSet:
 def account_of(result: Any) -> dict[str, Any]:
     """Return a result as JSON (None when it has no such form, or is too long) and as a repr."""
     import json
-    import reprlib
 
-    short = reprlib.Repr()
-    short.maxstring = short.maxother = _LONGEST_REPR
-    shown = short.repr(result)[:_LONGEST_REPR]
+    shown = _short().repr(result)[:_LONGEST_REPR]
     plain = result.tolist() if callable(getattr(result, "tolist", None)) else result
     try:
         text = json.dumps(plain, allow_nan=False)
@@ -104,6 +103,14 @@ def account_of(result: Any) -> dict[str, Any]:
     except (TypeError, ValueError, RecursionError):
         value = None
     return {"result": value, "result_repr": shown, "failed": 0}
+
+
+def _short() -> Any:
+    import reprlib
+
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = _LONGEST_REPR
+    return short
 
 
 def _measure(collect: Callable[[list[Any]], Any] | None) -> str:

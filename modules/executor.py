@@ -33,8 +33,12 @@ class Executor(Protocol):
         kinds: Iterable[str],
         recursive: bool = True,
         restart: bool = False,
+        progress: bool = True,
     ) -> None:
-        """Run the tasks of these kinds, children first; `restart` stops what is served before."""
+        """Run the tasks of these kinds, children first.
+
+        `restart` stops what is served before; `progress` lets the waiting be shown.
+        """
 
     def stop(self, root: Composite) -> None:
         """End what `root` and all below it serve, parents first; returns when all has ended."""

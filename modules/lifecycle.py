@@ -22,9 +22,12 @@ class Lifecycle(Composite):
 
     __slots__ = ()
 
-    def update(self, recursive: bool = True) -> Self:
-        """Run all train tasks, then all deploy tasks, then all eval tasks; children first."""
-        return self._run(KINDS, recursive)
+    def update(self, recursive: bool = True, *, progress: bool = True) -> Self:
+        """Run all train tasks, then all deploy tasks, then all eval tasks; children first.
+
+        While workers do it, a line shows how far they are, unless `progress` is false.
+        """
+        return self._run(KINDS, recursive, progress=progress)
 
     def start(self, recursive: bool = True) -> Self:
         """Run the deploy tasks: bring up what isn't up."""
@@ -58,10 +61,19 @@ class Lifecycle(Composite):
         with in_one_sentence("stop"):
             executor.resolve_for(self).stop(self)
 
-    def _run(self, kinds: tuple[str, ...], recursive: bool, restart: bool = False) -> Self:
+    def _run(
+        self,
+        kinds: tuple[str, ...],
+        recursive: bool,
+        *,
+        restart: bool = False,
+        progress: bool = True,
+    ) -> Self:
         from . import executor
         from .processes.interrupt import in_one_sentence
 
         with in_one_sentence(kinds[0] if len(kinds) == 1 else "update"):
-            executor.resolve().run(self, kinds=kinds, recursive=recursive, restart=restart)
+            executor.resolve().run(
+                self, kinds=kinds, recursive=recursive, restart=restart, progress=progress
+            )
         return self

@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             host=given.host, metrics_port=given.metrics_port, metrics_host=given.metrics_host
         )
         hide()
-        _log_to_stderr(settings.log_format)
+        _log_to_stderr(settings.log_format, _level(given))
         from .agent.agent import Agent
         from .child.process_tree import raise_descriptor_limit
 
@@ -97,6 +97,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--metrics-port", help="tell metrics there (ROOTWARD_METRICS_PORT, off)")
     parser.add_argument("--metrics-host", help="on this address (127.0.0.1)")
+    loud = parser.add_mutually_exclusive_group()
+    loud.add_argument("-v", "--verbose", action="store_true", help="log every step")
+    loud.add_argument("-q", "--quiet", action="store_true", help="log what goes wrong only")
     parser.add_argument("--burst", action="store_true", help="end when nothing is left to do")
     return parser
 
@@ -119,13 +122,22 @@ def _resource(text: str) -> tuple[str, float]:
     return name, number
 
 
-def _log_to_stderr(log_format: str) -> None:
+def _level(given: argparse.Namespace) -> int:
+    if given.quiet:
+        return logging.WARNING
+    return logging.DEBUG if given.verbose else logging.INFO
+
+
+def _log_to_stderr(log_format: str, level: int) -> None:
+    # Other libraries have no steps of ours to tell.
+    for_all = max(level, logging.INFO)
     if log_format == "json":
         handler = logging.StreamHandler()
         handler.setFormatter(_JsonLines())
-        logging.basicConfig(level=logging.INFO, handlers=[handler])
+        logging.basicConfig(level=for_all, handlers=[handler])
     else:
-        log_as_text(logging.INFO)
+        log_as_text(for_all)
+    logging.getLogger("rootward").setLevel(level)
     # RQ tells of every subscription.
     logging.getLogger("rq.worker").setLevel(logging.WARNING)
 

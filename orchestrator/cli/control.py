@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from .completion import deployment_names, service_names
 from .failures import FAILED, INTERRUPTED
+from .group import TakesNumbers
 from .output import emit_json, json_option, tell, verbose_option, write
 from .session import connected, connection_options
 
@@ -17,17 +19,17 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("name", metavar="NAME[@GENERATION]")
+@click.argument("name", metavar="NAME[@GENERATION]", shell_complete=deployment_names)
 @json_option
 @connection_options
 def cancel(name: str, as_json: bool, redis_url: str | None, prefix: str | None) -> None:
     """Start nothing more of a deployment that progresses, and end what runs."""
-    with connected(redis_url, prefix) as client:
+    with connected(redis_url, prefix, name) as client:
         _print(client.deployment(name).cancel(), as_json=as_json)
 
 
 @click.command()
-@click.argument("name", metavar="NAME[@GENERATION]")
+@click.argument("name", metavar="NAME[@GENERATION]", shell_complete=deployment_names)
 @click.option("--detach", "-d", is_flag=True, help="Don't follow it.")
 @json_option
 @verbose_option
@@ -43,7 +45,7 @@ def resume(
     """Run what has not succeeded again, bring back replicas that are gone, and follow it."""
     from .follow import follow
 
-    with connected(redis_url, prefix) as client:
+    with connected(redis_url, prefix, name) as client:
         deployment = client.deployment(name)
         # What is shown begins here: the history before it is the business of `events`.
         before = [event.id for event in deployment.events(follow=False)]
@@ -56,7 +58,7 @@ def resume(
 
 
 @click.command()
-@click.argument("name", metavar="NAME[@GENERATION]")
+@click.argument("name", metavar="NAME[@GENERATION]", shell_complete=deployment_names)
 @click.option("--detach", "-d", is_flag=True, help="Don't wait until all is gone.")
 @click.option(
     "--timeout",
@@ -79,9 +81,12 @@ def stop(
 
     Without a GENERATION all of them are meant: the current one and one that is to follow it.
     """
-    with connected(redis_url, prefix) as client:
+    with connected(redis_url, prefix, name) as client:
         asked = client.deployment(name)
-        stopping = [asked.stop(timeout=0)] if "@" in name else stop_all(client, name)
+        stopping = [] if "@" in name else stop_all(client, name)
+        if not stopping:
+            # What has only trained serves nothing; it is stopped all the same.
+            stopping = [asked.stop(timeout=0)]
         code = 0
         try:
             deadline = time.monotonic() + timeout
@@ -93,7 +98,7 @@ def stop(
         except KeyboardInterrupt:
             tell(f"{name} goes on stopping without this terminal")
             return INTERRUPTED
-        _print(stopping[-1] if stopping else asked, as_json=as_json)
+        _print(stopping[-1], as_json=as_json)
     return code
 
 
@@ -104,24 +109,43 @@ def stop_all(client: Client, name: str) -> list[Deployment]:
     ]
 
 
-@click.command()
-@click.argument("service", metavar="NAME/MODULE")
-@click.argument("replicas", type=click.IntRange(0), metavar="N")
+class Replicas(click.ParamType[int | None]):
+    """A number of replicas, or `auto` (None)."""
+
+    name = "replicas"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number, or None."""
+        text = str(value).strip()
+        if text == "auto":
+            return None
+        if not text.isdecimal():
+            self.fail(f"{text!r} is neither a number of replicas (0 or more) nor auto", param, ctx)
+        return int(text)
+
+
+@click.command(cls=TakesNumbers)
+@click.argument("service", metavar="NAME/MODULE", shell_complete=service_names)
+@click.argument("replicas", type=Replicas(), metavar="N|auto")
 @json_option
 @connection_options
 def scale(
-    service: str, replicas: int, as_json: bool, redis_url: str | None, prefix: str | None
+    service: str, replicas: int | None, as_json: bool, redis_url: str | None, prefix: str | None
 ) -> None:
-    """Set how many replicas the served module NAME/MODULE has."""
+    """Set how many replicas the served module NAME/MODULE has.
+
+    The number holds for later deploys too, until `auto` gives it back to the tree.
+    """
     # A root that is served itself has no more than the deployment's name.
     name = service.partition("/")[0]
-    with connected(redis_url, prefix) as client:
-        client.scale(name, service, replicas)
+    with connected(redis_url, prefix, name) as client:
+        wanted = client.scale(name, service, replicas)
         deployment = client.deployment(name)
         if as_json:
             emit_json(deployment.status().to_json())
         else:
-            write(f"{service} is to have {replicas} replica{'' if replicas == 1 else 's'}")
+            kept = "" if replicas is None else f"; until `rootward scale {service} auto`"
+            write(f"{service} is to have {wanted} replica{'' if wanted == 1 else 's'}{kept}")
 
 
 def _print(deployment: Deployment, *, as_json: bool) -> None:

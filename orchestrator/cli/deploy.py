@@ -38,7 +38,7 @@ def deploy(
 
     It outlives this command: end it with `rootward stop NAME`.
     """
-    from .follow import follow
+    from .follow import follow, tell_scaled
 
     with connected(redis_url, prefix) as client:
         deployment = client.submit(
@@ -53,6 +53,7 @@ def deploy(
             exclude=exclude,
             bundle=bundle,
         )
+        tell_scaled(client, deployment)
         if not detach:
             return follow(client, deployment, as_json=as_json, verbose=verbose)
         if as_json:

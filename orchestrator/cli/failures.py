@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -42,6 +43,9 @@ def present(error: BaseException) -> int:
         tell(headed(refused.sentence))
         return refused.code
     code = exit_code(error)
+    if code is None and isinstance(error, FileNotFoundError) and _is_folder_gone():
+        tell(headed("the folder that this was started in has been removed: cd to another one"))
+        return USAGE
     if code is None:
         import traceback
 
@@ -50,6 +54,14 @@ def present(error: BaseException) -> int:
         return FAILED
     tell(headed(message_of(error) or type(error).__name__))
     return code
+
+
+def _is_folder_gone() -> bool:
+    try:
+        Path.cwd()
+    except OSError:
+        return True
+    return False
 
 
 def exit_code(error: BaseException) -> int | None:

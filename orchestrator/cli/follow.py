@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..store.records import ERROR_FD
 from .failures import FAILED, INTERRUPTED, headed, hint_lines, present, tell_failures
 from .output import emit_json, table, tell, write
 from .summary import by_measure, end_lines, value_of
@@ -77,6 +78,13 @@ def tell_current(client: Client, deployment: Deployment) -> None:
         tell(f"{deployment.name}@{record.current} is current and keeps serving")
 
 
+def tell_scaled(client: Client, deployment: Deployment) -> None:
+    """Say which numbers of replicas are somebody's own and not those of the tree."""
+    record = client.store.deployments.get(deployment.name)
+    for path, count in {} if record is None else record.scaled.items():
+        tell(f"{path} keeps {count} replicas, set by hand: `rootward scale {path} auto`")
+
+
 def _explain(
     deployment: Deployment, error: DeploymentFailed, *, verbose: bool, is_kept: bool
 ) -> None:
@@ -99,7 +107,8 @@ def tell_reason(status: Status) -> None:
 
 
 def _with_whole_output(deployment: Deployment, failure: Failure) -> Failure:
-    text = "".join(entry.text for entry in deployment.logs(failure.task))
+    entries = deployment.logs(failure.task)
+    text = "".join(entry.text for entry in entries if entry.fd != ERROR_FD)
     return replace(failure, log_tail=tuple(text.splitlines()))
 
 

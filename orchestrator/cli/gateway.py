@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..status.places import users_line
+from .completion import service_names
 from .failures import FAILED
-from .group import Entry, LazyGroup
+from .group import Entry, LazyGroup, TakesNumbers
 from .output import (
     StdoutClosed,
     emit_json,
@@ -35,7 +36,6 @@ COMMANDS = {
     "serve": Entry("gateway_serve:serve", "Serve HTTP in front of all services, and a dashboard."),
     "export": Entry("gateway_export:export", "Write the registry out for another proxy."),
 }
-NOTHING = object()
 
 
 @click.group(cls=LazyGroup, entries=COMMANDS, aliases={"ls": "list"})
@@ -64,14 +64,14 @@ def list_services(as_json: bool, redis_url: str | None, prefix: str | None) -> N
 
 
 @click.command()
-@click.argument("service")
+@click.argument("service", shell_complete=service_names)
 @json_option
 @connection_options
 def get(service: str, as_json: bool, redis_url: str | None, prefix: str | None) -> None:
     """Show one service with its live replicas."""
     from .follow import print_services
 
-    with connected(redis_url, prefix) as client:
+    with connected(redis_url, prefix, service) as client:
         found = client.gateway.service(service)
         if as_json:
             emit_json(found.to_json())
@@ -79,9 +79,11 @@ def get(service: str, as_json: bool, redis_url: str | None, prefix: str | None) 
             print_services([found])
 
 
-@click.command()
-@click.argument("service")
-@click.argument("value", metavar="[JSON]", required=False)
+@click.command(cls=TakesNumbers)
+@click.argument("service", shell_complete=service_names)
+@click.argument("values", metavar="[JSON]...", nargs=-1)
+@click.option("--args", "args", metavar="JSON", help="A list: the positional arguments.")
+@click.option("--kwargs", "kwargs", metavar="JSON", help="An object: the keyword arguments.")
 @click.option("--stream", is_flag=True, help="Print each item of a stream on a line of its own.")
 @click.option(
     "--hold",
@@ -95,7 +97,9 @@ def get(service: str, as_json: bool, redis_url: str | None, prefix: str | None) 
 @connection_options
 def call(
     service: str,
-    value: str | None,
+    values: tuple[str, ...],
+    args: str | None,
+    kwargs: str | None,
     stream: bool,
     hold: float,
     verbose: bool,
@@ -103,23 +107,22 @@ def call(
     redis_url: str | None,
     prefix: str | None,
 ) -> int:
-    """Call SERVICE with one JSON value (`-`: read it from standard input), and print the result.
+    """Call SERVICE with JSON values (`-`: read from standard input), and print the result.
 
-    Without JSON its `forward` is called without arguments.
+    Each JSON is one argument of its `forward`; without any it is called without arguments.
     """
     from rootward.modules.errors import RemoteError
 
     from ..errors import OrchestratorError
 
     del as_json
-    given = _value_of(value)
-    arguments = () if given is NOTHING else (given,)
-    with connected(redis_url, prefix) as client:
+    arguments, keywords = _arguments(values, args, kwargs)
+    with connected(redis_url, prefix, service) as client:
         # An unknown service is told before anything is sent.
         client.gateway.service(service)
         try:
             ask = client.gateway.stream if stream else client.gateway.call
-            result = ask(service, *arguments, hold=hold)
+            result = ask(service, *arguments, hold=hold, **keywords)
             # What streams by itself needs no option.
             for item in result if isinstance(result, Iterator) else [result]:
                 emit_line(item)
@@ -171,9 +174,23 @@ def _change_line(change: Change) -> str:
     return f"{of}  {what}  {change.replica or ''}".rstrip()
 
 
-def _value_of(text: str | None) -> Any:
-    if text is None:
-        return NOTHING
+def _arguments(
+    values: tuple[str, ...], args: str | None, kwargs: str | None
+) -> tuple[list[Any], dict[str, Any]]:
+    """Return the arguments of a call; raises UsageError for what is no JSON, or of another kind."""
+    positional = [_value_of(text) for text in values]
+    if args is not None:
+        given = _value_of(args)
+        if not isinstance(given, list):
+            raise click.UsageError(f"--args takes a JSON list, not {_short(args)}")
+        positional += given
+    keywords = {} if kwargs is None else _value_of(kwargs)
+    if not isinstance(keywords, dict):
+        raise click.UsageError(f"--kwargs takes a JSON object, not {_short(kwargs or '')}")
+    return positional, keywords
+
+
+def _value_of(text: str) -> Any:
     if text == "-":
         text = sys.stdin.read()
     try:

@@ -6,6 +6,7 @@ costs no import. An alias works like its command and isn't listed.
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,11 +16,22 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+_NEGATIVE = re.compile(r"-(?:\d|\.\d|Infinity)")
+
+
 class Entry(NamedTuple):
     """Where a command lives (`module:attribute` below this package) and what its help says."""
 
     home: str
     help: str
+
+
+class TakesNumbers(click.Command):
+    """A command whose arguments may be negative numbers: `-5` is no option of it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the command line; a space before a number keeps click from seeing an option."""
+        return super().parse_args(ctx, [f" {a}" if _NEGATIVE.match(a) else a for a in args])
 
 
 class LazyGroup(click.Group):

@@ -14,7 +14,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock, Thread, main_thread
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ..embedded.process import OwnedProcess
 from ..embedded.runfolder import RunFolder, UpState
@@ -22,9 +22,13 @@ from ..embedded.server import EmbeddedServer
 from ..settings import Secret, Settings
 from .control import stop_all
 from .output import tell
+from .reload import Reloader, deploy_again, project_folder
+from .up_gateway import UpGateway
 from .worker import worker_command
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..client.client import Client
     from ..client.deployment import Deployment
     from ..store.events import Event
@@ -53,6 +57,8 @@ class Machine:
         self._server = server
         self._slots = slots
         self._worker: OwnedProcess | None = None
+        self._gateway: UpGateway | None = None
+        self._reloader: Reloader | None = None
         self._starting = Lock()
         self._is_closing = False
         self.has_given_up = False
@@ -103,6 +109,26 @@ class Machine:
         """
         self._worker = self._new_worker()
         Thread(target=self._keep_worker, daemon=True).start()
+
+    def start_gateway(self) -> None:
+        """Start the gateway, which says by itself where the dashboard is."""
+        self._gateway = UpGateway(self._environment(), self._folder.path)
+
+    def reload(self, target: str, deployment: Deployment, order: Mapping[str, Any]) -> None:
+        """Deploy again whenever a file of the project changes, until this machine is closed."""
+        environment = self._environment()
+
+        def deploy() -> int:
+            return deploy_again(target, deployment.name, order, environment)
+
+        self._reloader = Reloader(project_folder(target), deploy)
+        self._reloader.start()
+
+    def await_reload(self, deployment: Deployment) -> Deployment:
+        """Return the generation of the first change that was deployed with success."""
+        assert self._reloader is not None
+        self._reloader.deployed.wait()
+        return self.connect().deployment(deployment.name)
 
     def connect(self) -> Client:
         """Return the client of this machine; the same one each time."""
@@ -204,6 +230,8 @@ class Machine:
 
     def _stop_in_order(self) -> None:
         self._folder.withdraw()
+        if self._reloader is not None:
+            self._reloader.close()
         with self._starting:
             self._is_closing = True
         deadline = time.monotonic() + STOP_TIMEOUT_S
@@ -228,6 +256,8 @@ class Machine:
                 each.wait_stopped(max(0.1, deadline - time.monotonic()))
 
     def _kill(self) -> None:
+        if self._gateway is not None:
+            self._gateway.close()
         if self._worker is not None:
             self._worker.kill()
         if self._client is not None:

@@ -21,13 +21,16 @@ COMMANDS = {
     "deployments": Entry("status:deployments", "List the deployments, the newest first."),
     "workers": Entry("status:workers", "List the live workers."),
     "events": Entry("history:events", "Print a deployment's history."),
-    "logs": Entry("history:logs", "Print the output of tasks and replicas."),
+    "logs": Entry("logs:logs", "Print what tasks and replicas wrote and raised."),
+    "why": Entry("analysis:why", "Say why a deployment or module is in its state."),
+    "analyze": Entry("analysis:analyze", "Show what the time of a generation went into."),
     "cancel": Entry("control:cancel", "Cancel a deployment that progresses."),
     "resume": Entry("control:resume", "Run what has not succeeded, and bring back lost replicas."),
     "stop": Entry("control:stop", "Stop all that a deployment serves, parents first."),
     "scale": Entry("control:scale", "Change how many replicas a served module has."),
     "gateway": Entry("gateway:gateway", "Look into the registry and call services."),
     "doctor": Entry("checkup:doctor", "Check Redis, the secret, the clock and the workers."),
+    "completion": Entry("completion:completion", "Print the completion of a shell."),
     "version": Entry("version:version", "Print the version."),
 }
 ALIASES = {"ps": "status", "down": "stop"}

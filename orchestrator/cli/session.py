@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from .output import tell
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ..client.client import Client
+    from ..embedded.runfolder import UpState
     from ..settings import Settings
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
@@ -32,8 +35,13 @@ def connection_options(command: Command) -> Command:
     return url(prefix(command))
 
 
-def settings_of(redis_url: str | None, prefix: str | None, **more: Any) -> Settings:
-    """Return the settings; without a URL those of this user's newest running `up` stand in."""
+def settings_of(
+    redis_url: str | None, prefix: str | None, name: str | None = None, **more: Any
+) -> Settings:
+    """Return the settings; without a URL those of this user's running `up` stand in.
+
+    Of several it is the one that runs what `name` (NAME[@G][/MODULE]) is of, else the newest.
+    """
     from ..settings import Secret, Settings
 
     settings = Settings.from_environment(redis_url=redis_url, prefix=prefix, **more)
@@ -41,7 +49,7 @@ def settings_of(redis_url: str | None, prefix: str | None, **more: Any) -> Setti
         return settings
     from ..embedded.runfolder import running
 
-    for state in running():
+    for state in _nearest(running(), name):
         # With a Redis of the user's own, `up` has only the secret to lend.
         if settings.redis_url in {None, state.url}:
             return replace(
@@ -53,10 +61,26 @@ def settings_of(redis_url: str | None, prefix: str | None, **more: Any) -> Setti
     return settings
 
 
+def _nearest(states: list[UpState], name: str | None) -> list[UpState]:
+    """Return the states, those first whose deployment `name` is of; say what is left aside."""
+    if name is None:
+        if len(states) > 1:
+            others = ", ".join(state.deployment for state in states[1:])
+            tell(f"of several `rootward up` this is {states[0].deployment}'s (others: {others})")
+        return states
+    wanted = name.partition("/")[0].partition("@")[0]
+    return sorted(states, key=lambda state: state.deployment != wanted)
+
+
 @contextmanager
-def connected(redis_url: str | None, prefix: str | None) -> Iterator[Client]:
-    """Open a client for one command. Raises NoRedis within a second when there is none."""
-    settings = settings_of(redis_url, prefix)
+def connected(
+    redis_url: str | None, prefix: str | None, name: str | None = None
+) -> Iterator[Client]:
+    """Open a client for one command, which is about the deployment, module or service `name`.
+
+    Raises NoRedis within a second when there is none.
+    """
+    settings = settings_of(redis_url, prefix, name)
     if settings.redis_url is None:
         from ..errors import NoRedis
 

@@ -12,6 +12,7 @@ import click
 
 from ..status.documents import deployment_json, worker_json
 from .board import Board
+from .completion import deployment_names
 from .follow import print_evaluations, tell_current
 from .output import (
     duration,
@@ -51,7 +52,9 @@ _WAITING = frozenset({"waiting", "queued", "pending", "progressing"})
 
 
 @click.command()
-@click.argument("name", metavar="[NAME[@GENERATION]]", required=False)
+@click.argument(
+    "name", metavar="[NAME[@GENERATION]]", required=False, shell_complete=deployment_names
+)
 @click.option("--watch", "-w", is_flag=True, help="Go on showing what changes.")
 @click.option("--failed", is_flag=True, help="Only what failed, with its ancestors.")
 @click.option("--waiting", is_flag=True, help="Only what waits or is queued, with its ancestors.")
@@ -77,7 +80,7 @@ def status(
     The exit code tells whether the answer is known, not whether the deployment is well.
     """
     chosen = Choice.of(failed=failed, waiting=waiting, depth=depth, verbose=verbose)
-    with connected(redis_url, prefix) as client:
+    with connected(redis_url, prefix, name) as client:
         if name is None and watch:
             from .overview import watch_all
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from .completion import targets
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -57,7 +59,7 @@ def plan_options(command: Command) -> Command:
             help="Which of train,deploy,eval (default: all).",
         ),
         click.option("--name", metavar="NAME", help="The deployment's name."),
-        click.argument("target", metavar="TARGET"),
+        click.argument("target", metavar="TARGET", shell_complete=targets),
     ):
         command = option(command)
     return command

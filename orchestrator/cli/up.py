@@ -8,11 +8,13 @@ its processes are on, also when it is killed.
 from __future__ import annotations
 
 import signal
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from .failures import FAILED, INTERRUPTED
+from .follow import print_evaluations, print_services, watch
 from .output import emit_json, json_option, paint, table, tell, verbose_option
 from .session import connection_options
 from .summary import end_lines
@@ -21,8 +23,14 @@ from .target import code_options, load, plan_options, submit_options
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rootward.modules.state.target import LoadedTarget
+
+    from ..client.client import Client
+    from ..client.deployment import Deployment
     from ..status.status import Status
     from .machine import Machine
+
+MOST_PLAN_LINES = 40
 
 
 @click.command()
@@ -31,6 +39,7 @@ if TYPE_CHECKING:
 @code_options
 @click.option("--slots", type=click.IntRange(1), metavar="N", help="Jobs at once (default: 4).")
 @click.option("--once", is_flag=True, help="Deploy, evaluate, print the result, stop, exit.")
+@click.option("--reload", is_flag=True, help="Deploy again when a file of the project changes.")
 @json_option
 @verbose_option
 @connection_options
@@ -38,6 +47,7 @@ def up(
     target: str,
     slots: int | None,
     once: bool,
+    reload: bool,
     as_json: bool,
     verbose: bool,
     redis_url: str | None,
@@ -54,9 +64,12 @@ def up(
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     order["recursive"] = not order.pop("no_recursive")
+    if once and reload:
+        raise click.UsageError("--once ends, so there is nothing for --reload to wait for")
+    wishes = Wishes(once=once, reload=reload, as_json=as_json, verbose=verbose)
     with Machine.prepare(redis_url, prefix, slots=slots) as machine:
         try:
-            code = _run(machine, target, order, once=once, as_json=as_json, verbose=verbose)
+            code = _run(machine, target, order, wishes)
         except KeyboardInterrupt:
             code = FAILED if machine.has_given_up else INTERRUPTED
             if not machine.has_given_up:
@@ -66,45 +79,81 @@ def up(
     return code
 
 
-def _run(
-    machine: Machine,
-    target: str,
-    order: Mapping[str, Any],
-    *,
-    once: bool,
-    as_json: bool,
-    verbose: bool,
-) -> int:
-    from ..status.read_status import read_plan
-    from .follow import watch
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """How `up` was asked to show and to go on."""
 
+    once: bool
+    reload: bool
+    as_json: bool
+    verbose: bool
+
+
+def _run(machine: Machine, target: str, order: Mapping[str, Any], wishes: Wishes) -> int:
     # The worker starts while the target is imported here.
     machine.start_worker()
     loaded = load(target)
     client = machine.connect()
+    _refuse_to_take_over(client, loaded, order["name"])
     deployment = client.submit(loaded, **order)
     machine.announce(deployment)
+    if not wishes.once:
+        machine.start_gateway()
     # As it is stored: to plan again would run the user's getters again.
-    tell(str(read_plan(client.store, client.signer, deployment.name, deployment.generation)))
-    code = watch(deployment, verbose=verbose, is_kept=False)
+    _tell_plan(str(deployment.plan()), verbose=wishes.verbose)
+    code = watch(deployment, verbose=wishes.verbose, is_kept=False)
     if code:
-        if as_json:
+        if wishes.as_json:
             emit_json(deployment.status().to_json())
-        return FAILED
+        if not wishes.reload:
+            return FAILED
+    else:
+        _tell_end(deployment, wishes)
+        if wishes.once:
+            return 0
+    if wishes.reload:
+        machine.reload(target, deployment, order)
+        if code:
+            tell(f"{deployment.id} is deployed again when a file changes; Ctrl-C stops all of it")
+            deployment = machine.await_reload(deployment)
+    return machine.stay(deployment)
+
+
+def _tell_plan(plan: str, *, verbose: bool) -> None:
+    """Tell the plan, of a large one the first line."""
+    lines = plan.splitlines()
+    if len(lines) > MOST_PLAN_LINES and not verbose:
+        lines = [f"{lines[0]} (`rootward plan` draws all of it)"]
+    for line in lines:
+        tell(line)
+
+
+def _tell_end(deployment: Deployment, wishes: Wishes) -> None:
     timeline = deployment.timeline()
     for line in end_lines(timeline):
         tell(line)
-    _print(timeline.status, is_over=once, as_json=as_json)
-    if once:
-        return 0
-    _tell_what_next(timeline.status)
-    return machine.stay(deployment)
+    _print(timeline.status, is_over=wishes.once, as_json=wishes.as_json)
+    if not wishes.once:
+        _tell_what_next(timeline.status)
+
+
+def _refuse_to_take_over(client: Client, loaded: LoadedTarget, name: str | None) -> None:
+    """Raise UsageError when what somebody else has deployed would be replaced, and then stopped."""
+    name = name or loaded.default_name
+    record = client.store.deployments.get(name)
+    numbers = [] if record is None else [record.current, record.latest]
+    found = [client.store.deployments.generation(name, n) for n in numbers if n is not None]
+    live = [each for each in found if each is not None and not each.is_over]
+    if live:
+        raise click.UsageError(
+            f"{name}@{live[-1].generation} is {live[-1].state} on this Redis, and `up` would"
+            " replace it and stop it at its end: give this one another name with --name, or update"
+            " that one with `rootward deploy`"
+        )
 
 
 def _print(status: Status, *, is_over: bool, as_json: bool) -> None:
     """Print evaluations and services; of what is about to be stopped no address is shown."""
-    from .follow import print_evaluations, print_services
-
     if as_json:
         evaluated = {
             each.module: each.result_repr if each.result is None else each.result

@@ -54,6 +54,8 @@ class Resource(click.ParamType[str]):
     help="Tell metrics at http://127.0.0.1:N/metrics (default: ROOTWARD_METRICS_PORT, else off).",
 )
 @click.option("--metrics-host", metavar="ADDR", help="Tell them on another address.")
+@click.option("-v", "--verbose", is_flag=True, help="Log every step of every task.")
+@click.option("-q", "--quiet", is_flag=True, help="Log what goes wrong only.")
 @click.option("--burst", is_flag=True, help="End when there is nothing left to do.")
 @connection_options
 def worker(
@@ -63,11 +65,18 @@ def worker(
     resources: tuple[str, ...],
     metrics_port: int | None,
     metrics_host: str | None,
+    verbose: bool,
+    quiet: bool,
     burst: bool,
     redis_url: str | None,
     prefix: str | None,
 ) -> None:
-    """Run tasks and keep replicas alive until SIGTERM, which drains first."""
+    """Run tasks and keep replicas alive until SIGTERM, which drains first.
+
+    Its log on standard error has a line for each task.
+    """
+    if verbose and quiet:
+        raise click.UsageError("--verbose and --quiet exclude each other")
     from ..errors import MissingSecret, NoRedis
 
     settings = settings_of(
@@ -93,6 +102,7 @@ def worker(
     sys.stdout.flush()
     sys.stderr.flush()
     command = worker_command(slots=slots, name=name, resources=resources, burst=burst)
+    command += ["--verbose"] * verbose + ["--quiet"] * quiet
     os.execv(command[0], command)  # noqa: S606  # a list made here, no shell
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import uuid
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from rootward.modules.code.collection import Wishes
 
@@ -21,7 +21,7 @@ from ..errors import (
     UnknownDeployment,
     other_secret,
 )
-from ..planning.collect import is_whole, plan_tree
+from ..planning.collect import is_whole, plan_tree, untrained
 from ..planning.definition import Definition, Subject
 from ..planning.graph import ALL_KINDS, Kind
 from ..planning.planner import parse_kinds
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from rootward.modules.code.bundle import Bundle
+    from rootward.modules.tree import Tree
 
     from ..planning.plan import Plan
     from ..planning.submission import Order
@@ -113,6 +114,23 @@ class Client:
         # routes need the connections until then.
         if self._executor is None or not self._executor.owns_anything:
             self.close()
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.__exit__(kind, error, traceback)
+
+    async def asubmit(self, tree_or_target: Subject, **options: Any) -> Deployment:
+        """Do what `submit` does, from async code; await the Deployment to wait for it."""
+        import asyncio
+
+        return await asyncio.to_thread(self.submit, tree_or_target, **options)
 
     def close(self) -> None:
         """Close every connection, and stop what this client's programs own; twice is harmless."""
@@ -188,13 +206,16 @@ class Client:
         The code of the project goes along: `include` and `exclude` are patterns of files to add and
         to leave out, `bundle=False` says that workers have it installed.
         Raises TargetError, CycleError, TaskGetterError, NotPortable, BundleError, PlanError,
-        BadName, MissingSecret and WrongSecret before anything is stored.
+        BadName, MissingSecret and WrongSecret before anything is stored; PlanError also when
+        modules would be served whose training has never run.
         """
         from ..planning.submission import Order
 
         asked = parse_kinds(kinds)
         wishes = Wishes(include=tuple(include), exclude=tuple(exclude), goes_along=bundle)
         definition = Definition.of(tree_or_target, name=name, by_value=by_value, wishes=wishes)
+        if Kind.DEPLOY in asked and Kind.TRAIN not in asked:
+            _refuse_untrained(definition.tree)
         order = Order(
             kinds=tuple(str(kind) for kind in ALL_KINDS if kind in asked),
             makes_current=Kind.DEPLOY in asked and is_whole(definition.tree, recursive=recursive),
@@ -224,6 +245,11 @@ class Client:
         self.store.deployments.create(
             writer.build(plan, packed, order, submission_id=submission_id, generation=generation)
         )
+        for path, count in reserved.scaled.items():
+            # Set by hand before: it needs a signature of this generation, as it may be more than
+            # the plan has.
+            if plan.service(path) is not None:
+                self._scale(plan.deployment, generation, path, count)
         span.stored(generation, len(plan.steps))
         deployment = self._deployment(plan.deployment, generation)
         deployment.span = span
@@ -266,11 +292,11 @@ class Client:
         """Return the workers whose lease holds, newest first."""
         return list(self.store.agents.all())
 
-    def scale(self, name: str, path: str, replicas: int) -> None:
-        """Set how many replicas the current generation of `name` keeps of the service at `path`.
+    def scale(self, name: str, path: str, replicas: int | None) -> int:
+        """Set how many replicas `name` keeps of the service at `path`, in later generations too.
 
-        `path` is whole, or what follows the deployment's name. Raises UnknownDeployment and
-        UnknownService.
+        None gives the service back to what its tree says. `path` is whole, or what follows the
+        deployment's name. Returns the number. Raises UnknownDeployment and UnknownService.
         """
         record = self.store.deployments.get(name)
         if record is None:
@@ -281,7 +307,7 @@ class Client:
         full = path if path in known else f"{name}/{path}"
         if full not in known:
             raise unknown_service(path, known)
-        if not 0 <= replicas <= MOST_REPLICAS:
+        if replicas is not None and not 0 <= replicas <= MOST_REPLICAS:
             raise PlanError(f"{full} can't have {replicas} replicas: give 0 to {MOST_REPLICAS}")
         assert served is not None
         if served.state in {
@@ -293,12 +319,33 @@ class Client:
                 f"{name}@{generation} is {served.state}, so nothing of it is served: "
                 f"`rootward resume {name}` brings it back"
             )
-        if served.is_restored and replicas > served.ready.get(full, 0):
+        wanted = self._own_number(name, generation, full) if replicas is None else replicas
+        if served.is_restored and wanted > served.ready.get(full, 0):
             raise not_startable(served)
+        lasting: Literal["keep", "forget"] = "forget" if replicas is None else "keep"
+        self._scale(name, generation, full, wanted, lasting)
+        return wanted
+
+    def _scale(
+        self,
+        name: str,
+        generation: int,
+        path: str,
+        wanted: int,
+        lasting: Literal["", "keep", "forget"] = "",
+    ) -> None:
         signature = ""
         if (signer := self._signer_if_any()) is not None:
-            signature = signer.sign_count(name, generation, full, replicas)
-        self.store.deployments.scale(name, generation, full, replicas, signature)
+            signature = signer.sign_count(name, generation, path, wanted)
+        self.store.deployments.scale(name, generation, path, wanted, signature, lasting=lasting)
+
+    def _own_number(self, name: str, generation: int, path: str) -> int:
+        """Return how many replicas the tree of a generation asks for."""
+        plan = self._deployment(name, generation).plan()
+        service = None if plan is None else plan.service(path)
+        if service is None:
+            raise PlanError(f"what {name}@{generation} asks for isn't known: give a number")
+        return service.wanted
 
     def _deployment(self, name: str, generation: int) -> Deployment:
         signer = self._signer_if_any()
@@ -315,6 +362,17 @@ class Client:
     def _unknown(self, name: str) -> UnknownDeployment:
         known = [record.name for record in self.store.deployments.all()]
         return unknown_deployment(name, known, lost=lost_data(self.store))
+
+
+def _refuse_untrained(tree: Tree) -> None:
+    """Raise PlanError when modules would be served whose training has never run."""
+    missing = untrained(tree)
+    if missing:
+        more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
+        raise PlanError(
+            f"{tree.name} would be served untrained: {', '.join(missing[:10])}{more} have training"
+            " and no state; deploy with train too (`--kinds train,deploy`)"
+        )
 
 
 @cache

@@ -7,7 +7,6 @@ returns within milliseconds of the change and never depends on an event that was
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import TYPE_CHECKING, assert_never
 
@@ -24,29 +23,30 @@ from ..errors import (
 from ..states import DeploymentState, TaskState
 from ..status.failure import explain
 from ..status.lost_data import gone, not_startable
-from ..status.read_status import GONE, read_failures, read_status, read_timeline
-from ..terminal import clean
+from ..status.read_status import GONE, read_failures
+from .deployment_view import DeploymentView
+from .notice import Notice
+from .progress_line import progress_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
+    from typing import Any
 
     from ..security.signing import Signer
-    from ..status.status import Status
-    from ..status.timeline import Timeline
     from ..store.events import Event
     from ..store.records import GenerationRecord, LogEntry
     from ..store.store import Store
+    from .progress_line import ProgressLine
     from .tracing import DeploymentSpan
 
 BLOCK_MS = 1000
 RESTORED_S = 10.0
 """Seconds for which workers may take to bring a deployment back into a Redis without data."""
-NOTICE_AFTER_S = 2.0
 STOP_TIMEOUT_S = 60.0
 UNREACHED = (RedisConnectionError, RedisTimeoutError)
 
 
-class Deployment:
+class Deployment(DeploymentView):
     """One generation of a deployment: `id` is NAME@GENERATION."""
 
     def __init__(
@@ -69,28 +69,33 @@ class Deployment:
         # Of who has submitted it, where traces are asked for.
         self.span: DeploymentSpan | None = None
 
-    def __repr__(self) -> str:
-        return f"<Deployment {self.id}>"
+    def __await__(self) -> Generator[Any, None, Deployment]:
+        """Wait as `wait` does, from async code; the waiting is a thread's."""
+        import asyncio
 
-    @property
-    def id(self) -> str:
-        """`NAME@GENERATION`."""
-        return f"{self.name}@{self.generation}"
+        return asyncio.to_thread(self.wait).__await__()
 
-    def wait(self, timeout: float | None = None) -> Deployment:
+    def wait(self, timeout: float | None = None, *, progress: bool = True) -> Deployment:
         """Return the deployment when it is ready.
 
-        `timeout` is in seconds. Raises DeploymentFailed, which names each failed task;
-        DeploymentCancelled; TimeoutError, after which the deployment goes on. While no live worker
-        could run what is next, standard error says why.
+        `timeout` is in seconds. A line shows how far it is, unless `progress` is false. Raises
+        DeploymentFailed, which names each failed task; DeploymentCancelled; TimeoutError, after
+        which the deployment goes on. While no live worker could run what is next, standard error
+        says why.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
+        with progress_line(self.id, wanted=progress) as line:
+            return self._wait(deadline, line)
+
+    def _wait(self, deadline: float | None, line: ProgressLine) -> Deployment:
         notice, left, seen = Notice(self._why_waiting), -1, "0-0"
         while True:
             record = self._record()
             if self._is_settled(record):
                 self._settled(self.name)
                 return self
+            total = record.total - len(record.services)
+            line.show(str(record.state), max(0, total - record.left), total)
             if record.left == left:
                 notice.tick()
             else:
@@ -132,14 +137,6 @@ class Deployment:
                 notice.tick()
                 yield None
             block_ms = self._block_ms(deadline)
-
-    def status(self) -> Status:
-        """Return how the generation is at this moment."""
-        return read_status(self._store, self._record(), self._signer)
-
-    def timeline(self) -> Timeline:
-        """Return when each task waited and ran, and what decided how long it took."""
-        return read_timeline(self._store, self._record(), self._signer)
 
     def events(self, follow: bool = True, *, after: str | None = None) -> Iterator[Event]:
         """Yield the generation's events from the first (or from the one `after` that id) on.
@@ -205,6 +202,15 @@ class Deployment:
         """
         self._store.deployments.stop(self.name, self.generation)
         return self if timeout == 0 else self.wait_stopped(timeout)
+
+    async def astop(
+        self,
+        timeout: float | None = STOP_TIMEOUT_S,  # noqa: ASYNC109 - the thread keeps it
+    ) -> Deployment:
+        """Do what `stop` does, from async code; the waiting is a thread's."""
+        import asyncio
+
+        return await asyncio.to_thread(self.stop, timeout)
 
     def wait_stopped(self, timeout: float | None = None) -> Deployment:
         """Return when nothing of it runs any more; TimeoutError after `timeout` seconds."""
@@ -361,27 +367,3 @@ class Deployment:
 
     def _why_waiting(self) -> str | None:
         return self.status().reason
-
-
-class Notice:
-    """Tells whoever waits, once for each reason, why nothing happens."""
-
-    def __init__(self, reason: Callable[[], str | None]) -> None:
-        self._reason = reason
-        self._told: str | None = None
-        self._since = time.monotonic()
-
-    def moved(self) -> None:
-        """Something happened: begin to count anew."""
-        self._since = time.monotonic()
-        self._told = None
-
-    def tick(self) -> None:
-        """Nothing happened: after a while, look for the reason and print it."""
-        if time.monotonic() - self._since < NOTICE_AFTER_S:
-            return
-        reason = self._reason()
-        if reason is not None and reason != self._told:
-            sys.stderr.write(clean(f"waiting: {reason}\n"))
-            sys.stderr.flush()
-        self._told = reason

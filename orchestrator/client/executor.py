@@ -9,6 +9,7 @@ to is decided by `rootward.modules.executor`.
 from __future__ import annotations
 
 import secrets
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from ..planning.planner import parse_kinds
 from ..planning.submission import Order
 from .log_echo import Echo
 from .owner_lease import Owner
+from .progress_line import REFRESH_S, progress_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -65,6 +67,7 @@ class DistributedExecutor:
         kinds: Iterable[str] = ALL_KINDS,
         recursive: bool = True,
         restart: bool = False,
+        progress: bool = True,
     ) -> None:
         """Run the tasks of the kinds, and return when the tree is as a local run leaves it.
 
@@ -82,7 +85,7 @@ class DistributedExecutor:
         deployment = self._submit(tree, plan, asked, makes_current=Kind.DEPLOY in asked and whole)
         self._submitted[id(tree.root)] = Submitted(tree=tree, deployment=deployment)
         try:
-            self._follow(deployment)
+            self._follow(deployment, progress=progress)
         except KeyboardInterrupt as error:
             deployment.cancel("interrupted")
             raise interrupted(f"interrupted: {deployment.id} is cancelled") from error
@@ -158,11 +161,16 @@ class DistributedExecutor:
         self._owner.begin()
         return deployment
 
-    def _follow(self, deployment: Deployment) -> None:
+    def _follow(self, deployment: Deployment, *, progress: bool) -> None:
         echo = Echo(self._client.store, deployment.name, deployment.generation)
-        for event in deployment.progress():
-            if event is not None:
-                echo.heard(event)
+        shown_at = 0.0
+        with progress_line(deployment.id, wanted=progress) as line:
+            for event in deployment.progress():
+                if event is not None:
+                    echo.heard(event)
+                if progress and time.monotonic() - shown_at > REFRESH_S:
+                    line.show(*deployment.counts())
+                    shown_at = time.monotonic()
 
     def _leave_as_local(self, tree: Tree, deployment: Deployment) -> None:
         """Apply the recorded states to the caller's objects, and let them call what is served."""

@@ -12,6 +12,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from ..store.events import EventName
+from ..store.records import ERROR_FD
 from ..terminal import clean
 
 if TYPE_CHECKING:
@@ -39,8 +40,10 @@ class Echo:
         # Always to the end: part of it may have been read when another task finished.
         self._read()
         for line in self._kept.pop(event.task, ()):
-            stream = sys.stderr if line.fd == 2 else sys.stdout
-            stream.write(clean(line.text) if stream.isatty() else line.text)
+            # The error of a task is raised where it is waited for.
+            if line.fd != ERROR_FD:
+                stream = sys.stderr if line.fd == 2 else sys.stdout
+                stream.write(clean(line.text) if stream.isatty() else line.text)
         sys.stdout.flush()
         sys.stderr.flush()
 

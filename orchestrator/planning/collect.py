@@ -48,6 +48,22 @@ def is_whole(tree: Tree, *, recursive: bool, part: str | None = None) -> bool:
     return part in {None, root.path} and (recursive or not root.children)
 
 
+def untrained(tree: Tree) -> list[str]:
+    """Return the paths of the modules that have training, while no training has changed anything.
+
+    What was changed on a module, or on any below it, counts as its state.
+    """
+    finder = WorkFinder((str(Kind.TRAIN),))
+    has_state: list[bool] = []
+    found = []
+    for node, path in zip(tree.nodes, tree.paths(), strict=True):
+        changed = bool(node.module._changed) or any(has_state[child] for child in node.children)
+        has_state.append(changed)
+        if not changed and finder.kinds_of(node.module):
+            found.append(path)
+    return found
+
+
 def collect(
     tree: Tree, kinds: frozenset[Kind], *, recursive: bool = True, part: str | None = None
 ) -> Outline:

@@ -12,6 +12,16 @@ from .graph import PlanGraph
 class Plan(PlanGraph):
     """The tasks of a deployment in runnable order, and the services that it keeps alive."""
 
+    def __repr__(self) -> str:
+        return f"<Plan {self.deployment} {len(self.steps)} tasks, {len(self.services)} services>"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        from .plan_svg import svg
+
+        return svg(self) or f"<pre>{escape(str(self))}</pre>"
+
     def __str__(self) -> str:
         from .plan_text import draw
 

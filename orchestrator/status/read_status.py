@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..planning.plan import Plan
 from ..states import DeploymentState, ReplicaState, TaskState
+from ..store.records import ERROR_FD
 from ..store.rq_compat import protocol_of
 from .evaluations import Evaluation, read_evaluations
 from .failure import TAIL_LINES, Failure
@@ -146,6 +147,9 @@ def _tails(store: Store, name: str, generation: int, tasks: dict[str, int]) -> d
     written: dict[str, str] = defaultdict(str)
     for line in store.history.logs(name, generation):
         # What an earlier attempt wrote says nothing about this one.
+        if line.fd == ERROR_FD:
+            # The error itself is told beside its output.
+            continue
         if line.task in tasks and line.attempt in {None, tasks[line.task]}:
             written[line.task] = (written[line.task] + line.text)[-65536:]
     return defaultdict(list, {t: text.splitlines()[-TAIL_LINES:] for t, text in written.items()})

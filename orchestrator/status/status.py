@@ -107,6 +107,15 @@ class ServiceStatus:
     wanted: int = 1
     endpoints: tuple[EndpointStatus, ...] = ()
 
+    def __repr__(self) -> str:
+        ready = sum(endpoint.state == "ready" for endpoint in self.endpoints)
+        return f"<Service {self.service} {self.state} {ready}/{self.wanted}>"
+
+    def _repr_html_(self) -> str:
+        from .status_html import services_html
+
+        return services_html([self])
+
     @property
     def path(self) -> str:
         """The path of the served module, which is the service's name."""
@@ -142,6 +151,16 @@ class Status:
     tasks: tuple[TaskStatus, ...] = ()
     services: tuple[ServiceStatus, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
+
+    def __repr__(self) -> str:
+        work = [task for task in self.tasks if task.kind != "prepare"]
+        done = sum(task.state == "succeeded" for task in work)
+        return f"<Status {self.id} {self.state} {done}/{len(work)}>"
+
+    def _repr_html_(self) -> str:
+        from .status_html import status_html
+
+        return status_html(self)
 
     @property
     def id(self) -> str:

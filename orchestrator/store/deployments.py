@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from ..errors import other_secret
 from .keys import STAGED_S
@@ -53,10 +53,15 @@ class DeploymentStore(StorePart):
         keys = [self._keys.name(name), self._keys.reservation(name, submission_id)]
         keys += [self._keys.secret, self._keys.agents, self._keys.store]
         args: list[Value] = [STAGED_S * 6, secrets.token_hex(8), *fingerprints]
-        number, store_id = self._scripts.run("reserve", keys, args)
+        number, store_id, scaled = self._scripts.run("reserve", keys, args)
         if not number:
             raise other_secret(self._clients.address)
-        return Reservation(generation=int(number), store_id=text_of(store_id))
+        words = [text_of(word) for word in scaled]
+        return Reservation(
+            generation=int(number),
+            store_id=text_of(store_id),
+            scaled={path: int(count) for path, count in zip(words[::2], words[1::2], strict=True)},
+        )
 
     def create(self, submission: Submission) -> None:
         """Store a submission whole and release its first tasks; a second call changes nothing.
@@ -140,13 +145,21 @@ class DeploymentStore(StorePart):
         return self._change("resume", name, generation)
 
     def scale(
-        self, name: str, generation: int, path: str, wanted: int, signature: str = ""
+        self,
+        name: str,
+        generation: int,
+        path: str,
+        wanted: int,
+        signature: str = "",
+        *,
+        lasting: Literal["", "keep", "forget"] = "",
     ) -> bool:
         """Change how many replicas a service should have; False when there is no such service.
 
-        More than its plan has come only with the `signature` of that number.
+        More than its plan has come only with the `signature` of that number. With `keep` later
+        generations of the name have as many, until one is scaled with `forget`.
         """
-        return self._change("scale", name, generation, path, wanted, signature)
+        return self._change("scale", name, generation, path, wanted, signature, lasting)
 
     def add_repair(
         self, name: str, generation: int, path: str, *, spec: TaskSpec, job_id: str
@@ -194,6 +207,11 @@ class DeploymentStore(StorePart):
                 latest=int(fields[b"latest"]),
                 current=int(fields[b"current"]) if b"current" in fields else None,
                 newest=newest.get((name, int(fields[b"latest"]))),
+                scaled={
+                    field.decode().removeprefix("scaled:"): int(value)
+                    for field, value in fields.items()
+                    if field.startswith(b"scaled:")
+                },
             )
             for name, fields in found.items()
         ]

@@ -80,3 +80,17 @@ class HistoryStore(StorePart):
             if chosen or not lines:
                 return chosen
             after_id = lines[-1].id
+
+    def dropped_logs(self, name: str, generation: int) -> int:
+        """Return how many pieces of output were dropped as others came.
+
+        Servers before Redis 7 don't tell, and it is 0 there.
+        """
+        from redis.exceptions import ResponseError
+
+        try:
+            found = self._client.xinfo_stream(self._keys.part(name, generation, "logs"))
+        except ResponseError:
+            # Nothing was written.
+            return 0
+        return max(0, int(found.get("entries-added") or 0) - int(found["length"]))

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import tempfile
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -249,3 +250,63 @@ def _is_alive(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def test_up_shows_a_dashboard_and_deploys_what_changes(folder: Path, runs: Path) -> None:
+    """The address answers while `up` runs; an edited file is the next generation."""
+    with Program(rootward("up", "tree.py:tree", "--reload"), folder=folder, name="up") as up:
+        wait_until(
+            lambda: ready(up) and "dashboard: http://127.0.0.1:" in up.stderr,
+            description="up is ready",
+            timeout=START_TIMEOUT_S,
+        )
+        url = up.stderr.partition("dashboard: ")[2].split()[0]
+        with urllib.request.urlopen(f"{url}api/services", timeout=10) as answer:
+            found = [each["service"] for each in json.load(answer)]
+            assert sorted(found) == ["tens", "tens/m/adder"]
+        (folder / "tree.py").write_text(TREE.replace("self.amount = 2", "self.amount = 5"))
+        wait_until(
+            lambda: "tens@2 takes its place" in up.stderr,
+            description="the change is deployed",
+            timeout=START_TIMEOUT_S,
+        )
+        done = run(rootward("gateway", "call", "tens", "-4"), folder=folder)
+        assert json.loads(done.stdout) == 10
+        # What can't be deployed leaves what runs.
+        (folder / "tree.py").write_text("tree = None\n")
+        wait_until(
+            lambda: "what ran before goes on" in up.stderr,
+            description="a broken change is refused",
+            timeout=START_TIMEOUT_S,
+        )
+        done = run(rootward("gateway", "call", "tens", "0"), folder=folder)
+        assert json.loads(done.stdout) == 50
+        assert up.stop(signal.SIGINT) == 130, up.report()
+    assert list(runs.iterdir()) == []
+
+
+def test_two_ups_are_told_apart_by_name(folder: Path) -> None:
+    """The second one doesn't hide the first."""
+    with (
+        Program(rootward("up", "tree.py:tree"), folder=folder, name="first") as first,
+        Program(
+            rootward("up", "tree.py:tree", "--name", "other"), folder=folder, name="second"
+        ) as second,
+    ):
+        wait_until(lambda: ready(first), description="the first is ready", timeout=60)
+        wait_until(lambda: ready(second), description="the second is ready", timeout=60)
+        for name in ("tens", "other"):
+            done = run(rootward("status", name, "--json"), folder=folder)
+            assert json.loads(done.stdout)["state"] == "ready", done.report()
+            done = run(rootward("gateway", "call", name, "1"), folder=folder)
+            assert json.loads(done.stdout) == 30
+        assert "others: " in run(rootward("status"), folder=folder).stderr
+        assert first.stop(signal.SIGINT) == 130
+        assert second.stop(signal.SIGINT) == 130
+
+
+def test_up_once_shows_no_address_that_is_gone(folder: Path) -> None:
+    """It ends by saying that all was stopped."""
+    done = run(rootward("up", "tree.py:tree", "--once"), folder=folder)
+    assert "http://" not in done.stdout + done.stderr
+    assert done.stderr.splitlines()[-1] == "all of it has been stopped"

@@ -26,6 +26,7 @@ from rootward.modules.tasks import finish
 from ..serving.call import CallRunner, is_async
 from ..serving.metrics import Metrics
 from ..serving.parameters import Parameters
+from ..serving.raised import PERIOD_S, RaisedErrors
 from ..serving.router import ReplicaApp
 from ..serving.server import Listener
 from .execution import flush
@@ -133,6 +134,8 @@ class ServingProcess:
             call_timeout=spec.get("call_timeout"),
         )
         serving.on_overdue = self._end_overdue
+        raised = RaisedErrors(self._log_error)
+        serving.on_raised = raised.note
         if (tracer := tracing.tracer("replica")) is not None:
             from ..serving.tracing import TracedModuleCall
 
@@ -152,7 +155,14 @@ class ServingProcess:
         self._loop = listener.loop
         self._obey_early()
         self._channel.send({"event": "ready"})
-        await listener.ended()
+        summing = asyncio.create_task(_sum_up(raised))
+        try:
+            await listener.ended()
+        finally:
+            summing.cancel()
+
+    def _log_error(self, text: str) -> None:
+        self._channel.send({"event": "error", "text": text})
 
     def _obey_early(self) -> None:
         while self._early:
@@ -187,6 +197,13 @@ class ServingProcess:
             flush()
             os._exit(0)
         self._listener.drain(grace)
+
+
+async def _sum_up(raised: RaisedErrors) -> None:
+    """Say now and then how many errors weren't logged one by one."""
+    while True:
+        await asyncio.sleep(PERIOD_S)
+        raised.sum_up()
 
 
 def quick_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:

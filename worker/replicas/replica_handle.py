@@ -19,6 +19,7 @@ from rootward.modules.errors import ServeFailed
 from rootward.modules.processes.effort import Effort
 from rootward.modules.processes.states_sent import StatesSent
 from rootward.orchestrator.states import ReplicaState
+from rootward.orchestrator.store.records import ERROR_FD
 
 from ..work.assignment import Assignment, TaskLost, how_it_ended
 from ..work.output import Output
@@ -193,10 +194,16 @@ class HeldReplica:
                 self.call_since = None if call_s is None else time.monotonic() - call_s
             case "ending" if self.verdict is None:
                 self.verdict = message["reason"]
+            case "error":
+                self._log_error(message["text"])
             case "ready" if not self._ready.done():
                 self._ready.set_result(None)
             case "failed" if not self._ready.done():
-                self._ready.set_exception(UserFailure(message.get("error") or {}))
+                error = message.get("error") or {}
+                if self.task is None:
+                    # No task fails of it that would tell.
+                    self._log_error(error.get("traceback", ""))
+                self._ready.set_exception(UserFailure(error))
             case "calls":
                 self.calls = message["count"]
                 self.calls_changed.set()
@@ -207,6 +214,10 @@ class HeldReplica:
         # While a task brings it up, what it prints is that task's output.
         output = self.output if self.task is None else self.task.output
         output.feed(fd, data)
+        self.on_print()
+
+    def _log_error(self, text: str) -> None:
+        self.output.add(ERROR_FD, text)
         self.on_print()
 
     def _end(self, child: Child, waitstatus: int | None) -> None:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from rootward.modules.processes.forkserver import ReplicaSpec, listen
 from rootward.modules.processes.restart_policy import RestartPolicy
 from rootward.orchestrator.states import ReplicaState, TaskState
+from rootward.orchestrator.store.records import ERROR_FD
 
 from ..work.assignment import Assignment, Outcome
 from .liveness import Watch
@@ -278,7 +279,7 @@ class Supervisor:
                 },
             )
             # Where people look for why: its own log.
-            held.output.feed(2, f"rootward: this replica has ended: {reason}\n".encode())
+            held.output.add(ERROR_FD, f"rootward: this replica has ended: {reason}\n")
             if pause is None:
                 return f"given up after {policy.failures} failures in a row: {reason}"
             await self._registrar.put(held, ReplicaState.UNREADY, reason)

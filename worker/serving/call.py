@@ -58,6 +58,8 @@ class CallRunner:
         self.make_call: Callable[..., ModuleCall] = ModuleCall
         # Called, from whatever thread, when a call has ended.
         self.on_end: Callable[[], None] | None = None
+        # Called, from whatever thread, with each error that the module raises.
+        self.on_raised: Callable[[BaseException], None] = lambda _: None
         # Called, in the loop, with the reason, when a thread runs a call beyond the limit.
         self.on_overdue: Callable[[str], None] = lambda _: None
         self._running: dict[ModuleCall, float] = {}
@@ -334,6 +336,7 @@ class ModuleCall:
             self._answer_error(error)
 
     def _answer_error(self, error: BaseException) -> None:
+        self.serving.on_raised(error)
         answer = self.format.error(error)
         self.ended(is_error=True)
         self.caller.answer(500, self.format.content_type, answer)

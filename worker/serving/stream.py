@@ -8,7 +8,7 @@ its reader has gone, and when the time of the call, or the limit for one item, i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
@@ -28,6 +28,7 @@ class StreamRunner(Protocol):
 
     pool: ThreadPool
     call_timeout: float | None
+    on_raised: Callable[[BaseException], None]
 
     def entered(self, call: Any) -> None:
         """Begin to make an item."""
@@ -149,6 +150,8 @@ class Stream:
         self._last(error)
 
     def _last(self, error: BaseException | None) -> None:
+        if error is not None:
+            self._call.serving.on_raised(error)
         piece = self._call.format.end(self._index, error)
         self._call.ended(is_error=error is not None)
         self._caller.send_piece(piece, is_last=True)

@@ -19,8 +19,9 @@ from rootward.modules.state.exceptions import message_of
 from rootward.orchestrator.security.sealing import NO_MARK
 from rootward.orchestrator.security.signing import JOB_FUNCTION, mark_in_payload, payload
 from rootward.orchestrator.states import TaskState
-from rootward.orchestrator.store.records import Finish
+from rootward.orchestrator.store.records import ERROR_FD, Finish
 
+from .memory_kills import MemoryKills
 from .output import Output
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from rootward.orchestrator.store.records import Claim
 
 Error = Mapping[str, str]
+
+_memory_kills = MemoryKills()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +97,16 @@ class Assignment:
         described = dict(error) if isinstance(error, Mapping) else described_error(error)
         described.setdefault("traceback", "")
         described["log_tail"] = "\n".join(self.output.tail())
+        self.output.add(ERROR_FD, _as_record(described, self.claim.attempt))
         return Outcome(state=TaskState.FAILED, error=described, retryable=retryable)
+
+
+def _as_record(error: Error, attempt: int) -> str:
+    """Return an error as the log of its task keeps it."""
+    kind, message = error.get("type", ""), error.get("message", "")
+    head = f"failed in attempt {attempt}: {kind}: {message}"
+    traceback = error.get("traceback", "").rstrip()
+    return f"{head}\n{traceback}\n" if traceback else f"{head}\n"
 
 
 class Workload(set[Assignment]):
@@ -164,5 +176,7 @@ def how_it_ended(waitstatus: int | None) -> str:
             name = signal.Signals(number).name
         except ValueError:
             name = f"signal {number}"
-        return f"its process was killed by {name}"
+        memory = number == signal.SIGKILL and _memory_kills.have_risen()
+        why = ": memory had run out, says the kernel" if memory else ""
+        return f"its process was killed by {name}{why}"
     return f"its process exited with code {os.waitstatus_to_exitcode(waitstatus)}"

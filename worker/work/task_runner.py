@@ -19,6 +19,7 @@ from rootward.modules.processes.forkserver import LoadFailed
 
 from ..replicas.replica_handle import UserFailure
 from .assignment import Assignment, Error, NotBegun, Outcome, TaskLost, verify
+from .task_log import TaskLine
 
 if TYPE_CHECKING:
     from ..replicas.supervisor import Supervisor
@@ -87,14 +88,16 @@ class Runner:
     def _begin(self, assignment: Assignment, told: Told) -> None:
         claim = assignment.claim
         timer: asyncio.TimerHandle | None = None
+        line = TaskLine(assignment)
 
         def tell(result: Outcome | BaseException) -> None:
             if timer is not None:
                 timer.cancel()
-            if isinstance(result, BaseException):
-                told(self._outcome(assignment, result))
-            else:
-                told(result)
+            outcome = (
+                self._outcome(assignment, result) if isinstance(result, BaseException) else result
+            )
+            line.end(outcome)
+            told(outcome)
 
         try:
             assignment.mark = verify(claim, self._generations.signer)

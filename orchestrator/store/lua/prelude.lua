@@ -22,6 +22,7 @@
 --   P:bundle:DIGEST:users
 --                        zset    NAME@GEN -> when it goes (ms), inf while it is active
 --   P:{NAME}             hash    reserved latest current progressing live created
+--                                scaled:PATH (replicas that somebody has asked for by hand)
 --   P:{NAME}:reserved:ID P:{NAME}:GEN:staged:N
 --                        strings with time to live, of a submission that isn't sealed yet: its
 --                                generation, and pieces of its tasks (create.lua)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .agents import AgentInfo, AgentRecord, Bell, RenewResult, Sweep
 from .deployments import DeploymentRecord, GenerationRecord, Reservation, Submission
-from .history import LogEntry
+from .history import ERROR_FD, LogEntry
 from .registry import Change, ReplicaRecord, Serving
 from .tasks import (
     Claim,
@@ -21,6 +21,7 @@ from .tasks import (
 )
 
 __all__ = [
+    "ERROR_FD",
     "AgentInfo",
     "AgentRecord",
     "Bell",

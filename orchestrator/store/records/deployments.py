@@ -41,10 +41,14 @@ class Submission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
-    """The number of a submission, and the id of the store that it is to be signed for."""
+    """The number of a submission, and the id of the store that it is to be signed for.
+
+    `scaled` are the replicas, by path, that somebody has asked for by hand.
+    """
 
     generation: int
     store_id: str
+    scaled: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,13 +107,17 @@ class GenerationRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentRecord:
-    """A deployment's name: its newest generation and the one that the outside sees."""
+    """A deployment's name: its newest generation and the one that the outside sees.
+
+    `scaled` are the replicas, by path, that somebody has asked for by hand.
+    """
 
     name: str
     created_at: float
     latest: int
     current: int | None
     newest: GenerationRecord | None = None
+    scaled: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def generation(self) -> int:

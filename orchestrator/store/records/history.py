@@ -9,9 +9,16 @@ if TYPE_CHECKING:
     from .encoding import Hash
 
 
+ERROR_FD = 3
+"""In place of a file descriptor: an error that rootward has noted, such as a traceback."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogEntry:
-    """A piece of output of a task (`task`, `attempt`) or of a replica; `fd` is 1 or 2."""
+    """A piece of output of a task (`task`, `attempt`) or of a replica.
+
+    `fd` is 1 or 2, or ERROR_FD for what it didn't print itself.
+    """
 
     id: str
     at: float

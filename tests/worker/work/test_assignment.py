@@ -10,7 +10,7 @@ import pytest
 
 from rootward.modules.errors import SignatureError
 from rootward.orchestrator.security.signing import Signer, payload, payloads
-from rootward.orchestrator.store.records import Claim
+from rootward.orchestrator.store.records import ERROR_FD, Claim
 from rootward.orchestrator.store.rq_compat import Serializer
 from rootward.worker.work.assignment import Assignment, how_it_ended, verify
 
@@ -86,7 +86,10 @@ def test_an_error_carries_the_last_lines_of_its_own_task() -> None:
         "log_tail": "one\ntwo",
     }
     finish = assignment.finish(outcome, SIGNER)
-    assert finish.output == [(2, "one\ntwo\n")]
+    assert finish.output == [
+        (2, "one\ntwo\n"),
+        (ERROR_FD, "failed in attempt 1: ValueError: no\n"),
+    ]
 
 
 def test_states_are_sealed_for_their_generation() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rootward.orchestrator.store.records import ERROR_FD
 from rootward.worker.work.output import Output
 
 
@@ -31,3 +32,22 @@ def test_what_comes_too_fast_loses_its_beginning_and_says_how_much() -> None:
     assert (gap_fd, gap[-1]) == (2, "\n")
     assert str(40 * (1 << 16) - len(text)) in gap
     assert len(text) <= 1 << 20
+
+
+def test_of_a_progress_bar_the_last_drawing_is_kept() -> None:
+    """In what is stored, and in the last lines; other carriage returns stay."""
+    output = Output()
+    for percent in range(100):
+        output.feed(2, f"\r{percent}% |####|".encode())
+    output.feed(2, b"\ndone\r\n")
+    assert output.take() == [(2, "\r99% |####|\ndone\r\n")]
+    assert output.tail() == ["99% |####|", "done"]
+
+
+def test_records_of_errors_stay_whole_and_are_no_output() -> None:
+    """They aren't joined, and the last lines are what was printed."""
+    output = Output()
+    output.add(ERROR_FD, "first\n")
+    output.add(ERROR_FD, "second\n")
+    assert output.take() == [(ERROR_FD, "first\n"), (ERROR_FD, "second\n")]
+    assert output.tail() == []
