@@ -347,6 +347,7 @@ class Shift:
                 await self._hand_over()
                 await self._work.until_done()
         self._is_leaving = True
+        self._registrar.leave()
         self._slots.kill_all()
         left_s = max(0.0, deadline - self._loop.time(), calls_s)
         with contextlib.suppress(TimeoutError):

@@ -11,6 +11,7 @@ has joined again and what it served is back (`reopen`).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import replace
 from functools import partial
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _ENDED = "it had ended before Redis came back with older data"
+_GOODBYE_S = 2.0
 _FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 8.0
 
@@ -48,10 +50,15 @@ class Registrar:
         self._store, self._signer, self._link = store, signer, link
         self.agent_id = agent_id
         self._worker = worker
+        self._patience_s: float | None = None
         self._open = asyncio.Event()
         self._open.set()
         # Called when the store turns out to have lost its data.
         self.on_forgotten: Callable[[str], None] = lambda _: None
+
+    def leave(self) -> None:
+        """Wait for no answer much longer: the agent leaves, and its lease ends what is left."""
+        self._patience_s = _GOODBYE_S
 
     def close(self) -> None:
         """Hold all registrations back until `reopen`."""
@@ -70,7 +77,11 @@ class Registrar:
             held.state = state
             held.record = record = self._record(held, reason)
             agent_id = self.agent_id
-            put = await self._link.insist(self._store.registry.put, agent_id, record)
+            try:
+                async with asyncio.timeout(self._patience_s):
+                    put = await self._link.insist(self._store.registry.put, agent_id, record)
+            except TimeoutError:
+                return False
             if put is not None:
                 return put
             self.close()
@@ -96,6 +107,11 @@ class Registrar:
 
     async def drop(self, held: HeldReplica, reason: str) -> None:
         """Take the replica out of the registry; return when it is out, or isn't ours any more."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._patience_s):
+                await self._drop(held, reason)
+
+    async def _drop(self, held: HeldReplica, reason: str) -> None:
         pause_s = _FIRST_PAUSE_S
         if not held.is_void:
             await self.print(held)
