@@ -61,6 +61,7 @@ class _Memory:
     looked_at: float = 0.0
     trials: dict[str, Trial] = field(default_factory=dict)
     told: dict[str, float] = field(default_factory=dict)
+    refused: dict[str, int] = field(default_factory=dict)
 
 
 class Controller:
@@ -225,12 +226,16 @@ class Controller:
         allowed = max(running, 0 if service is None else service.wanted)
         if wanted <= allowed or self._is_signed(record, path, wanted):
             return wanted
-        log.warning(
-            "%s@%s: %d replicas of %s are wanted, and nobody with the secret has asked for them: "
-            "%d it is",
-            *(record.name, record.generation, wanted, path, allowed),
-            extra={"event": "controller.refused"},
-        )
+        place = (record.name, record.generation)
+        memory = self._memories.setdefault(place, _Memory())
+        if memory.refused.get(path) != wanted:
+            memory.refused[path] = wanted
+            log.warning(
+                "%s@%s: %d replicas of %s are wanted, and nobody with the secret has asked for "
+                "them: %d it is",
+                *(*place, wanted, path, allowed),
+                extra={"event": "controller.refused"},
+            )
         return allowed
 
     def _is_signed(self, record: GenerationRecord, path: str, wanted: int) -> bool:

@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from ...errors import OrchestratorError, PlanError, UnknownDeployment, UnknownService
 from ...status.documents import deployment_json, worker_json
+from ...store.deployments import MOST_REPLICAS
 from .answers import event_stream
 from .requests import BadInput, as_whole, error_response, is_event_id, json_object, no_body
 
@@ -36,7 +37,6 @@ STREAMS: Final = 32
 _BLOCK_MS: Final = 1000
 _LIVELY_S: Final = 10.0
 _LONGEST_NAME: Final = 300
-_MOST_REPLICAS: Final = 1000
 
 
 class Api:
@@ -158,8 +158,8 @@ class Api:
         if given.keys() != {"service", "replicas"} or not isinstance(service, str):
             raise BadInput('the body must be {"service": PATH, "replicas": N}')
         number = as_whole(replicas)
-        if number is None or not 0 <= number <= _MOST_REPLICAS:
-            raise BadInput(f"replicas must be a whole number from 0 to {_MOST_REPLICAS}")
+        if number is None or not 0 <= number <= MOST_REPLICAS:
+            raise BadInput(f"replicas must be a whole number from 0 to {MOST_REPLICAS}")
         deployment = await self.deployment_of(request)
         await self.read(lambda: self._client.scale(deployment.name, service, number))
         return await self._told(deployment)
