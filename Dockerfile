@@ -20,6 +20,8 @@ RUN useradd --uid 10001 --create-home --home-dir /app --shell /usr/sbin/nologin 
 COPY --from=build /opt/rootward /opt/rootward
 # Compiled files can't be written in a read-only container, and output is wanted as it comes.
 ENV PATH=/opt/rootward/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+# Where deployed code is unpacked: the only place that such a container can write to.
+ENV ROOTWARD_CACHE=/tmp/rootward
 WORKDIR /app
 USER 10001:10001
 STOPSIGNAL SIGTERM

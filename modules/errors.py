@@ -124,6 +124,18 @@ class NotPortable(RootwardError):
         self.path = path
         self.attribute = attribute
 
+    @classmethod
+    def of_global(cls, path: str, name: str, kind: str) -> NotPortable:
+        """Return the error for a global of the main program that a module's code uses."""
+        error = cls(path, name)
+        message = (
+            f"{path}: its code uses the global {name} of the main program, and a {kind} can't "
+            "travel to another process; put what deploys under if __name__ == '__main__': so that "
+            "workers import the file, or move the global into a module of its own"
+        )
+        error.args = (message,)
+        return error
+
 
 class StateTooLarge(RootwardError):
     """What a task changed on one module is above the limit (ROOTWARD_STATE_LIMIT, bytes)."""

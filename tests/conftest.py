@@ -18,12 +18,19 @@ if TYPE_CHECKING:
 SECRET = "a secret that only these tests know, long enough for anyone"
 
 
+@pytest.fixture(scope="session")
+def code_cache(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Where the workers of all tests keep code, instead of the cache of whoever runs them."""
+    return str(tmp_path_factory.mktemp("code"))
+
+
 @pytest.fixture(autouse=True)
-def own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def own_settings(monkeypatch: pytest.MonkeyPatch, code_cache: str) -> None:
     """Keep the settings of whoever runs the tests out of them."""
     for name in os.environ:
         if name == "REDIS_URL" or name.startswith("ROOTWARD_"):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("ROOTWARD_CACHE", code_cache)
 
 
 @pytest.fixture(scope="session")

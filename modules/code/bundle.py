@@ -12,10 +12,10 @@ import hashlib
 import os
 import re
 import sys
-import sysconfig
 import zlib
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from ..errors import BundleError
@@ -91,14 +91,25 @@ class Bundle:
         return packed
 
 
-def read_bundle(project: Project, paths: Iterable[str], limit: int) -> Bundle:
-    """Read files of a project into a bundle; raises BundleError above `limit` bytes of contents."""
+def read_bundle(
+    project: Project,
+    paths: Iterable[str],
+    limit: int,
+    more: Mapping[str, bytes] = MappingProxyType({}),
+) -> Bundle:
+    """Read files of a project into a bundle, and take `more` contents along.
+
+    Raises BundleError for a file that can't be read and above `limit` bytes of contents.
+    """
     ordered = sorted(paths)
     sizes = {path: _size(project.path(path)) for path in ordered}
     if sum(sizes.values()) > limit:
         raise BundleError(_too_large(project.root, sizes, limit))
-    contents: dict[str, bytes] = {}
-    files: list[BundleFile] = []
+    contents = dict(more)
+    files = [
+        BundleFile(path=path, size=len(content), digest=hashlib.sha256(content).hexdigest())
+        for path, content in more.items()
+    ]
     for path in ordered:
         place = project.path(path)
         try:
@@ -116,9 +127,10 @@ def read_bundle(project: Project, paths: Iterable[str], limit: int) -> Bundle:
         )
     if sum(map(len, contents.values())) > limit:
         raise BundleError(_too_large(project.root, {f.path: f.size for f in files}, limit))
-    for path in ordered:
+    for path in contents:
         check_path(path)
-    return Bundle(files=tuple(files), needs=_needs(ordered), root=project.root, contents=contents)
+    listed = tuple(sorted(files))
+    return Bundle(files=listed, needs=_needs(ordered), root=project.root, contents=contents)
 
 
 def open_archive(archive: bytes, digest: str) -> Bundle:
@@ -156,6 +168,8 @@ def unmet_needs(needs: Mapping[str, str]) -> str | None:
 
 def platform_needs() -> dict[str, str]:
     """Return what compiled files that were made here need: Python's tag and the platform."""
+    import sysconfig
+
     return {"python": str(sys.implementation.cache_tag), "platform": sysconfig.get_platform()}
 
 

@@ -17,6 +17,7 @@ from ..errors import TargetError
 from .imports import imported_names, named_files, runs_files
 from .loaded import loaded, stray_files
 from .main_file import has_main_file
+from .metadata import installed_metadata, metadata_files
 from .patterns import Patterns
 from .project import is_looked_into, is_rootward
 
@@ -41,12 +42,17 @@ class Wishes:
 
 @dataclass(slots=True, kw_only=True)
 class Collection:
-    """The files that go along, and the data files of packages that are too large to go unasked."""
+    """The files that go along, and the data files of packages that are too large to go unasked.
+
+    `names` are those that the sources import, `installed` the contents of what goes along from
+    outside of the project, by path.
+    """
 
     loaded: Loaded
     files: set[str] = field(default_factory=set)
     left_out: list[str] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
+    installed: dict[str, bytes] = field(default_factory=dict)
 
 
 def collect(project: Project, wishes: Wishes) -> Collection:
@@ -79,6 +85,10 @@ def collect(project: Project, wishes: Wishes) -> Collection:
                 "relative to that folder"
             )
         walk.follow_imports()
+    if collection.files:
+        for file in metadata_files(project, known.search_path):
+            walk.add(file)
+        collection.installed = installed_metadata(project)
     collection.left_out = sorted(set(collection.left_out) - collection.files)
     return collection
 

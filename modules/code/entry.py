@@ -9,6 +9,7 @@ own terms: paths relative to the project, and what a missing module is.
 from __future__ import annotations
 
 import importlib.util
+import linecache
 import os
 import sys
 from importlib.machinery import PathFinder
@@ -46,6 +47,9 @@ def enter(origin: Origin, folder: str | None = None, *, worker: str | None = Non
         if os.path.isdir(entry):
             _append(entry)
     importlib.invalidate_caches()
+    for file, text in origin.texts.items():
+        # Without a time they stay, whatever is found on this machine's disk under that name.
+        linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
     if origin.main is not None:
         _run_main(root, *origin.main)
     if origin.target is not None:
@@ -63,17 +67,20 @@ class Entered:
     def __init__(self, origin: Origin, root: str, worker: str | None) -> None:
         self._origin, self._root, self._worker = origin, root, worker
         self._prefix = os.path.join(root, "")
+        self._prefixes = [os.path.join(each, "") for each in (root, origin.root) if each != "/"]
 
     def shorten(self, text: str) -> str:
         """Make paths below the project's folder relative to it, as in a traceback."""
-        return text.replace(self._prefix, "")
+        for prefix in self._prefixes:
+            text = text.replace(prefix, "")
+        return text
 
     def explain(self, error: BaseException) -> str | None:
         """Say what a missing module or file is, and what to do; None for any other error."""
         if isinstance(error, ModuleNotFoundError) and error.name:
             return self._missing_module(error.name)
         if isinstance(error, FileNotFoundError) and isinstance(error.filename, str):
-            return self._missing_file(os.path.abspath(error.filename))
+            return self._missing_file(error.filename)
         return None
 
     def _missing_module(self, name: str) -> str | None:
@@ -93,10 +100,18 @@ class Entered:
             "--include adds to them)"
         )
 
-    def _missing_file(self, path: str) -> str | None:
-        if self._origin.bundle is None or not path.startswith(self._prefix):
+    def _missing_file(self, name: str) -> str | None:
+        if self._origin.bundle is None:
             return None
-        relative = path.removeprefix(self._prefix)
+        # A program that isn't installed has no such name: `ffmpeg`.
+        if not os.path.isabs(name) and ("/" in name or os.path.splitext(name)[1]):
+            return (
+                f"{name} is a path relative to the folder that the worker was started in: take the "
+                f"file along (--include {name!r}) and name it by Path(__file__).parent"
+            )
+        if not name.startswith(self._prefix):
+            return None
+        relative = os.path.normpath(name.removeprefix(self._prefix))
         return f"{relative} didn't go along with the code: add --include {relative!r}"
 
 
@@ -144,6 +159,9 @@ def _run_main(root: str, path: str, module: str | None) -> None:
         raise ModuleNotFoundError(f"no module named {module or path!r}", name=module)
     main = importlib.util.module_from_spec(spec)
     main.__name__ = ALIAS
+    if module is None:
+        # As of a script: multiprocessing's own processes then look for the file, not for a name.
+        main.__spec__ = None
     # Known before it runs: dataclasses and pickling look for their module while it does.
     sys.modules["__main__"] = sys.modules[ALIAS] = main
     if module is None:

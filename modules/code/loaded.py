@@ -94,7 +94,8 @@ def _normal(file: object) -> str | None:
     if not isinstance(file, str) or not file or file[0] == "<":
         return None
     # That of a script is as it was given: `folder/../main.py`.
-    return file if file[0] == "/" and "/." not in file else os.path.abspath(file)
+    is_normal = file[0] == "/" and "/../" not in file and "/./" not in file
+    return file if is_normal else os.path.abspath(file)
 
 
 def _namespace(project: Project, module: ModuleType) -> list[str]:

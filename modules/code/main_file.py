@@ -8,19 +8,21 @@ shell, a notebook) is sent by value, class by class.
 
 from __future__ import annotations
 
-import ast
 import os
 import sys
 from dataclasses import dataclass
+from types import FunctionType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import ast
     from collections.abc import Collection, Iterator
     from types import FrameType, ModuleType
 
     from .project import Project
 
 ALIAS = "__mp_main__"
+_LONGEST_TEXTS = 1 << 20
 
 _by_name: frozenset[str] = frozenset()
 
@@ -55,6 +57,8 @@ def has_main_file() -> bool:
 
 def main_file(project: Project) -> MainFile | None:
     """Return the main file of this program when it is one that can be imported elsewhere."""
+    import ast
+
     main = sys.modules.get("__main__")
     file = getattr(main, "__file__", None)
     if main is None or not isinstance(file, str) or not file.endswith(".py"):
@@ -81,7 +85,32 @@ def main_file(project: Project) -> MainFile | None:
     )
 
 
+def main_texts() -> dict[str, str]:
+    """Return the sources of what `__main__` defines, by their file's name, as tracebacks show it.
+
+    Also those of a shell's or a notebook's cells, as far as they are known; 1 MiB in all.
+    """
+    import linecache
+
+    main = sys.modules["__main__"]
+    files: dict[str, None] = {}
+    for value in list(vars(main).values()):
+        for each in (value, *(vars(value).values() if isinstance(value, type) else ())):
+            if isinstance(each, FunctionType) and each.__module__ == "__main__":
+                files[each.__code__.co_filename] = None
+    texts: dict[str, str] = {}
+    room = _LONGEST_TEXTS
+    for file in files:
+        text = "".join(linecache.getlines(file))
+        room -= len(text)
+        if text and room >= 0:
+            texts[file] = text
+    return texts
+
+
 def _is_guard(node: ast.stmt) -> bool:
+    import ast
+
     if not isinstance(node, ast.If) or not isinstance(node.test, ast.Compare):
         return False
     sides = [node.test.left, *node.test.comparators]
@@ -103,6 +132,8 @@ def _running_line(main: ModuleType) -> int:
 
 def _bound_names(node: ast.stmt) -> Iterator[str]:
     """Yield what a statement of a module binds; what is bound inside functions is none of it."""
+    import ast
+
     stack: list[ast.AST] = [node]
     while stack:
         each = stack.pop()

@@ -18,7 +18,7 @@ from collections.abc import Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import running
-from ..code.origin import Code
+from ..code.packing import Code
 from ..code.project import Project
 from ..errors import TaskFailed
 from ..lifecycle import KINDS

@@ -13,6 +13,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from ..code.main_file import ALIAS, names_sent
+from .main_values import recipe
 
 _LRU_CACHE = type(functools.lru_cache(len))
 
@@ -34,6 +35,8 @@ def pickler_class() -> Any:
                 return reduced
             if kind is _LRU_CACHE and obj.__module__ == "__main__" and not _goes_by_name(obj):
                 return _cached, (obj.__wrapped__, *obj.cache_parameters().values())
+            if not names_sent() and (made := recipe(obj)) is not None:
+                return made
             return super().reducer_override(obj)
 
     return CodePickler

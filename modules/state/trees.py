@@ -15,17 +15,20 @@ import io
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from ..code.bundle import is_digest
 from ..code.entry import enter
+from ..code.main_file import ALIAS, send_main_by_name
 from ..code.origin import Origin
 from ..composite import Composite
-from ..errors import CodecError, CodeMismatch, NotPortable
+from ..errors import CodecError, CodeMismatch
 from ..tree import Tree
 from . import live_objects, pickling
 from .attributes import attributes_of, drop_attributes, put_attributes
+from .culprit import culprit
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -51,6 +54,11 @@ def pack(
     import cloudpickle
 
     globals_ = live_objects.named(tree, known)
+    body = _pickle_nodes(tree, known)
+    if origin is not None and origin.main is not None and not _names_main(body):
+        # Nothing of it is used: other processes needn't run it.
+        send_main_by_name(())
+        origin = replace(origin, main=None)
     return _header(
         kind="value",
         name=tree.name,
@@ -59,7 +67,7 @@ def pack(
         shape=live_objects.shape_of(tree) if globals_ else [],
         globals=[[number, *place] for number, place in globals_.items()],
         digest=code_digest,
-        body=_pickle_nodes(tree, known),
+        body=body,
     )
 
 
@@ -156,6 +164,10 @@ def digest(tree: Tree) -> str:
     return digest_.hexdigest()
 
 
+def _names_main(body: bytes) -> bool:
+    return b"__main__" in body or ALIAS.encode() in body
+
+
 def _header(*, origin: Origin | None, **fields: Any) -> bytes:
     import msgpack
 
@@ -173,7 +185,11 @@ def _pickle_nodes(tree: Tree, known: Mapping[int, tuple[str, str]]) -> bytes:
     except (KeyboardInterrupt, SystemExit):
         raise
     except Exception as error:
-        raise _culprit(tree, known, error) from error
+
+        def dump(value: object) -> None:
+            _pickler_of(tree, known, io.BytesIO()).dump(value)
+
+        raise culprit(tree, dump, error) from error
     return buffer.getvalue()
 
 
@@ -191,20 +207,6 @@ def _attributes(module: Composite) -> Any:
         return module.__getstate__()
     local = module.local_attributes
     return {name: value for name, value in attributes_of(module).items() if name not in local}
-
-
-def _culprit(tree: Tree, known: Mapping[int, tuple[str, str]], error: Exception) -> NotPortable:
-    """Find the module and the attribute that can't travel, by trying each alone."""
-    for node in tree.nodes:
-        for name, value in attributes_of(node.module).items():
-            if name in node.module.local_attributes:
-                continue
-            try:
-                _pickler_of(tree, known, io.BytesIO()).dump(value)
-            except Exception:
-                # Any refusal to be pickled names the culprit.
-                return NotPortable(node.path, name)
-    return NotPortable(tree.name, f"{type(error).__name__}: {error}")
 
 
 @functools.cache

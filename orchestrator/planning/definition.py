@@ -23,7 +23,7 @@ from ..errors import BadName, PlanError
 
 if TYPE_CHECKING:
     from rootward.modules.code.bundle import Bundle
-    from rootward.modules.code.origin import Code
+    from rootward.modules.code.packing import Code
 
 Subject = ModuleBase | LoadedTarget | str | Callable[[], ModuleBase]
 """What a caller can submit: a module, a function that returns one, or a TARGET (also loaded)."""
@@ -90,7 +90,7 @@ class Definition:
 
     def code(self) -> Code:
         """Return the code of the tree: of its TARGET's project, else of the running program's."""
-        from rootward.modules.code.origin import Code
+        from rootward.modules.code.packing import Code
 
         if self.target is None:
             return Code(Project.of_program(), wishes=self.wishes)

@@ -1,12 +1,13 @@
 """The user's code on workers that can't see the project: what Python promises of a module holds.
 
-Each situation is a module of one tree, which says in its training what it saw; `SITUATIONS` is
-that file. A worker starts only when the project is gone.
+Each situation is a module of one tree, which says in its training what it saw. A worker starts only
+when the project is gone.
 """
 
 from __future__ import annotations
 
 import json
+import random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from rootward import orchestrator
 from rootward.orchestrator.errors import DeploymentFailed
 from tests.support.projects import UserProject, far_worker
+from tests.support.situations import FILES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,239 +32,6 @@ def client(network: Network) -> Iterator[orchestrator.Client]:
         yield client
 
 
-SITUATIONS = """
-import contextvars, dataclasses, decimal, enum, functools, inspect, io, json, logging
-import multiprocessing as mp, os, pickle, queue, sqlite3, sys, threading, typing, warnings
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-import registry
-from rootward import ModuleBase, ServerModule, ActionModule
-
-COUNT = [0]
-COUNT[0] += 1
-logging.basicConfig(level=logging.INFO, format="%(levelname)s:%(message)s")
-os.environ.setdefault("SET_AT_THE_TOP", "yes")
-warnings.filterwarnings("error", category=DeprecationWarning)
-decimal.getcontext().prec = 50
-registry.KNOWN["app"] = "entered"
-LOCK = threading.Lock()
-LOCAL = threading.local()
-VAR = contextvars.ContextVar("VAR", default="default")
-POOL = ThreadPoolExecutor(2)
-DATABASE = sqlite3.connect(":memory:")
-QUEUE = queue.Queue()
-MISSING = object()
-CALLS = []
-
-
-@functools.lru_cache
-def load():
-    CALLS.append(1)
-    return {"loaded": True}
-
-
-@functools.singledispatch
-def shape(x):
-    return "other"
-
-
-@shape.register
-def _(x: int):
-    return "int"
-
-
-def square(x):
-    return x * x
-
-
-def made(factor):
-    def scale(x):
-        return x * factor
-
-    return scale
-
-
-double = made(2)
-half = lambda x: x / 2  # noqa: E731
-
-
-class Colour(enum.Enum):
-    RED = 1
-
-
-@dataclasses.dataclass
-class Point:
-    x: int
-
-
-class Row(typing.NamedTuple):
-    x: int
-
-
-class Failure(Exception):
-    def __init__(self, code, text):
-        super().__init__(code, text)
-
-
-class Base(ModuleBase):
-    made = []
-
-    def __init_subclass__(cls, **kwargs):
-        super().__init_subclass__(**kwargs)
-        Base.made.append(cls.__name__)
-
-    def _get_train_tasks(self):
-        return self.train
-
-    def train(self):
-        print("SAW", json.dumps([type(self).__name__, self.look()]), flush=True)
-
-
-class Pool(Base):
-    def look(self):
-        with mp.get_context("fork").Pool(2) as pool:
-            return pool.map(square, [1, 2, 3])
-
-
-class Spawned(Base):
-    def look(self):
-        with mp.get_context("spawn").Pool(1) as pool:
-            return pool.map(square, [1, 2, 3])
-
-
-class Pickled(Base):
-    def look(self):
-        again = pickle.loads(pickle.dumps(self))
-        values = [Colour.RED, Point(1), Row(2), square, load, Failure]
-        return [type(again) is type(self)] + [pickle.loads(pickle.dumps(v)) == v for v in values]
-
-
-class Cached(Base):
-    def look(self):
-        load(), load()
-        return [load(), len(CALLS)]
-
-
-class SideEffects(Base):
-    def look(self):
-        try:
-            warnings.warn("old", DeprecationWarning)
-            warned = False
-        except DeprecationWarning:
-            warned = True
-        logging.getLogger("app").info("told by the logger")
-        third = str(decimal.Decimal(1) / 3)
-        return [os.environ["SET_AT_THE_TOP"], warned, len(third), registry.KNOWN["app"], COUNT]
-
-
-class Globals(Base):
-    def __init__(self):
-        super().__init__()
-        self.lock, self.missing, self.var = LOCK, MISSING, VAR
-        self.double, self.half, self.load = double, half, load
-
-    def look(self):
-        with LOCK:
-            locked = self.lock is LOCK and LOCK.locked()
-        LOCAL.x = 1
-        VAR.set("set")
-        QUEUE.put(3)
-        rows = DATABASE.execute("select 1 + 1").fetchall()
-        pooled = POOL.submit(square, 4).result()
-        same = [self.missing is MISSING, self.var is VAR, self.double is double, self.half is half]
-        return [locked, LOCAL.x, VAR.get(), QUEUE.get(), rows, pooled, same, self.load is load]
-
-
-class Source(Base):
-    def look(self):
-        me = sys.modules[__name__]
-        return [
-            inspect.getsource(square),
-            type(self).__module__,
-            me.Source is type(self),
-            Path(__file__).name,
-            inspect.getmodule(self.train) is me,
-            __spec__.name,
-            typing.get_type_hints(Point)["x"] is int,
-        ]
-
-
-class Closures(Base):
-    def __init__(self, n):
-        super().__init__()
-        self.run = lambda x: (COUNT, square(x) + n, half(x))
-        self.count = COUNT
-
-    def look(self):
-        counted, value, halved = self.run(3)
-        counted.append("seen by all")
-        result = [counted is COUNT, COUNT[-1], value, halved, shape(3)]
-        COUNT.pop()
-        return result
-
-
-class Identity(Base):
-    def look(self):
-        import helpers
-
-        found = sys.modules[__name__].tree
-        return [
-            found.parts[0] is PARTS[0],
-            identity is self,
-            helpers.tree_of(__name__) is found,
-            REGISTRY["identity"] is self,
-        ]
-
-
-class Raises(Base):
-    def look(self):
-        try:
-            raise Failure(7, "text")
-        except Failure as error:
-            line = error.__traceback__.tb_lineno
-            return [error.args, open(__file__).read().splitlines()[line - 1].strip()]
-
-
-class Subclasses(Base):
-    def look(self):
-        return sorted(Base.made)
-
-
-class Imports(Base):
-    def look(self):
-        import importlib
-        from lazily import deep
-        named = importlib.import_module("named")
-        return [deep.VALUE, named.VALUE, deep.__file__ != named.__file__, "lazily" in sys.modules]
-
-
-identity = Identity()
-REGISTRY = {"identity": identity}
-PARTS = [
-    Pool(), Spawned(), Pickled(), Cached(), SideEffects(), Globals(), Source(), Closures(1),
-    Raises(), Subclasses(), Imports(), identity,
-]
-
-
-class Whole(ModuleBase):
-    def __init__(self, parts):
-        super().__init__(name="situations")
-        self.parts = parts
-
-
-tree = Whole(PARTS)
-"""
-
-FILES = {
-    "app.py": SITUATIONS,
-    "registry.py": "KNOWN = {}\n",
-    "helpers.py": "import sys\ndef tree_of(name):\n    return sys.modules[name].tree\n",
-    "lazily/__init__.py": "",
-    "lazily/deep.py": "VALUE = 'deep'\n",
-    "named.py": "VALUE = 'named'\n",
-}
-
-
 def seen_by(client: orchestrator.Client, name: str) -> dict[str, object]:
     """Return what each module of a deployment saw, by its class."""
     deployment = client.deployment(name)
@@ -277,7 +46,7 @@ def test_what_python_promises_of_a_module_holds(
     UserProject.of(network, FILES).submit("app.py:tree")
     far_worker(network, "far", "--slots", "2")
     client.deployment("app").wait(60)
-    classes = "Cached Closures Globals Identity Imports Pickled Pool Raises SideEffects Source"
+    classes = "Cached Closures Globals Identity Imports Pickled Pool Raises Settings SideEffects"
     assert seen_by(client, "app") == {
         "Pool": [1, 4, 9],
         "Spawned": [1, 4, 9],
@@ -286,9 +55,11 @@ def test_what_python_promises_of_a_module_holds(
         "SideEffects": ["yes", True, 52, "entered", [1]],
         "Globals": [True, 1, "set", 3, [[2]], 16, [True] * 4, True],
         "Closures": [True, "seen by all", 10, 1.5, "int"],
-        "Subclasses": [*classes.split(), "Spawned", "Subclasses"],
+        "Subclasses": [*classes.split(), "Source", "Spawned", "Subclasses", "Version"],
         "Identity": [True] * 4,
         "Source": ["def square(x):\n    return x * x\n", "app", True, "app.py", True, "app", True],
+        "Settings": [False, 5000, 7.0, "/"],
+        "Version": ["1.5", ["first"]],
         "Imports": ["deep", "named", True, True],
         "Raises": [[7, "text"], 'raise Failure(7, "text")'],
     }
@@ -359,3 +130,155 @@ def test_a_file_that_stayed_behind_is_named(network: Network, client: orchestrat
         client.deployment("without").wait(60)
     deployment = client.deployment("with").wait(60)
     assert "these are the words" in "".join(e.text for e in deployment.logs(follow=False))
+
+
+def test_an_unchanged_project_sends_no_code_again(
+    network: Network, client: orchestrator.Client
+) -> None:
+    """Counted by the server; a changed line is a bundle of its own."""
+    noise = random.Random(1).randbytes(150_000).hex()
+    files = {"app.py": "import pkg\n" + FAILS, "pkg/__init__.py": "", "pkg/noise.txt": noise}
+    project = UserProject.of(network, files)
+
+    def sent() -> int:
+        before = client.store.clients.scripts.info("stats")["total_net_input_bytes"]
+        done = project.rootward("deploy", "app.py:tree", "--detach")
+        assert done.process.returncode == 0, done.report()
+        after = client.store.clients.scripts.info("stats")["total_net_input_bytes"]
+        return int(after) - int(before)
+
+    # The scripts themselves are sent once, too.
+    first, second, third = sent(), sent(), sent()
+    assert first > 150_000
+    assert second < 50_000
+    assert third < 50_000
+    bundles = client.store.clients.scripts.keys(f"{client.keys.bundle('')}*[0-9a-f]")
+    assert len(bundles) == 1
+    project.write("app.py", "import pkg\n# changed\n" + FAILS)
+    assert sent() > 150_000
+
+
+def test_a_bundle_that_was_tampered_with_is_refused(
+    network: Network, client: orchestrator.Client
+) -> None:
+    """Nothing of it is unpacked: who can write to Redis runs no code."""
+    UserProject.of(network, {"app.py": FAILS}).submit("app.py:tree")
+    redis = client.store.clients.scripts
+    (key,) = redis.keys(f"{client.keys.bundle('')}*[0-9a-f]")
+    redis.setrange(key, 200, b"rubbish")
+    far_worker(network)
+    with pytest.raises(DeploymentFailed, match="bundle: the signature does not match"):
+        client.deployment("app").wait(60)
+
+
+def test_a_damaged_file_of_a_workers_cache_is_fetched_anew(network: Network) -> None:
+    source = FAILS.replace('raise RuntimeError("no data")', 'print("the file says fine")')
+    project = UserProject.of(network, {"app.py": source})
+    far_worker(network)
+    assert project.rootward("deploy", "app.py:tree").process.returncode == 0
+    (code,) = (network.folder / "machine-far" / "cache" / "bundles").glob("*/code/app.py")
+    code.chmod(0o644)
+    code.write_text("raise SystemExit('this was changed')\n")
+    assert project.rootward("deploy", "app.py:tree").process.returncode == 0
+    assert "fine" in code.read_text()
+
+
+def test_numbers_drawn_at_random_differ_in_every_process(
+    network: Network, client: orchestrator.Client
+) -> None:
+    """Three forests that train on workers are three forests."""
+    pytest.importorskip("numpy")
+    app = """
+    import json, numpy
+    from rootward import ModuleBase
+    numpy.random.seed(1)
+    class Draws(ModuleBase):
+        def _get_train_tasks(self):
+            return self.train
+        def train(self):
+            print("SAW", json.dumps([self.name, numpy.random.random()]), flush=True)
+    class Whole(ModuleBase):
+        def __init__(self):
+            super().__init__()
+            self.parts = [Draws(name=f"d{number}") for number in range(4)]
+    tree = Whole()
+    """
+    UserProject.of(network, {"app.py": app}).submit("app.py:tree")
+    far_worker(network, "far", "--slots", "4")
+    client.deployment("app").wait(60)
+    assert len(set(seen_by(client, "app").values())) == 4
+
+
+def test_calls_see_what_the_top_of_the_file_has_set(
+    network: Network, client: orchestrator.Client
+) -> None:
+    """Plain functions run in threads, coroutines on a loop, and both within its context."""
+    app = """
+    import asyncio, contextvars, decimal, threading
+    from rootward import ActionModule, ModuleBase, ServerModule
+    decimal.getcontext().prec = 50
+    VAR = contextvars.ContextVar("VAR", default="unset")
+    VAR.set("set at the top")
+    LOCK, ALOCK = threading.Lock(), asyncio.Lock()
+    class Plain(ModuleBase):
+        def forward(self, x):
+            with LOCK:
+                return [len(str(decimal.Decimal(1) / 3)), VAR.get()]
+    class Async(ModuleBase):
+        async def forward(self, x):
+            async with ALOCK:
+                return [len(str(decimal.Decimal(1) / 3)), VAR.get()]
+    tree = ActionModule(ServerModule(Plain(), name="plain"), ServerModule(Async(), name="async"))
+    """
+    UserProject.of(network, {"app.py": app}).submit("app.py:tree")
+    far_worker(network)
+    client.deployment("app").wait(60)
+    for service in ("app/plain", "app/async"):
+        assert client.gateway.call(service, 0) == [52, "set at the top"]
+
+
+def test_workers_that_have_the_code_installed_use_theirs_or_say_that_it_differs(
+    network: Network, client: orchestrator.Client, tmp_path: Path
+) -> None:
+    package = {"installed/__init__.py": "", "installed/serve.py": FAILS}
+    package["installed/serve.py"] = FAILS.replace('raise RuntimeError("no data")', "print('same')")
+    same = UserProject.of(network, package, "same")
+    same.submit("installed.serve:tree", "--no-bundle", name="first")
+    assert not client.store.clients.scripts.keys(f"{client.keys.bundle('')}*")
+    again = UserProject.of(network, package, "again")
+    network.more["PYTHONPATH"] = str(again.folder)
+    far_worker(network, "equal")
+    client.deployment("first").wait(60)
+    network.workers.pop().stop()
+    again.write("installed/serve.py", FAILS)
+    again.more["PYTHONPATH"] = None
+    again.submit("installed.serve:tree", "--no-bundle", name="second")
+    (tmp_path / "old" / "installed").mkdir(parents=True)
+    for path, text in package.items():
+        (tmp_path / "old" / path).write_text(text)
+    network.more["PYTHONPATH"] = str(tmp_path / "old")
+    far_worker(network, "different")
+    with pytest.raises(DeploymentFailed, match="differs from the submitter's"):
+        client.deployment("second").wait(60)
+
+
+def test_the_limit_and_the_list_of_a_projects_code(
+    network: Network, client: orchestrator.Client
+) -> None:
+    """`plan --bundle` needs no Redis; what is too large names its files, and nothing is stored."""
+    noise = "x" * 40_000
+    files = {"app.py": "import pkg\n" + FAILS, "pkg/__init__.py": "", "pkg/noise.txt": noise}
+    project = UserProject.of(network, files)
+    project.more["REDIS_URL"] = None
+    shown = project.rootward("plan", "app.py:tree", "--bundle")
+    assert [line.split()[0] for line in shown.stdout.splitlines()[1:4]] == sorted(files)
+    assert "3 files of" in shown.stdout
+    listed = project.rootward("plan", "app.py:tree", "--bundle", "--json", "--exclude", "*.txt")
+    document = json.loads(listed.stdout)
+    assert [file["path"] for file in document["files"]] == ["app.py", "pkg/__init__.py"]
+    assert document["size"] == sum(file["size"] for file in document["files"])
+    project.more |= {"REDIS_URL": network.url, "ROOTWARD_BUNDLE_LIMIT": "10KiB"}
+    refused = project.rootward("deploy", "app.py:tree", "--detach")
+    assert refused.process.returncode == 2
+    assert "pkg/noise.txt" in refused.stderr
+    assert client.deployments() == []

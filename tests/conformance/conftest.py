@@ -90,6 +90,10 @@ def lasting_too_long(store: Store) -> Iterator[str]:
 
 def _owner(store: Store, key: str) -> set[str]:
     """Return the generations that a key which lasts while they are active belongs to."""
+    if key.startswith(store.keys.bundle("")):
+        digest = key.removeprefix(store.keys.bundle("")).removesuffix(":users")
+        users = store.clients.scripts.zrange(store.keys.bundle_users(digest), 0, -1)
+        return {user.decode() for user in users}
     found = re.match(r".*:\{(.+)\}(?::(\d+))?", key)
     if found and found[2]:
         return {f"{found[1]}@{found[2]}"}

@@ -7,7 +7,7 @@ import itertools
 import os
 from typing import TYPE_CHECKING, Any, Self
 
-from rootward.modules.code.origin import Code
+from rootward.modules.code.packing import Code
 from rootward.modules.code.project import Project
 from rootward.modules.processes.forkserver import Child, ReplicaSpec, Template, listen
 from rootward.modules.state import trees

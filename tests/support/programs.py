@@ -120,7 +120,9 @@ def environment(changes: Mapping[str, str | None] | None = None) -> dict[str, st
     environ = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("ROOTWARD_") and name not in {"REDIS_URL", "PYTHONPATH"}
+        if (not name.startswith("ROOTWARD_") and name not in {"REDIS_URL", "PYTHONPATH"})
+        # The tests' own, so that nothing of them stays in the user's.
+        or name == "ROOTWARD_CACHE"
     }
     for name, value in (changes or {}).items():
         if value is None:

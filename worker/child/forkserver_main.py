@@ -227,7 +227,6 @@ def _enter(out: int, err: int) -> None:
     process_tree.lead_group()
     _print_to(out, err)
     random_state.reseed()
-    gc.enable()
 
 
 def _print_to(out: int, err: int) -> None:
@@ -269,6 +268,7 @@ def _warm() -> None:
 
     from rootward import modules
     from rootward.modules import runtime  # noqa: F401
+    from rootward.modules.state import trees  # noqa: F401
 
     from . import task_loop  # noqa: F401
     from .replica_main import quick_loop

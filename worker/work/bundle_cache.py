@@ -16,6 +16,7 @@ import os
 import secrets
 import shutil
 import stat
+import tempfile
 import time
 from pathlib import Path
 from typing import Final
@@ -49,8 +50,13 @@ class BundleCache:
     """The bundles below `folder`/bundles; `limit` is in bytes."""
 
     def __init__(self, folder: str = "", limit: int = LARGEST_BYTES) -> None:
-        """Touch nothing yet; no folder means the user's cache."""
+        """Touch nothing yet.
+
+        No folder means the user's cache, or one below the system's folder for temporary files where
+        that can't be written to, as in a read-only container.
+        """
         self._folder = (Path(folder) if folder else _users_cache()) / "bundles"
+        self._instead = None if folder else _temporary() / "bundles"
         self._limit = limit
 
     def open(self, digest: str) -> Lease | None:
@@ -76,7 +82,13 @@ class BundleCache:
     def put(self, bundle: Bundle) -> Lease:
         """Write a bundle and return its folder; raises BundleError where that can't be done."""
         try:
-            self._make_folder()
+            try:
+                self._make_folder()
+            except OSError:
+                if self._instead is None:
+                    raise
+                self._folder, self._instead = self._instead, None
+                self._make_folder()
             lock = self._locked(bundle.digest, fcntl.LOCK_SH)
             try:
                 os.ftruncate(lock, 0)
@@ -94,13 +106,19 @@ class BundleCache:
         return Lease(self._folder / bundle.digest / "code", lock)
 
     def _make_folder(self) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = self._folder.stat()
-        if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise BundleError(
-                f"others may write to {self._folder}, and code is run from it: set ROOTWARD_CACHE "
-                "to a folder of this user's own"
-            )
+        self._folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        places = [self._folder]
+        if self._folder == _temporary() / "bundles":
+            # Anybody may have made it before us.
+            places.append(self._folder.parent)
+        for place in places:
+            found = place.lstat()
+            if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                raise BundleError(
+                    f"others may write to {place}, and code is run from it: set ROOTWARD_CACHE to "
+                    "a folder of this user's own"
+                )
 
     def _write(self, bundle: Bundle) -> None:
         place = self._folder / bundle.digest
@@ -169,6 +187,10 @@ class BundleCache:
 
 def _users_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "rootward"
+
+
+def _temporary() -> Path:
+    return Path(tempfile.gettempdir()) / f"rootward-{os.geteuid()}"
 
 
 def _write_file(path: Path, content: bytes, file: BundleFile) -> None:

@@ -18,7 +18,7 @@ import pytest
 ASK = """
 import json, sys
 from rootward.modules.code.collection import Wishes
-from rootward.modules.code.origin import Code
+from rootward.modules.code.packing import Code
 from rootward.modules.errors import TargetError
 from rootward.modules.state.target import load_target
 target, include, exclude = sys.argv[1], *map(json.loads, sys.argv[2:])

@@ -76,6 +76,71 @@ def test_a_bad_target_is_explained(tmp_path: Path, body: str, attribute: str, me
         load_target(f"{write(tmp_path, body)}:{attribute}")
 
 
+CALLABLES = """
+import functools
+from rootward import ServerModule, parallel, pipeline
+class Agent:
+    def __call__(self):
+        raise AssertionError("it was called")
+    def make(self):
+        return M(name="made")
+    @classmethod
+    def build(cls):
+        return M(name="made")
+agent = Agent()
+method, build = agent.make, Agent.build
+@functools.cache
+def cached():
+    return M(name="made")
+bound = functools.partial(cached)
+flow = pipeline(agent, M(name="inside"))
+wide = parallel(agent, agent)
+"""
+
+
+@pytest.mark.parametrize("attribute", ["method", "build", "cached", "bound"])
+def test_functions_and_methods_are_called_whatever_wraps_them(
+    tmp_path: Path, attribute: str
+) -> None:
+    assert load_target(f"{write(tmp_path, CALLABLES)}:{attribute}").default_name == "made"
+
+
+@pytest.mark.parametrize("attribute", ["flow", "wide"])
+def test_a_flow_becomes_a_module_and_is_not_called(tmp_path: Path, attribute: str) -> None:
+    loaded = load_target(f"{write(tmp_path, CALLABLES)}:{attribute}")
+    assert type(loaded.root).__name__ == "ActionModule"
+    assert loaded.default_name == "app"
+
+
+def test_any_other_callable_object_is_refused_and_not_called(tmp_path: Path) -> None:
+    with pytest.raises(TargetError, match="agent is a Agent, and isn't called"):
+        load_target(f"{write(tmp_path, CALLABLES)}:agent")
+
+
+@pytest.mark.parametrize("line", ["from . import parts", "def f():\n    from .parts import x"])
+def test_a_file_of_a_package_that_imports_from_it_names_the_better_target(
+    tmp_path: Path, line: str
+) -> None:
+    package = tmp_path / "mypackage"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise AssertionError('nothing was to be imported')")
+    place = write(package, f"{line}\ntree = M()", "serve.py")
+    with pytest.raises(TargetError, match=r"name it as mypackage\.serve:tree"):
+        load_target(f"{place}:tree")
+
+
+def test_a_file_of_a_package_is_the_packages_module(tmp_path: Path) -> None:
+    package = tmp_path / "appouter" / "inner"
+    package.mkdir(parents=True)
+    for folder in (package, package.parent):
+        (folder / "__init__.py").write_text("")
+    (package / "appsibling.py").write_text("")
+    loaded = load_target(write(package, "import appsibling\ntree = M()", "serve.py") + ":tree")
+    assert loaded.reference == "appouter.inner.serve:tree"
+    assert loaded.project.root == str(tmp_path)
+    assert type(loaded.root).__module__ == "appouter.inner.serve"
+
+
 @pytest.mark.parametrize("text", ["", "app", "app:", ":tree", "app.py"])
 def test_what_is_no_target_says_how_to_write_one(text: str) -> None:
     with pytest.raises(TargetError, match=r"package\.module:attribute"):

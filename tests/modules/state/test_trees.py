@@ -114,7 +114,7 @@ def pack_in(folder: Path, target: str, how: str) -> bytes:
     code = (
         "import sys; from rootward.modules.state import target, trees;"
         "from rootward.modules.code.collection import Wishes;"
-        "from rootward.modules.code.origin import Code;"
+        "from rootward.modules.code.packing import Code;"
         "from rootward.modules.tree import Tree;"
         f"t = target.load_target({target!r}); tree = Tree(t.root, t.default_name);"
         f"sys.stdout.buffer.write({how})"

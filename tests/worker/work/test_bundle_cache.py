@@ -142,6 +142,23 @@ def test_a_folder_that_cant_be_made_says_what_to_set(tmp_path: Path) -> None:
         BundleCache(str(tmp_path / "file")).put(bundle_of(app_py=b""))
 
 
+def test_the_users_cache_is_taken_and_a_temporary_folder_where_it_cant_be_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    lease = BundleCache().put(bundle_of(app_py=b""))
+    assert lease.folder.startswith(str(tmp_path / "home" / "rootward" / "bundles"))
+    lease.close()
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    cache = BundleCache()
+    lease = cache.put(bundle_of(app_py=b""))
+    assert lease.folder.startswith(str(tmp_path / "tmp" / f"rootward-{os.geteuid()}"))
+    lease.close()
+    assert cache.open(bundle_of(app_py=b"").digest) is not None
+
+
 def test_what_a_killed_agent_has_left_half_written_goes(tmp_path: Path) -> None:
     cache = BundleCache(str(tmp_path))
     cache.put(bundle_of(app_py=b"")).close()
