@@ -225,56 +225,6 @@ def test_train_only_and_eval_only_submissions_leave_the_running_generation_alone
     command(network, "stop", "counter")
 
 
-CONSTANT = """
-from rootward import ModuleBase, ServerModule
-
-class Constant(ModuleBase):
-    def __init__(self):
-        super().__init__(name='constant')
-        self.k, self.asked = 1, 0
-    def forward(self, x):
-        return [self.k, self.asked]
-
-class Root(ModuleBase):
-    def __init__(self):
-        super().__init__(name='follow')
-        self.constant = Constant()
-        self.served = ServerModule(self.constant, name='served')
-    def _get_deploy_tasks(self):
-        return lambda: setattr(self.constant, 'asked', 3)
-    def _get_eval_tasks(self):
-        return lambda: setattr(self.constant, 'k', 5)
-
-tree = Root()
-"""
-
-
-def test_what_later_tasks_change_is_in_replicas_that_were_published_before(
-    network: Network,
-) -> None:
-    (network.folder / "follow.py").write_text(CONSTANT)
-    network.worker("--name", "one")
-    network.worker("--name", "two")
-    command(network, "deploy", "follow.py:tree")
-    with orchestrator.connect(network.url, secret=network.secret, prefix=network.prefix) as client:
-
-        def ask() -> Any:
-            return client.gateway.call("follow/served", 0)
-
-        wait_until(lambda: ask() == [5, 3], description="the first replica has both changes")
-        command(network, "scale", "follow/served", "3")
-        wait_until(
-            lambda: (
-                len(client.gateway.endpoints("follow/served")) == 3
-                and client.gateway.service("follow/served").state == "ready"
-            ),
-            description="three replicas",
-            timeout=30,
-        )
-        assert [ask() for _ in range(30)] == [[5, 3]] * 30
-    command(network, "stop", "follow")
-
-
 def test_two_programs_with_trees_of_the_same_name_do_not_meet(network: Network) -> None:
     network.worker()
     network.worker()
@@ -329,28 +279,6 @@ print(served.submodules[0].weights.dtype)
 """,
     )
     assert program.stdout.splitlines() == ["[2.0, 3.0, 4.0] float64 ndarray", "float32"]
-
-
-def test_an_exception_of_a_served_module_arrives_as_it_was_raised(network: Network) -> None:
-    network.worker()
-    program = script(
-        network,
-        """
-from rootward import ServerModule
-
-def forward(x):
-    return {'known': 1}[x]
-
-served = ServerModule(forward, name='table')
-served.start()
-print(served('known'))
-try:
-    served('missing')
-except KeyError as error:
-    print('KeyError', error)
-""",
-    )
-    assert program.stdout.splitlines() == ["1", "KeyError 'missing'"]
 
 
 def test_what_a_program_deployed_ends_with_it_even_when_it_is_killed(network: Network) -> None:
