@@ -12,6 +12,8 @@ from typing import Any
 import lazyllm
 
 from .. import executor
+from ..local.executor import local_executor
+from ..tree import walk
 from .adapter import adopts
 from .nodes import ForeignNode, node_of
 
@@ -37,8 +39,21 @@ def _update(self: Any, *, mode: Any = None, recursive: bool = True) -> Any:
         assert each in self.mode_list, f"Cannot find {each} in mode list: {self.mode_list}"
     node = adopts(self)
     assert node is not None
-    executor.resolve().run(node, kinds=[_KINDS[each] for each in modes], recursive=recursive)
+    kinds = [_KINDS[each] for each in modes]
+    runs = local_executor() if kinds == ["eval"] and _is_served_elsewhere(node) else None
+    (runs or executor.resolve()).run(node, kinds=kinds, recursive=recursive)
     return self
+
+
+def _is_served_elsewhere(node: Any) -> bool:
+    """Whether what this module calls runs in the deployment of another, such as a shared engine.
+
+    It is evaluated here then: a deployment of its own has none of that.
+    """
+    below = walk(node)
+    return node._runtime is None and any(
+        each.serves and each._runtime is not None for each in below if each is not node
+    )
 
 
 def _through_executor(name: str, original: Any) -> Any:

@@ -12,4 +12,7 @@ tree = lazyllm.ActionModule(lazyllm.parallel(llm, polite).aslist)
 
 
 def answers() -> Any:
-    return [tree("hello"), llm("again")]
+    other = llm.share(prompt="Be brief: {input}")
+    other.evalset(["x"])
+    other.eval()
+    return [tree("hello"), llm("again"), other.eval_result]
