@@ -211,9 +211,9 @@ def _tree_of(text: str, module: ModuleType, attribute: str) -> ModuleBase:
     if tree is None:
         called = ", and isn't called, as only functions are" if callable(found) else ""
         raise TargetError(
-            f"{text!r}: {attribute} is a {type(found).__name__}{called}; it has to be a module (an "
-            "object of a class that inherits from rootward.ModuleBase), a flow, or a function that "
-            "returns one"
+            f"{text!r}: {attribute} is a {type(found).__name__}{called}: it is not a module (an "
+            "object of a class that inherits from rootward.ModuleBase), nor a flow, nor a function "
+            "that returns one"
         )
     return tree
 

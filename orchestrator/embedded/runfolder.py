@@ -100,7 +100,7 @@ class RunFolder:
 
 def running() -> list[UpState]:
     """Return the states of this user's live runs, the newest first, no stale or foreign one."""
-    paths = (path for base in _bases() for path in _folders(base))
+    paths = (path for base in _usable_bases() for path in _folders(base))
     found = [state for path in paths if (state := _read(path)) is not None]
     return sorted(found, key=lambda state: state.started_at, reverse=True)
 
@@ -117,6 +117,14 @@ def _bases() -> list[Path]:
     with contextlib.suppress(RuntimeError):
         bases.append(Path.home() / ".local" / "state" / "rootward" / "run")
     return bases
+
+
+def _usable_bases() -> Iterator[Path]:
+    """Yield the places where this user's runs are: up to the first that nobody else has taken."""
+    for base in _bases():
+        yield base
+        if _is_own(base) or not base.exists():
+            return
 
 
 def _own_base() -> Path:

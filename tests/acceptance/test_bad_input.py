@@ -131,9 +131,11 @@ def test_another_secret_than_that_of_live_workers_is_refused(network: Network) -
 
 def test_a_worker_with_other_code_refuses_to_deploy_something_else(network: Network) -> None:
     """By reference, with the file changed between the submit and the worker's start."""
-    program = deploy(
-        network, "tree = ServerModule(Part(), name='coded')", "--by-reference", "--detach",
-        file="coded.py",
+    body = "tree = ServerModule(Part(), name='coded')"
+    (network.folder / "coded.py").write_text(HEAD + body)
+    program = run(
+        rootward("deploy", "coded:tree", "--by-reference", "--no-bundle", "--detach"),
+        folder=network.folder, environ=network.environ,
     )  # fmt: skip
     assert program.process.returncode == 0, program.report()
     with (network.folder / "coded.py").open("a") as file:
@@ -143,7 +145,7 @@ def test_a_worker_with_other_code_refuses_to_deploy_something_else(network: Netw
         with pytest.raises(orchestrator.DeploymentFailed) as caught:
             client.deployment("coded").wait(timeout=40)
         assert "CodeMismatch" in str(caught.value)
-        assert "coded.py:tree" in str(caught.value)
+        assert "coded:tree" in str(caught.value)
 
 
 def test_a_worker_of_another_protocol_takes_nothing_and_whoever_waits_is_told(

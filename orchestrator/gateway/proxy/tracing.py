@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rootward.modules import tracing
+from rootward.modules.rpc import tracing
 
 from .call import ProxiedCall
 

@@ -61,9 +61,9 @@ def test_a_package_target_has_the_folder_of_its_top_level_package_as_project(
     ("body", "attribute", "message"),
     [
         ("tree = M()", "treee", r"no attribute 'treee'; did you mean tree\?"),
-        ("tree = 3", "tree", "is a int; it has to be a module"),
+        ("tree = 3", "tree", "is a int: it is not a module"),
         ("", "M", "is a class"),
-        ("def make():\n    return 3", "make", "is a int; it has to be a module"),
+        ("def make():\n    return 3", "make", "is a int: it is not a module"),
         ("def make(x):\n    return M()", "make", r"TypeError.*x"),
         ("import nowhere_at_all", "tree", "nowhere_at_all"),
         ("import sys\nsys.exit(3)", "tree", r"sys\.exit\(3\)"),
