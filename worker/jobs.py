@@ -23,9 +23,9 @@ from rootward.orchestrator.store.keys import Keys
 from rootward.orchestrator.store.store import Store
 from rootward.orchestrator.store.watch import RegistryMirror
 
-from .agent.heartbeat import Keeper, Standing
-from .agent.store_client import Link
-from .slots.pool import Slots
+from .agent.heartbeat import Heartbeat, LeaseState
+from .agent.store_client import StoreClient
+from .slots.pool import SlotPool
 from .work.assignment import Assignment, verify
 from .work.generations import Generations
 from .work.identity import Identity, checked_name
@@ -94,7 +94,7 @@ class _Errand:
     def __init__(self, store: Store, signer: Signer, settings: Settings) -> None:
         self._store, self._signer, self._settings = store, signer, settings
         self._lease_ms = round(settings.lease_seconds * 1000)
-        self._slots = Slots(1, settings.state_limit)
+        self._slots = SlotPool(1, settings.state_limit)
 
     async def run(self, job_id: str) -> str | None:
         """Claim the job and run it; return why it has failed for good, if it has."""
@@ -117,20 +117,20 @@ class _Errand:
             keeper.stop()
             self._store.agents.leave(agent_id)
 
-    def _keeper(self, agent_id: str) -> Keeper:
+    def _keeper(self, agent_id: str) -> Heartbeat:
         loop = asyncio.get_running_loop()
 
-        def stand(standing: Standing, _: str) -> None:
-            if standing in {Standing.FENCED, Standing.EMPTIED}:
+        def stand(standing: LeaseState, _: str) -> None:
+            if standing in {LeaseState.FENCED, LeaseState.EMPTIED}:
                 loop.call_soon_threadsafe(self._slots.kill_all)
 
         lease_s = self._settings.lease_seconds
-        keeper = Keeper(self._store, agent_id, lease_s, stand)
+        keeper = Heartbeat(self._store, agent_id, lease_s, stand)
         keeper.start()
         return keeper
 
     async def _run_claimed(self, agent_id: str, claim: Claim) -> str | None:
-        link = Link(asyncio.get_running_loop())
+        link = StoreClient(asyncio.get_running_loop())
         mirror = RegistryMirror(self._store, self._signer)
         generations = Generations(
             self._store, self._signer, link, mirror, cache=self._settings.cache

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Final
 
 from . import channel
-from .dispatch import Lane
+from .dispatch import Dispatch
 
 _READ_BYTES: Final = 1 << 16
 # What a grandchild keeps printing after the process has ended must not hold up the news of it.
@@ -109,10 +109,10 @@ class Child:
         self._pipes = Pipes(loop, self._printed)
         # The end of the channel is no news: the exit is told by whoever waits for the process.
         self._channel.attach(loop, self._said, lambda: None)
-        self._lane = Lane(loop, self._said) if has_lane else None
+        self._lane = Dispatch(loop, self._said) if has_lane else None
 
     @property
-    def lane(self) -> Lane:
+    def lane(self) -> Dispatch:
         """Where a slot gets its tasks."""
         assert self._lane is not None, "only slots run tasks"
         return self._lane

@@ -23,7 +23,7 @@ _NUMBER: Final = struct.Struct(">I")
 _MOST: Final = 256 * _NUMBER.size
 
 
-class Lane:
+class Dispatch:
     """The owner's end."""
 
     def __init__(

@@ -66,11 +66,11 @@ def serve(
     On loopback calls and reading need no token; elsewhere everything does. Changes always do.
     """
     from ..gateway import Limits, tokens
-    from ..gateway.serve import Plan, run
+    from ..gateway.serve import ServeOptions, run
 
     log_as_text(logging.INFO)
     path = token_file or tokens.default_path()
-    plan = Plan(
+    plan = ServeOptions(
         host=host,
         port=port,
         token=tokens.load(path),

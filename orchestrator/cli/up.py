@@ -66,7 +66,7 @@ def up(
     order["recursive"] = not order.pop("no_recursive")
     if once and reload:
         raise click.UsageError("--once ends, so there is nothing for --reload to wait for")
-    wishes = Wishes(once=once, reload=reload, as_json=as_json, verbose=verbose)
+    wishes = UpOptions(once=once, reload=reload, as_json=as_json, verbose=verbose)
     with Machine.prepare(redis_url, prefix, slots=slots) as machine:
         try:
             code = _run(machine, target, order, wishes)
@@ -80,7 +80,7 @@ def up(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class UpOptions:
     """How `up` was asked to show and to go on."""
 
     once: bool
@@ -89,7 +89,7 @@ class Wishes:
     verbose: bool
 
 
-def _run(machine: Machine, target: str, order: Mapping[str, Any], wishes: Wishes) -> int:
+def _run(machine: Machine, target: str, order: Mapping[str, Any], wishes: UpOptions) -> int:
     # The worker starts while the target is imported here.
     machine.start_worker()
     loaded = load(target)
@@ -128,7 +128,7 @@ def _tell_plan(plan: str, *, verbose: bool) -> None:
         tell(line)
 
 
-def _tell_end(deployment: Deployment, wishes: Wishes) -> None:
+def _tell_end(deployment: Deployment, wishes: UpOptions) -> None:
     timeline = deployment.timeline()
     for line in end_lines(timeline):
         tell(line)

@@ -13,7 +13,7 @@ import hmac
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from .frontend.responses import Refusal
+from .frontend.responses import RefusedRequest
 from .sessions import Sessions
 
 if TYPE_CHECKING:
@@ -59,21 +59,21 @@ class Access:
         if not self._any_host:
             name = authority if authority.endswith(b"]") else authority.rpartition(b":")[0]
             if name not in self._hosts and authority not in self._hosts:
-                raise Refusal(421, "this gateway isn't known by that Host: see --allow-host")
+                raise RefusedRequest(421, "this gateway isn't known by that Host: see --allow-host")
         if right is Right.PAGE:
             return
         if own.get(b"sec-fetch-site", b"none") not in _OWN_SITE:
-            raise Refusal(403, "pages of other sites may not ask this")
+            raise RefusedRequest(403, "pages of other sites may not ask this")
         origin = own.get(b"origin")
         if origin is not None and origin.lower() not in {
             b"http://" + authority,
             b"https://" + authority,
         }:
-            raise Refusal(403, "pages of other sites may not ask this")
+            raise RefusedRequest(403, "pages of other sites may not ask this")
         if right is Right.SIGN_IN:
             return
         if (self.needs_token or right is Right.WRITE) and not self._is_known(own):
-            raise Refusal(
+            raise RefusedRequest(
                 401,
                 "send the gateway's token as Authorization: Bearer TOKEN; the line that it prints"
                 " at its start names the file",

@@ -36,7 +36,7 @@ _FIRST_READ_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class ServeOptions:
     """What one gateway was told: where it listens, by which names it is known, its token."""
 
     host: str
@@ -46,7 +46,7 @@ class Plan:
     limits: Limits = field(default_factory=Limits)
 
 
-def run(client: Client, plan: Plan, on_ready: Callable[[str], None]) -> None:
+def run(client: Client, plan: ServeOptions, on_ready: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT; a second signal ends it at once.
 
     `on_ready` is given the URL once it listens. Raises OSError when the address can't be had, and
@@ -60,7 +60,11 @@ def run(client: Client, plan: Plan, on_ready: Callable[[str], None]) -> None:
 
 
 async def _serve(
-    client: Client, plan: Plan, sock: socket.socket, signer: Any, on_ready: Callable[[str], None]
+    client: Client,
+    plan: ServeOptions,
+    sock: socket.socket,
+    signer: Any,
+    on_ready: Callable[[str], None],
 ) -> None:
     loop = asyncio.get_running_loop()
     table = Table()

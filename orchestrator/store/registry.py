@@ -15,7 +15,7 @@ from .part import StorePart, milliseconds
 from .records.registry import pack_replica, read_change, read_replicas, read_serving
 
 if TYPE_CHECKING:
-    from .records import Change, Opening, ReplicaRecord, Serving
+    from .records import Change, GenerationBlob, ReplicaRecord, Serving
     from .scripts import Value
 
 
@@ -23,7 +23,7 @@ class RegistryStore(StorePart):
     """Puts replicas into the registry, takes them out, and reads who serves."""
 
     def put(
-        self, agent_id: str, record: ReplicaRecord, *, restore: Opening | None = None
+        self, agent_id: str, record: ReplicaRecord, *, restore: GenerationBlob | None = None
     ) -> bool | None:
         """Register a replica or its new state; in state `ready` it is published.
 

@@ -11,7 +11,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from .part import PAGE, StorePart
-from .records import Claim, Exchange, Finish, FinishResult, Opening, Output, TaskRecord
+from .records import Claim, Exchange, Finish, FinishResult, GenerationBlob, Output, TaskRecord
 from .records.tasks import (
     TASK_FIELDS,
     flat_output,
@@ -192,7 +192,7 @@ class TaskStore(StorePart):
             pipe.llen(self._keys.queue(queue))
         return dict(zip(queues, pipe.execute(), strict=True))
 
-    def opening(self, name: str, generation: int) -> Opening | None:
+    def opening(self, name: str, generation: int) -> GenerationBlob | None:
         """Return what it takes to run a generation's first task; None when it isn't stored."""
         pipe = self._client.pipeline(transaction=False)
         pipe.get(self._keys.part(name, generation, "tree"))
@@ -202,7 +202,7 @@ class TaskStore(StorePart):
         tree, plan, (makes_current, submission, owner) = pipe.execute()
         if tree is None or plan is None or makes_current is None:
             return None
-        return Opening(
+        return GenerationBlob(
             tree=tree,
             plan=plan,
             makes_current=makes_current == b"1",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rootward.orchestrator.states import ReplicaState
-from rootward.orchestrator.store.records import AgentInfo, Opening, ReplicaRecord
+from rootward.orchestrator.store.records import AgentInfo, GenerationBlob, ReplicaRecord
 from tests.support.scenes import LEASE_MS, Scene
 
 if TYPE_CHECKING:
     from rootward.orchestrator.store.store import Store
 
-SERVED = Opening(
+SERVED = GenerationBlob(
     tree=b"", plan=b"", makes_current=True, submission="served before", services={"a": 1, "b": 1}
 )
 
@@ -27,7 +27,7 @@ def again(scene: Scene) -> AgentInfo:
     return AgentInfo(id=scene.agent, worker="w", queues=(scene.queue,))
 
 
-def put(scene: Scene, origin: Opening | None = SERVED, **options: Any) -> bool | None:
+def put(scene: Scene, origin: GenerationBlob | None = SERVED, **options: Any) -> bool | None:
     record = ReplicaRecord(
         **{
             "replica": "r-a",
@@ -99,7 +99,7 @@ def test_a_restored_replica_brings_back_its_generation(store: Store) -> None:
 
 def test_what_was_never_current_is_brought_back_beside_what_was(store: Store) -> None:
     scene = Scene(store)
-    part = Opening(tree=b"", plan=b"", makes_current=False, submission="a part")
+    part = GenerationBlob(tree=b"", plan=b"", makes_current=False, submission="a part")
     assert put(scene, part, generation=4, replica="r-part")
     assert put(scene)
     assert put(scene, SERVED, generation=2, replica="r-old")
@@ -110,7 +110,9 @@ def test_what_was_never_current_is_brought_back_beside_what_was(store: Store) ->
 
 def test_what_a_program_owned_still_ends_with_it(store: Store) -> None:
     scene = Scene(store)
-    owned = Opening(tree=b"", plan=b"", makes_current=True, submission="s", owner="program-1")
+    owned = GenerationBlob(
+        tree=b"", plan=b"", makes_current=True, submission="s", owner="program-1"
+    )
     assert put(scene, owned)
     assert store.agents.disown("program-1") == ("demo@3",)
     assert scene.state(generation=3) == "stopping"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rootward.orchestrator.store.records import Opening
+from rootward.orchestrator.store.records import GenerationBlob
 from rootward.worker.agent.heartbeat import IDLE_LEASES, IDLE_SHARE
 from tests.support.scenes import LEASE_MS, Scene
 
@@ -86,7 +86,7 @@ def test_what_makes_a_generation_active_rings(store: Store) -> None:
     assert store.deployments.resume("demo", 1)
     heard = store.agents.wait_bell(scene.agent, cursors, 1000)
     assert heard.rung, "no task comes back, but its replica is to"
-    origin = Opening(tree=b"", plan=b"", makes_current=True, submission="s")
+    origin = GenerationBlob(tree=b"", plan=b"", makes_current=True, submission="s")
     lost = replace(record, name="lost", replica="r-b")
     assert store.registry.put(scene.agent, lost, restore=origin)
     assert store.agents.wait_bell(scene.agent, heard.cursors, 1000).rung

@@ -26,7 +26,7 @@ from rootward.orchestrator.store.store import Store
 
 from ..work.identity import Identity, checked_name
 from .metrics_server import exposed
-from .session import Shift
+from .session import AgentSession
 
 if TYPE_CHECKING:
     from rootward.orchestrator.store.records import AgentRecord
@@ -80,7 +80,7 @@ class Agent:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._shift: Shift | None = None
+        self._shift: AgentSession | None = None
         self._error: BaseException | None = None
         self._is_stopped = self._is_quiet = False
         self._deadline_s, self._calls_s = DEADLINE_S, settings.drain_seconds
@@ -140,7 +140,7 @@ class Agent:
         if threading.current_thread() is not self._thread:
             self._ended.wait()
 
-    def _on_loop(self, call: Callable[[Shift], None]) -> None:
+    def _on_loop(self, call: Callable[[AgentSession], None]) -> None:
         loop, shift = self._loop, self._shift
         if loop is not None and shift is not None:
             with contextlib.suppress(RuntimeError):
@@ -164,7 +164,7 @@ class Agent:
             clients.close()
             raise other_secret(clients.address)
         _warn_of_twin(store.agents.all(), self.name)
-        shift = Shift(self._identity, self._settings, store, signer, burst=burst)
+        shift = AgentSession(self._identity, self._settings, store, signer, burst=burst)
         self._loop, self._shift = asyncio.get_running_loop(), shift
         if self._is_quiet:
             shift.quiet()
@@ -185,7 +185,7 @@ class Agent:
             clients.close()
 
     @contextlib.asynccontextmanager
-    async def _watched(self, shift: Shift) -> AsyncIterator[None]:
+    async def _watched(self, shift: AgentSession) -> AsyncIterator[None]:
         """Have the work counted and told, if that was asked for."""
         settings = self._settings
         if (tracer := tracing.tracer("worker")) is not None:
@@ -225,7 +225,7 @@ async def _outcome(work: asyncio.Future[None]) -> bool:
 
 
 @contextlib.contextmanager
-def _signals(shift: Shift, work: asyncio.Future[None]) -> Iterator[None]:
+def _signals(shift: AgentSession, work: asyncio.Future[None]) -> Iterator[None]:
     """Let the first SIGTERM or SIGINT drain, and the second end all at once."""
     loop = asyncio.get_running_loop()
 

@@ -28,7 +28,7 @@ ROUND_S = 1.0
 REST_S = 0.05
 
 
-class Rounds:
+class ControllerLoop:
     """Does the rounds for the agent `agent_id`; `lease_s` is the leader's lease in seconds."""
 
     def __init__(self, store: Store, signer: Signer, agent_id: str, lease_s: float) -> None:

@@ -22,7 +22,7 @@ from rootward.orchestrator.store.records import Claim, Exchange, Finish, FinishR
 if TYPE_CHECKING:
     from rootward.orchestrator.store.store import Store
 
-    from .store_client import Link
+    from .store_client import StoreClient
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +35,8 @@ class Want:
     limit: int
 
 
-class Client(Protocol):
-    """Who a Pump works for."""
+class ExchangeOwner(Protocol):
+    """Who an ExchangeLoop works for."""
 
     def wants(self) -> Sequence[Want]:
         """Say what may be claimed now; the first want goes with the finishes."""
@@ -57,13 +57,15 @@ class Client(Protocol):
         """Take that the store has lost its data, and this incarnation with them."""
 
 
-class Pump:
+class ExchangeLoop:
     """Exchanges for the agent `agent_id`; `client` says what it wants and takes what comes.
 
     Once an answer says that the agent isn't registered, nothing is exchanged until `resume`.
     """
 
-    def __init__(self, store: Store, link: Link, agent_id: str, client: Client) -> None:
+    def __init__(
+        self, store: Store, link: StoreClient, agent_id: str, client: ExchangeOwner
+    ) -> None:
         """Exchange nothing before the first `kick` or `finish`."""
         self.agent_id = agent_id
         self._store, self._link, self._client = store, link, client

@@ -30,7 +30,7 @@ _SHORTEST_S = 3.0
 EXCLUSIVE_SHARE = 0.7
 
 
-class Standing(Enum):
+class LeaseState(Enum):
     """How an agent stands after a renewal."""
 
     HELD = auto()
@@ -39,7 +39,7 @@ class Standing(Enum):
     UNHEARD = auto()
 
 
-class Keeper:
+class Heartbeat:
     """Renews after a third of the lease; calls `on_standing(standing, agent id)` from its thread.
 
     `HELD` is told only after something else was. `UNHEARD` comes once, at 0.7 of a lease without a
@@ -52,14 +52,14 @@ class Keeper:
         store: Store,
         agent_id: str,
         lease_s: float,
-        on_standing: Callable[[Standing, str], None],
+        on_standing: Callable[[LeaseState, str], None],
     ) -> None:
         """Start nothing yet; `lease_s` in seconds."""
         self._store = store
         self._agent_id = agent_id
         self._lease_s = lease_s
         self._on_standing = on_standing
-        self._standing = Standing.HELD
+        self._standing = LeaseState.HELD
         self._joins = self._rouses = self._beats = 0
         self._is_idle = False
         self._renewed_at = time.monotonic()
@@ -93,7 +93,7 @@ class Keeper:
         """Go on with the lease that the agent has now."""
         self._agent_id, self._beats = agent_id, 0
         self._joins += 1
-        self._standing = Standing.HELD
+        self._standing = LeaseState.HELD
         self._renewed_at, self._is_idle = time.monotonic(), False
         self._wake.set()
 
@@ -124,7 +124,7 @@ class Keeper:
         except Exception as error:
             logger.debug("no renewal: %s", error, extra={"event": "lease.unheard"})
             if now - self._renewed_at >= EXCLUSIVE_SHARE * self._length_s:
-                self._tell(Standing.UNHEARD)
+                self._tell(LeaseState.UNHEARD)
             return min(_RETRY_S, self._lease_s / 10)
         if joins != self._joins:
             # It was asked before the agent joined anew: the answer is about the lease before.
@@ -133,17 +133,17 @@ class Keeper:
             # The lease counts from when the call was made, not from when its answer came.
             self._renewed_at, self._is_idle = now, renewed.is_idle
             self._beats += 1
-            self._tell(Standing.HELD)
+            self._tell(LeaseState.HELD)
         elif renewed.is_forgotten:
-            self._tell(Standing.EMPTIED)
+            self._tell(LeaseState.EMPTIED)
         else:
-            self._tell(Standing.FENCED)
+            self._tell(LeaseState.FENCED)
         if self._is_idle and rouses != self._rouses:
             # What roused it may have come after the answer was made.
             return 0.0
         return self._length_s * IDLE_SHARE if self._is_idle else self._length_s / 3
 
-    def _tell(self, standing: Standing) -> None:
+    def _tell(self, standing: LeaseState) -> None:
         if standing is not self._standing and not self._stop.is_set():
             self._standing = standing
             self._on_standing(standing, self._agent_id)

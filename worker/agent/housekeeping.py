@@ -15,12 +15,12 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
-from ..child.stopped_processes import Frozen
+from ..child.stopped_processes import StoppedProcesses
 
 if TYPE_CHECKING:
     from ..work.assignment import Workload
-    from .rq_worker import Engine
-    from .store_client import Link
+    from .rq_worker import RqWorker
+    from .store_client import StoreClient
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ BEAT_S = 1.0
 IDLE_S = 5.0
 
 
-class Client(Protocol):
+class HousekeepingOwner(Protocol):
     """Whose pulse it is."""
 
     @property
@@ -46,13 +46,15 @@ class Client(Protocol):
         """Look for tasks to claim, and tidy up; `is_due` says that there may be some."""
 
 
-class Pulse:
+class Housekeeping:
     """Beats for `client` from `run` on."""
 
-    def __init__(self, engine: Engine, link: Link, work: Workload, client: Client) -> None:
+    def __init__(
+        self, engine: RqWorker, link: StoreClient, work: Workload, client: HousekeepingOwner
+    ) -> None:
         """Do nothing yet; RQ's tools see an agent with `work` as busy."""
         self._engine, self._link, self._work, self._client = engine, link, work, client
-        self._frozen = Frozen()
+        self._frozen = StoppedProcesses()
         self._roused = asyncio.Event()
         self.is_suspended = False
 

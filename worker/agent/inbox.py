@@ -24,7 +24,7 @@ _PAUSE_S = 0.25
 OnRing = Callable[[bool, tuple[Mapping[str, Any], ...]], None]
 
 
-class Bell:
+class Inbox:
     """Calls `on_ring(released, commands)` from its thread; after an outage with `released` true."""
 
     def __init__(self, store: Store, agent_id: str, on_ring: OnRing) -> None:

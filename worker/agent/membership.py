@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from .heartbeat import Keeper, Standing
+from .heartbeat import Heartbeat, LeaseState
 
 if TYPE_CHECKING:
     from rootward.orchestrator.security.signing import Signer
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from rootward.orchestrator.store.store import Store
 
     from ..work.identity import Identity
-    from .rq_worker import Engine
-    from .store_client import Link
+    from .rq_worker import RqWorker
+    from .store_client import StoreClient
 
 
 class Membership:
-    """One agent in one store; `on_standing` is called, from any thread, as a `Keeper` does."""
+    """One agent in one store; `on_standing` is called, from any thread, as a `Heartbeat` does."""
 
     def __init__(
         self,
@@ -32,8 +32,8 @@ class Membership:
         settings: Settings,
         store: Store,
         signer: Signer,
-        link: Link,
-        on_standing: Callable[[Standing, str], None],
+        link: StoreClient,
+        on_standing: Callable[[LeaseState, str], None],
     ) -> None:
         """Register nothing yet."""
         self._identity, self._settings = identity, settings
@@ -41,14 +41,14 @@ class Membership:
         self._on_standing = on_standing
         self._state = "running"
         self.agent_id = identity.new_id()
-        self.keeper: Keeper | None = None
+        self.keeper: Heartbeat | None = None
 
-    async def join(self, engine: Engine) -> None:
+    async def join(self, engine: RqWorker) -> None:
         """Register, and renew the lease from now on."""
         joined = await self._link.insist(self._store.agents.join, self._info(), self._lease_ms)
         await self._joined(engine, joined.store_id)
 
-    async def rejoin(self, engine: Engine) -> RenewResult:
+    async def rejoin(self, engine: RqWorker) -> RenewResult:
         """Register where the store has lost its data; not known when this id is gone for good."""
         joined = await self._link.insist(
             self._store.agents.rejoin,
@@ -93,11 +93,11 @@ class Membership:
     def _info(self) -> AgentInfo:
         return self._identity.info(self.agent_id, self._state)
 
-    async def _joined(self, engine: Engine, store_id: str) -> None:
+    async def _joined(self, engine: RqWorker, store_id: str) -> None:
         self._signer.enter(store_id)
         if self.keeper is None:
             lease_s = self._settings.lease_seconds
-            self.keeper = Keeper(self._store, self.agent_id, lease_s, self._on_standing)
+            self.keeper = Heartbeat(self._store, self.agent_id, lease_s, self._on_standing)
             self.keeper.start()
         else:
             self.keeper.rejoined(self.agent_id)

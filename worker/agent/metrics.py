@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from rootward.orchestrator.store.store import Store
 
     from ..replicas.supervisor import Supervisor
-    from ..slots.pool import Slots
+    from ..slots.pool import SlotPool
     from ..work.assignment import Assignment, Outcome
     from ..work.task_runner import Run
-    from .heartbeat import Keeper
-    from .store_client import Link
+    from .heartbeat import Heartbeat
+    from .store_client import StoreClient
 
 logger = logging.getLogger(__name__)
 
@@ -34,12 +34,14 @@ _TIMES: Final = (catalogue.WORKER_QUEUE, catalogue.WORKER_BARRIER, catalogue.WOR
 _KNOWN: Final = 1000
 
 
-class Account:
+class AgentMetrics:
     """The counters of one agent; `keeper` is there once it has joined."""
 
-    def __init__(self, slots: Slots, supervisor: Supervisor, store: Store, link: Link) -> None:
+    def __init__(
+        self, slots: SlotPool, supervisor: Supervisor, store: Store, link: StoreClient
+    ) -> None:
         """Count nothing yet."""
-        self.keeper: Keeper | None = None
+        self.keeper: Heartbeat | None = None
         self.leases_lost = 0
         self._slots, self._supervisor = slots, supervisor
         self._store, self._link = store, link

@@ -18,15 +18,17 @@ if TYPE_CHECKING:
 
     from ..work.identity import Identity
     from ..work.resources import Resources
-    from .store_client import Link
+    from .store_client import StoreClient
 
 _OWN_LIMIT = 16
 
 
-class Sources:
+class QueueSelection:
     """The queues of one agent; `look` keeps up with those that name resources."""
 
-    def __init__(self, identity: Identity, store: Store, link: Link, resources: Resources) -> None:
+    def __init__(
+        self, identity: Identity, store: Store, link: StoreClient, resources: Resources
+    ) -> None:
         """Know of no queue that names resources yet."""
         self._identity, self._store, self._link = identity, store, link
         self._resources = resources

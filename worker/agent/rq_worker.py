@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 _SHORTEST_TTL_S = 60
 
 
-class Engine(BaseWorker):
+class RqWorker(BaseWorker):
     """An RQ worker named as its agent is; commands are told from a thread of their own."""
 
     def __init__(

@@ -19,22 +19,22 @@ from rootward.orchestrator.store.watch import RegistryMirror
 
 from ..replicas.registrar import Registrar
 from ..replicas.supervisor import Supervisor
-from ..slots.pool import Slots
+from ..slots.pool import SlotPool
 from ..work.assignment import Assignment, Error, Outcome, Workload
 from ..work.generations import Generations, place_in
 from ..work.resources import Resources
 from ..work.task_runner import Runner
 from .chores import Chores, on_loop
-from .controller_loop import Rounds
-from .exchange_loop import Pump, Want
-from .heartbeat import Standing
-from .housekeeping import TICK_S, Pulse
-from .inbox import BLOCK_MS, Bell
+from .controller_loop import ControllerLoop
+from .exchange_loop import ExchangeLoop, Want
+from .heartbeat import LeaseState
+from .housekeeping import TICK_S, Housekeeping
+from .inbox import BLOCK_MS, Inbox
 from .membership import Membership
-from .metrics import Account
-from .queue_selection import Sources
-from .rq_worker import Engine
-from .store_client import Link
+from .metrics import AgentMetrics
+from .queue_selection import QueueSelection
+from .rq_worker import RqWorker
+from .store_client import StoreClient
 
 if TYPE_CHECKING:
     from rootward.orchestrator.security.signing import Signer
@@ -52,7 +52,7 @@ _GOODBYE_S = 2.0
 _EMPTIED = {"type": "DataLost", "message": "Redis has lost its data, and this task with them"}
 
 
-class Shift:
+class AgentSession:
     """What runs while an agent is joined; made and used on its loop only."""
 
     def __init__(
@@ -68,27 +68,27 @@ class Shift:
         self._work = Workload()
         self._chores = Chores()
         self._is_open, self._is_leaving, self._is_rejoining = True, False, False
-        self._link = Link(loop)
+        self._link = StoreClient(loop)
         self._membership = Membership(
             identity, settings, store, signer, self._link, on_loop(loop, self._stand)
         )
         agent_id = self.agent_id
         self._mirror = RegistryMirror(store, signer, block_ms=BLOCK_MS)
         self._resources = Resources(settings.prefix, identity.resources)
-        self._sources = Sources(identity, store, self._link, self._resources)
+        self._sources = QueueSelection(identity, store, self._link, self._resources)
         store_access = store, signer, self._link
         self._generations = Generations(*store_access, self._mirror, settings.cache, identity.name)
-        self._slots = Slots(identity.slots, settings.state_limit)
+        self._slots = SlotPool(identity.slots, settings.state_limit)
         self._registrar = Registrar(*store_access, agent_id=agent_id, worker=identity.name)
         self._registrar.on_forgotten = self.forgotten
         self._supervisor = Supervisor(self._registrar, signer, self._resources, host=settings.host)
-        self._pump = Pump(store, self._link, agent_id, self)
+        self._pump = ExchangeLoop(store, self._link, agent_id, self)
         self._runner = Runner(self._generations, self._slots, self._supervisor, self._pump.kick)
-        self.account = Account(self._slots, self._supervisor, store, self._link)
+        self.account = AgentMetrics(self._slots, self._supervisor, store, self._link)
         self.watches = self._runner.watches
-        self._bell = Bell(store, agent_id, on_loop(loop, self._rung))
-        self._rounds = Rounds(store, signer, agent_id, settings.lease_seconds)
-        self._engine = Engine(
+        self._bell = Inbox(store, agent_id, on_loop(loop, self._rung))
+        self._rounds = ControllerLoop(store, signer, agent_id, settings.lease_seconds)
+        self._engine = RqWorker(
             store.clients.blocking,
             name=identity.name,
             queues=identity.plain,
@@ -96,7 +96,7 @@ class Shift:
             on_stop_job=on_loop(loop, self._stop_job),
             on_shutdown=on_loop(loop, self.stop_asked.set),
         )
-        self._pulse = Pulse(self._engine, self._link, self._work, self)
+        self._pulse = Housekeeping(self._engine, self._link, self._work, self)
         self._supervisor.watch.left_s = self._membership.left_s
         self._supervisor.on_news = self._pulse.rouse
 
@@ -148,11 +148,11 @@ class Shift:
 
     def fenced(self, agent_id: str) -> None:
         """Take that the lease of that incarnation had ended."""
-        self._stand(Standing.FENCED, agent_id)
+        self._stand(LeaseState.FENCED, agent_id)
 
     def forgotten(self, agent_id: str) -> None:
         """Take that the store has lost its data, and that incarnation with them."""
-        self._stand(Standing.EMPTIED, agent_id)
+        self._stand(LeaseState.EMPTIED, agent_id)
 
     def suspended(self) -> None:
         """Take that nothing may be claimed until RQ's workers are resumed."""
@@ -245,16 +245,16 @@ class Shift:
             if self._identity.resources:
                 self._chores.begin(self.look())
 
-    def _stand(self, standing: Standing, agent_id: str) -> None:
+    def _stand(self, standing: LeaseState, agent_id: str) -> None:
         match standing:
-            case Standing.UNHEARD:
+            case LeaseState.UNHEARD:
                 logger.warning("the lease can't be renewed", extra={"event": "lease.unheard"})
                 self._supervisor.end_exclusive()
-            case Standing.EMPTIED:
+            case LeaseState.EMPTIED:
                 self._chores.begin(self._rejoin(agent_id))
-            case Standing.FENCED:
+            case LeaseState.FENCED:
                 self._chores.begin(self._start_anew(agent_id))
-            case Standing.HELD:
+            case LeaseState.HELD:
                 logger.info("the lease holds again", extra={"event": "lease.held"})
 
     async def _rejoin(self, forgotten_id: str) -> None:
@@ -283,7 +283,7 @@ class Shift:
         """Be registered as before, with all that is served; False when this id is gone for good."""
         joined = await self._membership.rejoin(self._engine)
         if not joined.known:
-            self._stand(Standing.FENCED, self.agent_id)
+            self._stand(LeaseState.FENCED, self.agent_id)
             return False
         self._rounds.rename(self.agent_id)
         restored = await self._supervisor.restore_all()

@@ -71,7 +71,7 @@ class Traffic(TypedDict):
 Told = Callable[["Exchange | Exception"], None]
 
 
-class Turn:
+class StoreLock:
     """Whose turn it is: one at a time, in the order in which they came."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -116,7 +116,7 @@ class Turn:
         self.give()
 
 
-class Link:
+class StoreClient:
     """Runs calls of the store in its thread; belongs to one loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -125,7 +125,7 @@ class Link:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rootward-store")
         self._is_closed = False
         # Held over all tries of a call, so that a later one never overtakes it.
-        self._turn = Turn(loop)
+        self._turn = StoreLock(loop)
         self._line: Line | None = None
         self._may_have_line = True
         self._slow: set[asyncio.Task[None]] = set()

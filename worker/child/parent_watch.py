@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rootward.modules.rpc.endpoints import PushedRoutes
 
 
-class Guard:
+class ParentWatch:
     """Reads one channel in a daemon thread; `on_message` is called there."""
 
     def __init__(

@@ -30,7 +30,7 @@ from ..serving.raised import PERIOD_S, RaisedErrors
 from ..serving.router import ReplicaApp
 from ..serving.server import Listener
 from .execution import flush
-from .parent_watch import Guard
+from .parent_watch import ParentWatch
 
 if TYPE_CHECKING:
     from rootward.modules.processes.channel import Channel, Message
@@ -53,7 +53,7 @@ def run(
         routes.key = spec["call_key"]
         routes.update(spec["table"])
         replica.apply(spec["states"])
-        guard = Guard(channel, routes, replica.hear, replica.vitals)
+        guard = ParentWatch(channel, routes, replica.hear, replica.vitals)
         guard.start()
         replica.set_up()
         with asyncio.Runner(loop_factory=quick_loop()) as runner:
@@ -121,7 +121,7 @@ class ServingProcess:
             setup: Callable[[], Any] = self._tree.module_at(path).setup
             finish(setup())
 
-    async def serve(self, spec: dict[str, Any], sock: socket.socket, guard: Guard) -> None:
+    async def serve(self, spec: dict[str, Any], sock: socket.socket, guard: ParentWatch) -> None:
         """Listen, say so, and serve until the drain has ended."""
         module: ServerModule = self._tree.module_at(self._path)  # type: ignore[assignment]
         metrics, parameters = Metrics(self._path), Parameters.of(_first(module))

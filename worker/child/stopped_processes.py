@@ -18,7 +18,7 @@ STOPPED_S = 3.0
 _LONGEST_GAP_S = 2.5
 
 
-class Frozen:
+class StoppedProcesses:
     """Remembers since when each process was seen stopped."""
 
     def __init__(self) -> None:

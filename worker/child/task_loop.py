@@ -18,7 +18,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from . import execution, process_tree
-from .parent_watch import Guard
+from .parent_watch import ParentWatch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +35,7 @@ def run(tree: Tree, routes: PushedRoutes, channel: Channel, work: Work) -> None:
     """Run what comes on the lane; does not return before the owner is gone."""
     message = work.next()
     # Not sooner: what the owner had said before its first task is there now, and is heard first.
-    Guard(channel, routes, lambda _: None).start()
+    ParentWatch(channel, routes, lambda _: None).start()
     while message is not None:
         run_once(tree, work, message)
         message = work.next()

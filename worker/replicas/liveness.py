@@ -24,7 +24,7 @@ from .probe import probe
 
 if TYPE_CHECKING:
     from .registrar import Registrar
-    from .replica_handle import HeldReplica
+    from .replica_handle import ReplicaHandle
 
 logger = logging.getLogger(__name__)
 
@@ -109,12 +109,12 @@ class Watch:
         # How long a replica may serve without hearing from here; set when there is a lease.
         self.left_s: Callable[[bool], float] | None = None
         self._registrar = registrar
-        self._running: set[HeldReplica] = set()
-        self._telling: dict[HeldReplica, asyncio.Task[object]] = {}
+        self._running: set[ReplicaHandle] = set()
+        self._telling: dict[ReplicaHandle, asyncio.Task[object]] = {}
         self._round: asyncio.Task[None] | None = None
         self._number = 0
 
-    def begin(self, held: HeldReplica) -> None:
+    def begin(self, held: ReplicaHandle) -> None:
         """Look after a process that has just begun to serve."""
         self._running.add(held)
         held.ping_at = 0.0
@@ -123,7 +123,7 @@ class Watch:
         if self._round is None or self._round.done():
             self._round = asyncio.create_task(self._go_rounds(), name="watch")
 
-    def end(self, held: HeldReplica) -> None:
+    def end(self, held: ReplicaHandle) -> None:
         """Its process has ended."""
         self._running.discard(held)
         telling = self._telling.pop(held, None)
@@ -146,7 +146,7 @@ class Watch:
         """Look after each at `now` (monotonic seconds); return how long that may be left alone."""
         return min([ROUND_S, *(self._look_after(held, now) for held in self._running)])
 
-    def _look_after(self, held: HeldReplica, now: float) -> float:
+    def _look_after(self, held: ReplicaHandle, now: float) -> float:
         if is_due(now, held.ping_at, held.ping_pause_s):
             self._ping(held, now)
         service = held.service
@@ -165,7 +165,7 @@ class Watch:
                 self._tell(held, self._bring_back(held))
         return max(held.ping_at - now, _SHORTEST_S)
 
-    def _signs(self, held: HeldReplica, now: float) -> Signs:
+    def _signs(self, held: ReplicaHandle, now: float) -> Signs:
         call_s = 0.0 if held.call_since is None else now - held.call_since
         if held.asked_at is None:
             return Signs(blocked_s=held.loop_s, call_s=call_s)
@@ -184,7 +184,7 @@ class Watch:
             is_stopped=silent_s > UNREADY_AFTER_S and held.is_stopped,
         )
 
-    def _ping(self, held: HeldReplica, now: float) -> None:
+    def _ping(self, held: ReplicaHandle, now: float) -> None:
         assert held.child is not None
         ttl = None if self.left_s is None else self.left_s(held.service.exclusive)
         self._number += 1
@@ -196,19 +196,19 @@ class Watch:
         held.ping_pause_s = ping_pause_s(ttl, min(limits))
         held.ping_at = now + held.ping_pause_s
 
-    def _tell(self, held: HeldReplica, work: Coroutine[Any, Any, object]) -> None:
+    def _tell(self, held: ReplicaHandle, work: Coroutine[Any, Any, object]) -> None:
         """Do it beside the rounds: telling the store may take long."""
         task: asyncio.Task[object] = asyncio.create_task(work)
         self._telling[held] = task
         task.add_done_callback(lambda done: self._told(held, done))
 
-    def _told(self, held: HeldReplica, done: asyncio.Task[object]) -> None:
+    def _told(self, held: ReplicaHandle, done: asyncio.Task[object]) -> None:
         if self._telling.get(held) is done:
             del self._telling[held]
         if not done.cancelled() and (error := done.exception()) is not None:
             logger.error("telling of a replica", exc_info=error, extra={"event": "replica.untold"})
 
-    async def _bring_back(self, held: HeldReplica) -> None:
+    async def _bring_back(self, held: ReplicaHandle) -> None:
         answer = await probe(*held.address, held.token)
         if answer.is_ready and not held.is_stopping:
             await self._registrar.put(held, ReplicaState.READY)

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from rootward.orchestrator.security.signing import Signer
     from rootward.orchestrator.store.store import Store
 
-    from ..agent.store_client import Link
-    from .replica_handle import HeldReplica
+    from ..agent.store_client import StoreClient
+    from .replica_handle import ReplicaHandle
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Registrar:
     """Writes the replicas of the agent `agent_id`, whose name is `worker`."""
 
     def __init__(
-        self, store: Store, signer: Signer, link: Link, *, agent_id: str, worker: str
+        self, store: Store, signer: Signer, link: StoreClient, *, agent_id: str, worker: str
     ) -> None:
         """Write nothing yet."""
         self._store, self._signer, self._link = store, signer, link
@@ -68,7 +68,7 @@ class Registrar:
         """Go on: the agent is registered, and what it served before."""
         self._open.set()
 
-    async def put(self, held: HeldReplica, state: ReplicaState, reason: str = "") -> bool:
+    async def put(self, held: ReplicaHandle, state: ReplicaState, reason: str = "") -> bool:
         """Register the replica in that state; False when its generation or our lease has ended."""
         while True:
             await self._open.wait()
@@ -87,7 +87,7 @@ class Registrar:
             self.close()
             self.on_forgotten(agent_id)
 
-    async def restore(self, held: HeldReplica) -> bool:
+    async def restore(self, held: ReplicaHandle) -> bool:
         """Register it as it is, and its generation too; False when that isn't wanted any more."""
         origin = held.generation.restored
         if held.is_void or origin is None:
@@ -105,13 +105,13 @@ class Registrar:
                 drop = partial(self._store.registry.drop, name, int(number), replica, _ENDED)
                 await self._link.insist(drop)
 
-    async def drop(self, held: HeldReplica, reason: str) -> None:
+    async def drop(self, held: ReplicaHandle, reason: str) -> None:
         """Take the replica out of the registry; return when it is out, or isn't ours any more."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._patience_s):
                 await self._drop(held, reason)
 
-    async def _drop(self, held: HeldReplica, reason: str) -> None:
+    async def _drop(self, held: ReplicaHandle, reason: str) -> None:
         pause_s = _FIRST_PAUSE_S
         if not held.is_void:
             await self.print(held)
@@ -119,7 +119,7 @@ class Registrar:
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
-    async def mend(self, held: Collection[HeldReplica]) -> None:
+    async def mend(self, held: Collection[ReplicaHandle]) -> None:
         """Put right what somebody else has written over the records of these, or beside them.
 
         They are all that this agent holds: whatever else names it as its owner is false.
@@ -142,7 +142,7 @@ class Registrar:
             if is_false and await self._link.insist(registry.take_out, *place, replica):
                 _warn_of_false(replica)
 
-    async def print(self, held: HeldReplica) -> None:
+    async def print(self, held: ReplicaHandle) -> None:
         """Store what the replica has printed since the last time, unless Redis refuses it."""
         name, number = held.generation.place
         log = self._store.registry.log
@@ -153,7 +153,7 @@ class Registrar:
             except RedisError as error:
                 _warn("what a replica of %s has printed can't be stored: %s", path, error)
 
-    async def _is_dropped(self, held: HeldReplica, reason: str) -> bool:
+    async def _is_dropped(self, held: ReplicaHandle, reason: str) -> bool:
         name, number = held.generation.place
         drop = self._store.registry.drop
         state = ReplicaState.STOPPED if held.is_stopping else ReplicaState.LOST
@@ -165,7 +165,7 @@ class Registrar:
             return False
         return True
 
-    def _record(self, held: HeldReplica, reason: str) -> ReplicaRecord:
+    def _record(self, held: ReplicaHandle, reason: str) -> ReplicaRecord:
         name, number = held.generation.place
         path = held.service.path
         record = ReplicaRecord(

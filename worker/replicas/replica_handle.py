@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class HeldReplica:
+class ReplicaHandle:
     """One running copy of a served module; it keeps its id when its process is replaced."""
 
     def __init__(self, generation: Generation, service: Service) -> None:

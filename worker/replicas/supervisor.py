@@ -28,7 +28,7 @@ from rootward.orchestrator.store.records import ERROR_FD
 from ..work.assignment import Assignment, Outcome
 from .liveness import Watch
 from .probe import probe
-from .replica_handle import HeldReplica
+from .replica_handle import ReplicaHandle
 
 if TYPE_CHECKING:
     from rootward.modules.processes.forkserver import Template
@@ -63,7 +63,7 @@ class Supervisor:
         # Called when a replica has printed, or comes or goes.
         self.on_news: Callable[[], None] = lambda: None
         self.restarts: Counter[str] = Counter()
-        self._held: dict[str, HeldReplica] = {}
+        self._held: dict[str, ReplicaHandle] = {}
         self._lives: dict[str, asyncio.Task[None]] = {}
         self._mended_at = time.monotonic()
 
@@ -86,7 +86,7 @@ class Supervisor:
         return all(held.state is ReplicaState.READY for held in self.held)
 
     @property
-    def held(self) -> tuple[HeldReplica, ...]:
+    def held(self) -> tuple[ReplicaHandle, ...]:
         """All replicas, in whatever state."""
         return tuple(self._held.values())
 
@@ -150,7 +150,7 @@ class Supervisor:
             held.kill()
         await self._lived(held)
 
-    async def _drained(self, held: HeldReplica) -> None:
+    async def _drained(self, held: ReplicaHandle) -> None:
         """Return when it has ended its calls, or its time is over; tell what it waits for."""
         loop, told = asyncio.get_running_loop(), 0
         while not held.ended.done():
@@ -208,7 +208,7 @@ class Supervisor:
             await self._registrar.mend(self.held)
 
     @contextlib.contextmanager
-    def _bringing_up(self, held: HeldReplica, assignment: Assignment) -> Iterator[None]:
+    def _bringing_up(self, held: ReplicaHandle, assignment: Assignment) -> Iterator[None]:
         # A deploy that comes while the prepare still waits takes the output over.
         held.task = assignment
         try:
@@ -217,14 +217,14 @@ class Supervisor:
             if held.task is assignment:
                 held.task = None
 
-    async def _hold(self, assignment: Assignment, generation: Generation) -> HeldReplica:
+    async def _hold(self, assignment: Assignment, generation: Generation) -> ReplicaHandle:
         """Return the replica that was prepared for it, else a new one that is being started."""
         service = await generation.service(assignment.claim.path or "")
         for held in self.held:
             if held.awaits(generation, service.path):
                 self._resources.release(assignment)
                 return held
-        held = HeldReplica(generation, service)
+        held = ReplicaHandle(generation, service)
         held.task = assignment
         held.on_print = self.on_news
         self._resources.release(assignment)
@@ -234,7 +234,7 @@ class Supervisor:
         self._lives[held.id] = asyncio.create_task(self._live(held), name=f"life of {held.id}")
         return held
 
-    async def _live(self, held: HeldReplica) -> None:
+    async def _live(self, held: ReplicaHandle) -> None:
         """Tell the life of a replica from its registration to its end."""
         try:
             if not await self._registrar.put(held, ReplicaState.STARTING):
@@ -256,7 +256,7 @@ class Supervisor:
         finally:
             del self._held[held.id], self._lives[held.id]
 
-    async def _run(self, held: HeldReplica) -> str:
+    async def _run(self, held: ReplicaHandle) -> str:
         """Run it, again and again once it is published; return why it isn't any more."""
         policy = RestartPolicy(gives_up=True)
         loop = asyncio.get_running_loop()
@@ -289,7 +289,7 @@ class Supervisor:
                 return "it was stopped"
             self.restarts[held.service.path] += 1
 
-    async def _run_process(self, held: HeldReplica) -> str:
+    async def _run_process(self, held: ReplicaHandle) -> str:
         """Run one process from its fork to its end; return how it ended."""
         again = held.loaded.done()
         try:
@@ -309,7 +309,7 @@ class Supervisor:
         finally:
             self.watch.end(held)
 
-    async def _start(self, held: HeldReplica) -> None:
+    async def _start(self, held: ReplicaHandle) -> None:
         """Start one process; return when it has loaded and listens."""
         limit_s = held.service.startup_timeout
         try:
@@ -326,7 +326,7 @@ class Supervisor:
         if held.is_stopping:
             raise held.failure("it was stopped while it started")
 
-    def _fork(self, held: HeldReplica, template: Template, listener: socket.socket) -> None:
+    def _fork(self, held: ReplicaHandle, template: Template, listener: socket.socket) -> None:
         if held.is_stopping:
             raise held.failure("it was stopped before it started")
         service, generation = held.service, held.generation
@@ -346,7 +346,7 @@ class Supervisor:
         held.attach(child, spec.token, listener.getsockname()[:2])
         generation.greet(child)
 
-    async def _publish(self, held: HeldReplica) -> None:
+    async def _publish(self, held: ReplicaHandle) -> None:
         """Bring it up to date, ask it whether it is ready, and register it."""
         held.send_states()
         await held.until_applied()
@@ -361,7 +361,7 @@ class Supervisor:
         await held.generation.catch_up()
         held.send_states()
 
-    async def _listen(self, held: HeldReplica) -> socket.socket:
+    async def _listen(self, held: ReplicaHandle) -> socket.socket:
         """Bind; a fixed port may still be held by the replica that this one replaces.
 
         Only then is it waited for: what anyone else holds is a failure at once. A process of our
@@ -383,13 +383,13 @@ class Supervisor:
                 held.waits_for = None
                 return listener
 
-    def _end(self, held: HeldReplica, reason: str) -> None:
+    def _end(self, held: ReplicaHandle, reason: str) -> None:
         held.stop_asked.set()
         held.kill(reason)
         if not held.loaded.done():
             held.loaded.set_exception(held.failure(reason))
 
-    async def _lived(self, held: HeldReplica) -> None:
+    async def _lived(self, held: ReplicaHandle) -> None:
         life = self._lives.get(held.id)
         if life is not None:
             await asyncio.wait({life})

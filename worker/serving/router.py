@@ -28,7 +28,7 @@ from .formats import (
 )
 
 if TYPE_CHECKING:
-    from ..child.parent_watch import Guard
+    from ..child.parent_watch import ParentWatch
     from .metrics import Metrics
     from .request_head import Head
 
@@ -55,7 +55,7 @@ class ReplicaApp:
         token: str,
         call_key: bytes,
         call_token: str,
-        guard: Guard | None = None,
+        guard: ParentWatch | None = None,
     ) -> None:
         """`host` is the address that it is bound to: off loopback callers must have `call_token`.
 

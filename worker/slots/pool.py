@@ -18,8 +18,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ..work.assignment import Assignment, NotBegun, Outcome, TaskLost
-from .prefetch import PATIENCE_S, START_S, Pace, Paces
-from .slot_handle import HeldSlot, Turn
+from .prefetch import PATIENCE_S, START_S, Paces, Prefetch
+from .slot_handle import SlotHandle, Ticket
 
 if TYPE_CHECKING:
     from ..work.generation import Generation
@@ -30,20 +30,20 @@ _DEEPEST = 16
 _TOLD_TO_END = "it was told to end before it began"
 
 
-class Slots:
+class SlotPool:
     """The pool of at most `limit` slots."""
 
     def __init__(self, limit: int, state_limit: int) -> None:
         """Start none yet; `state_limit` is the largest state of one module in bytes."""
         self.limit = limit
         self._state_limit = state_limit
-        self._slots: list[HeldSlot] = []
+        self._slots: list[SlotHandle] = []
         self._names = 0
-        self._turns: dict[Assignment, Turn] = {}
-        self._waiting: deque[Turn] = deque()
-        self._starting: dict[HeldSlot, asyncio.Task[None]] = {}
+        self._turns: dict[Assignment, Ticket] = {}
+        self._waiting: deque[Ticket] = deque()
+        self._starting: dict[SlotHandle, asyncio.Task[None]] = {}
         self._paces = Paces()
-        self._pace = Pace()
+        self._pace = Prefetch()
         self._is_due = False
         self._busy_at = 0.0
         self._watch: asyncio.TimerHandle | None = None
@@ -53,7 +53,7 @@ class Slots:
         """How many tasks may be claimed beyond the free slots."""
         if not self._turns and time.monotonic() - self._busy_at > _REST_S:
             # What comes next may be of another kind.
-            self._pace = Pace()
+            self._pace = Prefetch()
         return self._pace.ahead * self.limit
 
     @property
@@ -79,7 +79,7 @@ class Slots:
         """
         generation.uses += 1
         now = time.monotonic()
-        turn = Turn(assignment=assignment, generation=generation, told=told, since=now)
+        turn = Ticket(assignment=assignment, generation=generation, told=told, since=now)
         self._turns[assignment] = turn
         self._waiting.append(turn)
         self._soon()
@@ -122,7 +122,7 @@ class Slots:
         for slot in list(self._slots):
             slot.kill()
 
-    def done(self, slot: HeldSlot, turn: Turn, outcome: Outcome, took_s: float) -> None:
+    def done(self, slot: SlotHandle, turn: Ticket, outcome: Outcome, took_s: float) -> None:
         """Take that the first task of a slot has ended."""
         self._pace = self._paces.of(turn.generation.name, turn.assignment.claim.kind)
         self._pace.note(took_s)
@@ -135,7 +135,7 @@ class Slots:
         if self._waiting:
             self._soon()
 
-    def ended(self, slot: HeldSlot, turn: Turn | None, how: TaskLost) -> None:
+    def ended(self, slot: SlotHandle, turn: Ticket | None, how: TaskLost) -> None:
         """Take that the process of a slot has ended."""
         assert slot.child is not None
         slot.generation.children.discard(slot.child)
@@ -155,7 +155,7 @@ class Slots:
 
     def _hand_out(self) -> None:
         self._is_due = False
-        given: dict[HeldSlot, None] = {}
+        given: dict[SlotHandle, None] = {}
         while self._waiting:
             turn = self._waiting[0]
             slot = self._slot_for(turn)
@@ -171,7 +171,7 @@ class Slots:
         if self._watch is None and (self._waiting or given):
             self._watch = asyncio.get_running_loop().call_later(PATIENCE_S, self._look)
 
-    def _slot_for(self, turn: Turn) -> HeldSlot | None:
+    def _slot_for(self, turn: Ticket) -> SlotHandle | None:
         """Return an idle slot, else one in whose lane a task may wait; None to start another."""
         own = [
             slot
@@ -185,7 +185,7 @@ class Slots:
             return idle
         return self._lane_for(pace, [slot for slot in own if slot.turns]) or idle
 
-    def _lane_for(self, pace: Pace, busy: list[HeldSlot]) -> HeldSlot | None:
+    def _lane_for(self, pace: Prefetch, busy: list[SlotHandle]) -> SlotHandle | None:
         """Return the one of these slots in whose lane a task soon has its turn, if there is one."""
         if not pace.ahead:
             return None
@@ -199,7 +199,7 @@ class Slots:
         is_soon = count < _DEEPEST and count * pace.average_s < START_S
         return shortest if is_soon or (count <= pace.ahead and not self._has_room) else None
 
-    def _pace_of(self, turn: Turn) -> Pace:
+    def _pace_of(self, turn: Ticket) -> Prefetch:
         return self._paces.of(turn.generation.name, turn.assignment.claim.kind)
 
     @property
@@ -225,18 +225,18 @@ class Slots:
         if (is_busy or self._waiting) and self._watch is None:
             self._watch = asyncio.get_running_loop().call_later(PATIENCE_S, self._look)
 
-    def _put_back(self, turns: Sequence[Turn]) -> None:
+    def _put_back(self, turns: Sequence[Ticket]) -> None:
         """Let them wait again, before all that came later."""
         self._waiting.extendleft(reversed(turns))
 
-    def _start(self, generation: Generation) -> HeldSlot:
+    def _start(self, generation: Generation) -> SlotHandle:
         """Return a slot that is being started; it gets its tasks when it is there."""
-        slot = HeldSlot(generation, self._state_limit, self)
+        slot = SlotHandle(generation, self._state_limit, self)
         self._slots.append(slot)
         self._starting[slot] = asyncio.get_running_loop().create_task(self._bring_up(slot))
         return slot
 
-    async def _bring_up(self, slot: HeldSlot) -> None:
+    async def _bring_up(self, slot: SlotHandle) -> None:
         generation = slot.generation
         try:
             template = await generation.ready(slot.turns[0].assignment.output)
@@ -263,7 +263,7 @@ class Slots:
             self._slots.remove(slot)
             slot.kill()
 
-    def _out(self, turn: Turn) -> HeldSlot | None:
+    def _out(self, turn: Ticket) -> SlotHandle | None:
         """Take a task from where it waits or starts; return the slot that runs it, if one does."""
         if turn in self._waiting:
             self._waiting.remove(turn)
@@ -280,14 +280,14 @@ class Slots:
         self._soon()
         return None if turn in back else slot
 
-    def _let_go(self, slot: HeldSlot) -> None:
+    def _let_go(self, slot: SlotHandle) -> None:
         """End a slot; what it hasn't begun is for others."""
         self._put_back(slot.take_back())
         if slot in self._slots:
             self._slots.remove(slot)
         slot.kill()
 
-    def _tell(self, turn: Turn, result: Outcome | BaseException) -> None:
+    def _tell(self, turn: Ticket, result: Outcome | BaseException) -> None:
         del self._turns[turn.assignment]
         turn.generation.uses -= 1
         turn.generation.used_at = self._busy_at = time.monotonic()

@@ -26,7 +26,7 @@ _SHARE = 0.2
 _LEAST_S = 1e-5
 
 
-class Pace:
+class Prefetch:
     """The running geometric mean of what tasks took."""
 
     def __init__(self) -> None:
@@ -72,12 +72,12 @@ class Paces:
 
     def __init__(self) -> None:
         """Know of none yet."""
-        self._known: dict[tuple[str, str], Pace] = {}
+        self._known: dict[tuple[str, str], Prefetch] = {}
 
-    def of(self, deployment: str, kind: str) -> Pace:
+    def of(self, deployment: str, kind: str) -> Prefetch:
         """Return a pace, which is then the last to be forgotten."""
         key = deployment, kind
-        pace = self._known.pop(key) if key in self._known else Pace()
+        pace = self._known.pop(key) if key in self._known else Prefetch()
         self._known[key] = pace
         if len(self._known) > _MOST_KNOWN:
             del self._known[next(iter(self._known))]

@@ -30,7 +30,7 @@ _MEASURE_S = 1.0
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Turn:
+class Ticket:
     """A task that waits for a slot or has one; `told` is called once, with how that went."""
 
     assignment: Assignment
@@ -41,29 +41,29 @@ class Turn:
 
 
 class Pool(Protocol):
-    """Who a HeldSlot works for."""
+    """Who a SlotHandle works for."""
 
-    def done(self, slot: HeldSlot, turn: Turn, outcome: Outcome, took_s: float) -> None:
+    def done(self, slot: SlotHandle, turn: Ticket, outcome: Outcome, took_s: float) -> None:
         """Take that the first task of a slot has ended."""
 
-    def ended(self, slot: HeldSlot, turn: Turn | None, how: TaskLost) -> None:
+    def ended(self, slot: SlotHandle, turn: Ticket | None, how: TaskLost) -> None:
         """Take that the process has ended, under which task, and take back what it didn't begin."""
 
 
-class HeldSlot:
+class SlotHandle:
     """One slot; `limit_bytes` is the largest state of one module."""
 
     def __init__(self, generation: Generation, limit_bytes: int, pool: Pool) -> None:
         """Have neither process nor task yet."""
         self.child: Child | None = None
         self.generation = generation
-        self.turns: deque[Turn] = deque()
+        self.turns: deque[Ticket] = deque()
         self.since = time.monotonic()
         self.is_spoiled = False
         self.is_retiring = False
         self._limit_bytes = limit_bytes
         self._pool = pool
-        self._unsent: list[Turn] = []
+        self._unsent: list[Ticket] = []
         self._seen = 0
         self._count = 0
         self._base_bytes = 0
@@ -79,7 +79,7 @@ class HeldSlot:
         self._unsent = list(self.turns)
         self.send()
 
-    def add(self, turn: Turn) -> None:
+    def add(self, turn: Ticket) -> None:
         """Let it run a task after those that it has; `send` tells it, once it has a process."""
         self._count += 1
         turn.number = self._count
@@ -102,7 +102,7 @@ class HeldSlot:
         )
         self.child.lane.allow([turn.number for turn in turns])
 
-    def take_back(self) -> list[Turn]:
+    def take_back(self) -> list[Ticket]:
         """Return the tasks that haven't begun: it will not run them.
 
         Without a process yet it keeps the first: that is what the process is started for.
@@ -154,7 +154,7 @@ class HeldSlot:
         self._base_bytes = self._base_bytes or size
         return size - self._base_bytes > GROWTH_BYTES
 
-    def _described(self, turn: Turn) -> dict[str, Any]:
+    def _described(self, turn: Ticket) -> dict[str, Any]:
         claim = turn.assignment.claim
         told = {
             "number": turn.number,

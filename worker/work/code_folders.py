@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from rootward.orchestrator.security.signing import Signer
     from rootward.orchestrator.store.store import Store
 
-    from ..agent.store_client import Link
+    from ..agent.store_client import StoreClient
     from .bundle_cache import BundleCache, Lease
 
 
 class CodeFolders:
     """Gives folders of unpacked bundles, each for as long as its lease is open."""
 
-    def __init__(self, store: Store, signer: Signer, link: Link, cache: BundleCache) -> None:
+    def __init__(self, store: Store, signer: Signer, link: StoreClient, cache: BundleCache) -> None:
         self._store, self._signer, self._link, self._cache = store, signer, link, cache
 
     async def lease(self, digest: str) -> Lease:

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from rootward.modules.processes.forkserver import Child, Template
     from rootward.orchestrator.planning.graph import Service
     from rootward.orchestrator.security.signing import Signer
-    from rootward.orchestrator.store.records import Claim, Opening
+    from rootward.orchestrator.store.records import Claim, GenerationBlob
     from rootward.orchestrator.store.store import Store
     from rootward.orchestrator.store.watch import RegistryMirror, Table
 
-    from ..agent.store_client import Link
+    from ..agent.store_client import StoreClient
     from .bundle_cache import Lease
     from .code_folders import CodeFolders
     from .output import Output
@@ -39,12 +39,12 @@ class GenerationGone(Exception):
     """The store knows nothing of the generation any more; the message says which."""
 
 
-class Home(Protocol):
+class GenerationHome(Protocol):
     """What the generations of one agent share; `worker` is its name in errors."""
 
     store: Store
     signer: Signer
-    link: Link
+    link: StoreClient
     mirror: RegistryMirror
     code: CodeFolders
     worker: str | None
@@ -56,14 +56,14 @@ class Home(Protocol):
 class Generation:
     """One generation on this agent; `uses` counts the tasks and replicas that need it now."""
 
-    def __init__(self, place: Place, home: Home, mark: bytes | None = None) -> None:
+    def __init__(self, place: Place, home: GenerationHome, mark: bytes | None = None) -> None:
         """Load nothing yet; `mark` is that of its submission, None while nobody has told it."""
         self.name, self.number = place
         self.mark = mark
         self.log: list[bytes] = []
         self.plan: Plan | None = None
         # What it takes to bring it back into a store that has lost its data.
-        self.origin: Opening | None = None
+        self.origin: GenerationBlob | None = None
         self.routes_of: tuple[str, int | None] = place
         self.table: Table = {}
         self.uses = 0
@@ -71,8 +71,8 @@ class Generation:
         self.children: set[Child] = set()
         self._home = home
         self._template: asyncio.Task[tuple[Template, bool]] | None = None
-        self._opening: asyncio.Task[Opening] | None = None
-        self._unread: Opening | None = None
+        self._opening: asyncio.Task[GenerationBlob] | None = None
+        self._unread: GenerationBlob | None = None
         self._reading: asyncio.Task[None] | None = None
         self._templates: set[Template] = set()
         self._code: Lease | None = None
@@ -127,7 +127,7 @@ class Generation:
         return last_current in {None, self.number} or not self.origin.makes_current
 
     @property
-    def restored(self) -> Opening | None:
+    def restored(self) -> GenerationBlob | None:
         """What brings it back into a store that has lost its data; None before its plan is here."""
         if self.origin is None or self.plan is None:
             return None
@@ -258,14 +258,14 @@ class Generation:
         if loading.result()[0] is template:
             self._template = None
 
-    async def _open(self) -> Opening:
+    async def _open(self) -> GenerationBlob:
         """Read tree and plan together, and once for all who ask meanwhile."""
         if self._opening is None or self._opening.done():
             self._opening = asyncio.ensure_future(self._read())
             self._opening.add_done_callback(_look_at)
         return await asyncio.shield(self._opening)
 
-    async def _read(self) -> Opening:
+    async def _read(self) -> GenerationBlob:
         home = self._home
         opening = await home.link.insist(home.store.tasks.opening, self.name, self.number)
         if opening is None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rootward.orchestrator.store.store import Store
     from rootward.orchestrator.store.watch import RegistryMirror
 
-    from ..agent.store_client import Link
+    from ..agent.store_client import StoreClient
 
 _IDLE_S = 60.0
 MOST_IDLE = 16
@@ -54,7 +54,7 @@ class Generations:
         self,
         store: Store,
         signer: Signer,
-        link: Link,
+        link: StoreClient,
         mirror: RegistryMirror,
         cache: str = "",
         worker: str | None = None,

@@ -23,7 +23,7 @@ from .task_log import TaskLine
 
 if TYPE_CHECKING:
     from ..replicas.supervisor import Supervisor
-    from ..slots.pool import Slots
+    from ..slots.pool import SlotPool
     from .generation import Generation
     from .generations import Generations
 
@@ -42,7 +42,7 @@ class Runner:
     def __init__(
         self,
         generations: Generations,
-        slots: Slots,
+        slots: SlotPool,
         supervisor: Supervisor | None,
         on_room: Callable[[], None],
     ) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
-from .responses import Refusal, head
+from .responses import RefusedRequest, head
 
 if TYPE_CHECKING:
     from ...http.framing import Request
@@ -74,7 +74,9 @@ class Visit:
         if self.has_begun:
             self._caller.cut()
         else:
-            self._caller.refuse(Refusal(500, "the gateway failed to answer; its log says why"))
+            self._caller.refuse(
+                RefusedRequest(500, "the gateway failed to answer; its log says why")
+            )
 
     def _scope(self) -> Message:
         request = self._request

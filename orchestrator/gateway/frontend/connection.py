@@ -15,7 +15,7 @@ from ...http.framing import END, Body, ChunkedBody, LengthBody, Malformed, Reque
 from ..access import Right
 from ..proxy.table import PREFIX
 from .error_page import accepts, wants_page
-from .responses import Refusal, refusal
+from .responses import RefusedRequest, refusal
 
 if TYPE_CHECKING:
     from ...http.head_cache import HeadCache
@@ -130,7 +130,7 @@ class ClientConnection(asyncio.Protocol):
         self.address = str(peer[0]).encode() if peer else b"unknown"
         self.deadline = self._loop.time() + self.limits.head_s
         if not self._door.enters(self):
-            self.refuse(Refusal(503, "all places are taken", b"retry-after: 1"))
+            self.refuse(RefusedRequest(503, "all places are taken", b"retry-after: 1"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End what is under way."""
@@ -171,9 +171,9 @@ class ClientConnection(asyncio.Protocol):
         if self._is_closing or self.transport.is_closing():
             self.transport.abort()
         elif self._body is not None:
-            self.refuse(Refusal(408, "the body came too slowly"))
+            self.refuse(RefusedRequest(408, "the body came too slowly"))
         elif self._answering is None and self._buffer:
-            self.refuse(Refusal(408, "the head came too slowly"))
+            self.refuse(RefusedRequest(408, "the head came too slowly"))
         else:
             self.transport.abort()
 
@@ -200,7 +200,7 @@ class ClientConnection(asyncio.Protocol):
             # Not from here: a long row of small requests would nest as deeply.
             self._loop.call_soon(self._take_requests)
 
-    def refuse(self, refusal_: Refusal) -> None:
+    def refuse(self, refusal_: RefusedRequest) -> None:
         """Answer with an error; the connection stays only if the whole request has been read."""
         request = self._request
         if self._answering is not None and self._answering.has_begun:
@@ -263,8 +263,8 @@ class ClientConnection(asyncio.Protocol):
                 self._begin(self._door.heads.read(data[: end + 4]).again())
             except Malformed as error:
                 self._request = None
-                self.refuse(Refusal(error.status, str(error)))
-            except Refusal as refusal_:
+                self.refuse(RefusedRequest(error.status, str(error)))
+            except RefusedRequest as refusal_:
                 self.refuse(refusal_)
 
     def _begin(self, request: Request) -> None:
@@ -296,7 +296,7 @@ class ClientConnection(asyncio.Protocol):
         try:
             piece, rest = body.feed(data)
         except Malformed as error:
-            self.refuse(Refusal(error.status, str(error)))
+            self.refuse(RefusedRequest(error.status, str(error)))
             return
         self._body_size += len(piece)
         self._body_total += len(piece)
@@ -328,8 +328,8 @@ class ClientConnection(asyncio.Protocol):
             self._is_reading = True
             self.transport.resume_reading()
 
-    def _too_large(self) -> Refusal:
-        return Refusal(413, f"the body is above {self._limit:,} bytes")
+    def _too_large(self) -> RefusedRequest:
+        return RefusedRequest(413, f"the body is above {self._limit:,} bytes")
 
     def _close(self, *, lingers: bool) -> None:
         """Close; a caller that may still be sending is left the time to read the answer."""

@@ -39,7 +39,7 @@ _TYPES: Final = {
 }
 
 
-class Refusal(Exception):
+class RefusedRequest(Exception):
     """A request that the gateway answers with an error of its own."""
 
     def __init__(self, status: int, message: str, *lines: bytes) -> None:
@@ -66,7 +66,7 @@ def head(status: int, lines: list[bytes]) -> bytes:
 
 
 def refusal(
-    error: Refusal, *, keep_alive: bool, with_body: bool = True, as_page: bool = False
+    error: RefusedRequest, *, keep_alive: bool, with_body: bool = True, as_page: bool = False
 ) -> bytes:
     """Return a whole answer that is an error; as a page for somebody who opened it in a browser."""
     body, lines = error.body(), [b"content-type: application/json"]

@@ -20,7 +20,7 @@ from ..proxy.table import PREFIX
 from ..proxy.upstream import IDLE_S
 from .asgi import Application, Visit
 from .connection import ClientConnection
-from .responses import Refusal
+from .responses import RefusedRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,13 +121,15 @@ class Door:
         target = request.target
         if not target.startswith(_SERVICES):
             if request.has_body and any(name == _CODING for name, _ in request.headers()):
-                raise Refusal(415, "the API takes bodies as they are, without a content-encoding")
+                raise RefusedRequest(
+                    415, "the API takes bodies as they are, without a content-encoding"
+                )
             return Visit(client, request, self.application)
         match = self.table.match(target.partition(b"?")[0].decode())
         if match.route == "/docs":
             return Visit(client, request, self.application)
         if request.method not in _METHODS:
-            raise Refusal(405, "services take GET and POST", b"allow: GET, HEAD, POST")
+            raise RefusedRequest(405, "services take GET and POST", b"allow: GET, HEAD, POST")
         return self.make_call(client, request, match.service, match.route)
 
     async def _go_round(self) -> None:

@@ -39,7 +39,7 @@ class Changes(NamedTuple):
         )
 
 
-class Board:
+class LiveBoard:
     """Documents by key; a version is `RUN-NUMBER`, so that another start's is seen to be."""
 
     def __init__(self) -> None:

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 
 from rootward.modules.errors import RootwardError
 
-from .board import Board
+from .board import LiveBoard
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
@@ -47,7 +47,7 @@ class Feed:
     """The board, who looks at it, and the loop that reads for them."""
 
     def __init__(self, reader: FleetReader, measure: Callable[[], dict[str, Any]]) -> None:
-        self.board = Board()
+        self.board = LiveBoard()
         self._reader, self._measure = reader, measure
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="rootward-live")
         self._watched: Counter[Place] = Counter()

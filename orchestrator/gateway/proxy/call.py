@@ -12,7 +12,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from ...http.framing import seconds_of
-from ..frontend.responses import Refusal, head
+from ..frontend.responses import RefusedRequest, head
 from .prover import connect
 from .upstream import seen
 
@@ -355,7 +355,7 @@ class ProxiedCall:
         self._abandon()
         self._service.meter.answered(status, self._loop.time() - self._began)
         more = (b"retry-after: 1",) if status in {429, 503} else ()
-        self._caller.refuse(Refusal(status, message, *more))
+        self._caller.refuse(RefusedRequest(status, message, *more))
 
     def _timed_out(self) -> None:
         if self.has_begun:

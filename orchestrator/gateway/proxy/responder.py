@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from ..frontend.responses import Refusal
+    from ..frontend.responses import RefusedRequest
     from ..limits import Limits
 
 
@@ -32,7 +32,7 @@ class Responder(Protocol):
     def done(self, *, keep_alive: bool) -> None:
         """All of the answer was sent."""
 
-    def refuse(self, refusal: Refusal) -> None:
+    def refuse(self, refusal: RefusedRequest) -> None:
         """Answer with an error."""
 
     def cut(self) -> None:

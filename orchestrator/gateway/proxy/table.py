@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from ..frontend.responses import Refusal
+from ..frontend.responses import RefusedRequest
 from ..meters import Meter
 from .budget import Budget
 from .replica import UpstreamReplica, choose
@@ -198,15 +198,15 @@ class Table:
             if service is not None:
                 return Match(service, "/" + last)
         if any(part in {"", ".", ".."} for part in path.split("/")[:-1]):
-            raise Refusal(400, "a path has no empty parts, and none of dots")
+            raise RefusedRequest(400, "a path has no empty parts, and none of dots")
         raise self._unknown(path if last not in ROUTES else front)
 
-    def _unknown(self, path: str) -> Refusal:
+    def _unknown(self, path: str) -> RefusedRequest:
         if not self.is_complete:
-            return Refusal(503, "the registry has not been read yet", b"retry-after: 1")
+            return RefusedRequest(503, "the registry has not been read yet", b"retry-after: 1")
         near = self.near(path)
         hint = f": did you mean {' or '.join(near)}?" if near else "; see /api/services"
-        return Refusal(404, f"there is no service {path[:200]!r}{hint}")
+        return RefusedRequest(404, f"there is no service {path[:200]!r}{hint}")
 
     def near(self, path: str) -> list[str]:
         """Return up to three services that may be meant."""
@@ -225,9 +225,9 @@ def _decoded(path: str) -> str:
     try:
         decoded = unquote_to_bytes(path).decode()
     except UnicodeDecodeError as error:
-        raise Refusal(400, "the path is no UTF-8") from error
+        raise RefusedRequest(400, "the path is no UTF-8") from error
     if decoded.count("/") != path.count("/"):
-        raise Refusal(400, "a path has no encoded slashes")
+        raise RefusedRequest(400, "a path has no encoded slashes")
     if "\\" in decoded or not decoded.isprintable():
-        raise Refusal(400, "a path has no backslashes and no control characters")
+        raise RefusedRequest(400, "a path has no backslashes and no control characters")
     return decoded

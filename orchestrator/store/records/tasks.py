@@ -150,7 +150,7 @@ class TaskRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
+class GenerationBlob:
     """What a worker reads of a generation before its first task; tree and plan are sealed.
 
     `submission` tells it from another that is given its number after a loss of data; then its

@@ -16,7 +16,7 @@ from rootward.orchestrator.store.connection import Clients
 from rootward.orchestrator.store.keys import Keys
 from rootward.orchestrator.store.records import ReplicaRecord
 from rootward.orchestrator.store.store import Store
-from rootward.worker.agent.heartbeat import Keeper, Standing
+from rootward.worker.agent.heartbeat import Heartbeat, LeaseState
 from tests.chaos.figures.measured import Measured, none_of
 from tests.chaos.figures.places import PAUSE, new_town
 from tests.support.scenes import Scene
@@ -39,14 +39,14 @@ class Renewals:
         self.lost: list[str] = []
         self._clients = [Clients(url, name=agent) for agent in agents]
         self._keepers = [
-            Keeper(Store(clients, Keys(prefix=prefix)), agent, LEASE_S, self._hear)
+            Heartbeat(Store(clients, Keys(prefix=prefix)), agent, LEASE_S, self._hear)
             for clients, agent in zip(self._clients, agents, strict=True)
         ]
         for keeper in self._keepers:
             keeper.start()
 
-    def _hear(self, standing: Standing, agent: str) -> None:
-        if standing in {Standing.FENCED, Standing.EMPTIED}:
+    def _hear(self, standing: LeaseState, agent: str) -> None:
+        if standing in {LeaseState.FENCED, LeaseState.EMPTIED}:
             self.lost.append(agent)
 
     def await_all(self, since: float) -> None:

@@ -6,15 +6,15 @@ import asyncio
 import os
 from typing import TYPE_CHECKING
 
-from rootward.modules.processes.dispatch import Lane, Work
+from rootward.modules.processes.dispatch import Dispatch, Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def with_both_ends(act: Callable[[Lane, Work], None]) -> None:
+def with_both_ends(act: Callable[[Dispatch, Work], None]) -> None:
     async def main() -> None:
-        lane = Lane(asyncio.get_running_loop(), lambda _message, _fds: None)
+        lane = Dispatch(asyncio.get_running_loop(), lambda _message, _fds: None)
         # As a fork would have them.
         work = Work(*map(os.dup, lane.descriptors))
         lane.handed_over()
@@ -26,14 +26,14 @@ def with_both_ends(act: Callable[[Lane, Work], None]) -> None:
     asyncio.run(main())
 
 
-def send(lane: Lane, *numbers: int) -> None:
+def send(lane: Dispatch, *numbers: int) -> None:
     tasks = [{"number": number} for number in numbers]
     lane.send({"op": "run", "tasks": tasks, "states": [b"%d" % numbers[0]]})
     lane.allow(numbers)
 
 
 def test_what_was_taken_back_never_begins_and_its_states_stay() -> None:
-    def act(lane: Lane, work: Work) -> None:
+    def act(lane: Dispatch, work: Work) -> None:
         send(lane, 1, 2, 3)
         first = work.next()
         assert first is not None
@@ -50,7 +50,7 @@ def test_what_was_taken_back_never_begins_and_its_states_stay() -> None:
 
 
 def test_what_a_process_had_not_begun_is_there_after_its_end() -> None:
-    def act(lane: Lane, work: Work) -> None:
+    def act(lane: Dispatch, work: Work) -> None:
         send(lane, 1, 2)
         assert work.next() is not None
         work.close()
@@ -62,7 +62,7 @@ def test_what_a_process_had_not_begun_is_there_after_its_end() -> None:
 
 
 def test_the_end_of_the_owner_is_the_end_of_the_work() -> None:
-    def act(lane: Lane, work: Work) -> None:
+    def act(lane: Dispatch, work: Work) -> None:
         lane.close()
         assert work.next() is None
 

@@ -10,7 +10,7 @@ import pytest
 from rootward.orchestrator.gateway import tokens
 from rootward.orchestrator.gateway.access import Access
 from rootward.orchestrator.gateway.frontend.connection import right_of
-from rootward.orchestrator.gateway.frontend.responses import Refusal
+from rootward.orchestrator.gateway.frontend.responses import RefusedRequest
 from rootward.orchestrator.gateway.limits import Limits
 from rootward.orchestrator.gateway.sessions import TRIES, Sessions
 from rootward.orchestrator.http.framing import read_request
@@ -34,7 +34,7 @@ def status_of(bound: str, what: str, *lines: str, hosts: tuple[str, ...] = ()) -
     request = read_request(head, Limits())
     try:
         Access(bound, TOKEN, hosts).check(request, right_of(request))
-    except Refusal as refusal:
+    except RefusedRequest as refusal:
         return refusal.status
     return 200
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rootward.orchestrator.gateway.frontend.error_page import accepts, error_page, wants_page
-from rootward.orchestrator.gateway.frontend.responses import Refusal, refusal
+from rootward.orchestrator.gateway.frontend.responses import RefusedRequest, refusal
 
 MARKUP = "<script>alert(1)</script>"
 
@@ -34,7 +34,7 @@ def test_only_who_opens_an_address_in_a_browser_gets_a_page(
 
 
 def test_a_refused_page_has_the_policy_of_all_pages() -> None:
-    answer = refusal(Refusal(404, "no"), keep_alive=True, as_page=True)
+    answer = refusal(RefusedRequest(404, "no"), keep_alive=True, as_page=True)
     assert b"content-security-policy: default-src 'none'; script-src 'self'" in answer
     assert b"text/html" in answer
-    assert b"application/json" in refusal(Refusal(404, "no"), keep_alive=True)
+    assert b"application/json" in refusal(RefusedRequest(404, "no"), keep_alive=True)

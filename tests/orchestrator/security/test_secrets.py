@@ -10,7 +10,7 @@ from rootward import orchestrator
 from rootward.modules.module import ModuleBase
 from rootward.orchestrator.errors import WrongSecret
 from rootward.orchestrator.gateway import traefik
-from rootward.orchestrator.gateway.serve import Plan, run
+from rootward.orchestrator.gateway.serve import ServeOptions, run
 from tests.support import programs
 from tests.support.scripted import ScriptedWorker
 
@@ -84,7 +84,7 @@ def test_comparing_costs_no_round_trip(redis_url: str, prefix: str, secret: str)
 @pytest.mark.usefixtures("worker")
 def test_a_gateway_that_could_check_no_address_does_not_start(stranger: Client) -> None:
     with pytest.raises(WrongSecret, match="ROOTWARD_SECRET"):
-        run(stranger, Plan(host="127.0.0.1", port=0, token="t"), pytest.fail)
+        run(stranger, ServeOptions(host="127.0.0.1", port=0, token="t"), pytest.fail)
     with pytest.raises(WrongSecret, match="ROOTWARD_SECRET"):
         traefik.export(stranger, root="traefik", follow=False, told=pytest.fail)
 

@@ -24,7 +24,7 @@ def test_a_lease_that_ends_is_seen_when_it_ends(
     monkeypatch.setattr(part, "LONGEST_BLOCK_S", 300.0)
     scene = Scene(store)
     scene.join("dead-1", 700)
-    one = controller_loop.Rounds(store, Signer(secret), scene.agent, 60.0)
+    one = controller_loop.ControllerLoop(store, Signer(secret), scene.agent, 60.0)
     one.start()
     try:
         wait_until(
@@ -41,7 +41,7 @@ def test_a_lease_that_ends_is_seen_when_it_ends(
 def test_a_round_comes_at_once_when_something_has_become_active(store: Store, secret: str) -> None:
     """While nothing is, nobody leads, and the next sweep is far away."""
     scene = Scene(store)
-    one = controller_loop.Rounds(store, Signer(secret), scene.agent, 60.0)
+    one = controller_loop.ControllerLoop(store, Signer(secret), scene.agent, 60.0)
     one.start()
     client, keys = store.clients.scripts, store.keys
     try:

@@ -10,8 +10,8 @@ from rootward.orchestrator.store.connection import Clients
 from rootward.orchestrator.store.keys import Keys
 from rootward.orchestrator.store.records import Claim, Finish
 from rootward.orchestrator.store.store import Store
-from rootward.worker.agent.exchange_loop import Pump, Want
-from rootward.worker.agent.store_client import Link
+from rootward.worker.agent.exchange_loop import ExchangeLoop, Want
+from rootward.worker.agent.store_client import StoreClient
 from tests.support.scenes import Scene
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class Desk:
 
     def __init__(self, queue: str, room: int, *, finishes: bool = True) -> None:
         self.queue, self.room, self.finishes = queue, room, finishes
-        self.pump: Pump
+        self.pump: ExchangeLoop
         self.taken: list[str] = []
         self.claims: list[Claim] = []
         self.most = self.holding = 0
@@ -60,17 +60,17 @@ class Desk:
         self.forgotten_as.append(agent_id)
 
 
-def pumping(scene: Scene, desk: Desk, act: Callable[[Pump], Awaitable[Any]]) -> None:
+def pumping(scene: Scene, desk: Desk, act: Callable[[ExchangeLoop], Awaitable[Any]]) -> None:
     async def main() -> None:
-        link = Link(asyncio.get_running_loop())
-        desk.pump = Pump(scene.store, link, scene.agent, desk)
+        link = StoreClient(asyncio.get_running_loop())
+        desk.pump = ExchangeLoop(scene.store, link, scene.agent, desk)
         await act(desk.pump)
         link.close()
 
     asyncio.run(main())
 
 
-async def until_dry(pump: Pump) -> None:
+async def until_dry(pump: ExchangeLoop) -> None:
     pump.kick()
     async with asyncio.timeout(20):
         await pump.until_quiet()
@@ -106,7 +106,7 @@ def test_exchanges_go_on_when_their_connection_is_cut(redis_url: str, prefix: st
     scene.submit({"train:a": [], "train:b": ["train:a"], "train:c": ["train:b"]})
     desk = Desk(scene.queue, room=1, finishes=False)
 
-    async def act(pump: Pump) -> None:
+    async def act(pump: ExchangeLoop) -> None:
         pump.kick()
         async with asyncio.timeout(20):
             for task in ("train:a", "train:b", "train:c"):
@@ -163,7 +163,7 @@ def test_a_store_without_a_trace_of_the_agent_is_told_once_and_nothing_is_asked_
     store.clients.scripts.delete(store.keys.agent(scene.agent))
     desk = Desk(scene.queue, room=1)
 
-    async def act(pump: Pump) -> None:
+    async def act(pump: ExchangeLoop) -> None:
         await until_dry(pump)
         pump.kick()
         pump.finish(Finish(job_id="void", token="t", state=TaskState.SUCCEEDED))
@@ -184,7 +184,7 @@ def test_an_outcome_that_redis_refuses_fails_its_task_alone(store: Store) -> Non
     claims = scene.claim_all()
     desk = Desk(scene.queue, room=0)
 
-    async def act(pump: Pump) -> None:
+    async def act(pump: ExchangeLoop) -> None:
         # A log that is no list: the script fails in the middle, as it would for a broken server.
         states = store.keys.part("demo", number, "states")
         store.clients.scripts.set(states, "no list", ex=60)

@@ -10,15 +10,15 @@ from rootward.orchestrator.store.connection import Clients
 from rootward.orchestrator.store.keys import Keys
 from rootward.orchestrator.store.records import AgentInfo
 from rootward.orchestrator.store.store import Store
-from rootward.worker.agent.heartbeat import Keeper, Standing
+from rootward.worker.agent.heartbeat import Heartbeat, LeaseState
 from tests.support.scenes import Scene
 from tests.support.waiting import wait_until
 
 LEASE_S = 30.0
 
 
-class Told(list[tuple[Standing, str]]):
-    def __call__(self, standing: Standing, agent_id: str) -> None:
+class Told(list[tuple[LeaseState, str]]):
+    def __call__(self, standing: LeaseState, agent_id: str) -> None:
         self.append((standing, agent_id))
 
 
@@ -30,7 +30,7 @@ def join(store: Store, agent_id: str) -> str:
 def test_a_lease_that_holds_is_no_news(store: Store) -> None:
     scene, told = Scene(store), Told()
     scene.submit({"train:a": []})
-    keeper = Keeper(store, scene.agent, LEASE_S, told)
+    keeper = Heartbeat(store, scene.agent, LEASE_S, told)
     assert keeper.run_once(time.monotonic()) == LEASE_S / 3
     assert told == []
 
@@ -39,7 +39,7 @@ def test_while_nothing_is_active_more_than_a_usual_lease_is_left_at_each_renewal
     store: Store,
 ) -> None:
     scene = Scene(store)
-    keeper = Keeper(store, scene.agent, LEASE_S, Told())
+    keeper = Heartbeat(store, scene.agent, LEASE_S, Told())
     pause_s = keeper.run_once(time.monotonic())
     assert LEASE_S / 3 < pause_s < keeper.lease_left_s - LEASE_S
 
@@ -51,7 +51,7 @@ def test_a_lease_is_longer_while_nothing_is_active_and_ends_that_when_roused(sto
         (agent,) = store.agents.all()
         return agent.lease_ms / 1000
 
-    keeper = Keeper(store, scene.agent, LEASE_S, Told())
+    keeper = Heartbeat(store, scene.agent, LEASE_S, Told())
     keeper.start()
     try:
         wait_until(lambda: keeper.lease_left_s > LEASE_S, description="the lease is a longer one")
@@ -66,31 +66,31 @@ def test_a_lease_is_longer_while_nothing_is_active_and_ends_that_when_roused(sto
 
 def test_a_lease_that_was_given_up_fences_the_incarnation_that_had_it(store: Store) -> None:
     told = Told()
-    keeper = Keeper(store, join(store, "w-1"), LEASE_S, told)
+    keeper = Heartbeat(store, join(store, "w-1"), LEASE_S, told)
     store.agents.leave("w-1")
     keeper.run_once(time.monotonic())
     keeper.run_once(time.monotonic())
-    assert told == [(Standing.FENCED, "w-1")], "it is told once"
+    assert told == [(LeaseState.FENCED, "w-1")], "it is told once"
     keeper.rejoined(join(store, "w-2"))
     keeper.run_once(time.monotonic())
-    assert told == [(Standing.FENCED, "w-1")]
+    assert told == [(LeaseState.FENCED, "w-1")]
 
 
 def test_a_store_that_has_no_trace_of_an_agent_has_lost_its_data(store: Store) -> None:
     told = Told()
     join(store, "w-other")
-    keeper = Keeper(store, "w-1", LEASE_S, told)
+    keeper = Heartbeat(store, "w-1", LEASE_S, told)
     keeper.run_once(time.monotonic())
     keeper.run_once(time.monotonic())
-    assert told == [(Standing.EMPTIED, "w-1")], "it is told once"
+    assert told == [(LeaseState.EMPTIED, "w-1")], "it is told once"
     keeper.rejoined(join(store, "w-1"))
     keeper.run_once(time.monotonic())
-    assert told == [(Standing.EMPTIED, "w-1")]
+    assert told == [(LeaseState.EMPTIED, "w-1")]
 
 
 def test_a_store_that_knows_of_fewer_renewals_came_back_older(store: Store) -> None:
     told = Told()
-    keeper = Keeper(store, join(store, "w-1"), LEASE_S, told)
+    keeper = Heartbeat(store, join(store, "w-1"), LEASE_S, told)
     key, client = store.keys.agent("w-1"), store.clients.scripts
     keeper.run_once(time.monotonic())
     older = client.hget(key, "beats")
@@ -99,12 +99,12 @@ def test_a_store_that_knows_of_fewer_renewals_came_back_older(store: Store) -> N
     assert told == []
     client.hset(key, "beats", older)
     keeper.run_once(time.monotonic())
-    assert told == [(Standing.EMPTIED, "w-1")]
+    assert told == [(LeaseState.EMPTIED, "w-1")]
 
 
 def test_once_woken_a_keeper_rests_again(store: Store) -> None:
     """A renewal in a busy loop would cost Redis and the worker a core each."""
-    keeper, ran = Keeper(store, join(store, "w-1"), LEASE_S, Told()), []
+    keeper, ran = Heartbeat(store, join(store, "w-1"), LEASE_S, Told()), []
     renew = keeper.run_once
 
     def run_once(now: float) -> float:
@@ -128,17 +128,17 @@ def test_silence_is_told_at_seven_tenths_of_the_lease(
 ) -> None:
     nowhere = Clients(f"unix://{tmp_path_factory.mktemp('none')}/redis.sock")
     told = Told()
-    keeper = Keeper(Store(nowhere, Keys(prefix=prefix)), "w-1", LEASE_S, told)
+    keeper = Heartbeat(Store(nowhere, Keys(prefix=prefix)), "w-1", LEASE_S, told)
     now = time.monotonic()
     assert keeper.run_once(now + 0.6 * LEASE_S) < 1.0
     assert told == []
     keeper.run_once(now + 0.8 * LEASE_S)
     keeper.run_once(now + 0.9 * LEASE_S)
-    assert told == [(Standing.UNHEARD, "w-1")]
+    assert told == [(LeaseState.UNHEARD, "w-1")]
     nowhere.close()
 
 
 def test_stopping_twice_or_before_the_start_is_harmless(store: Store) -> None:
-    keeper = Keeper(store, "w-1", LEASE_S, Told())
+    keeper = Heartbeat(store, "w-1", LEASE_S, Told())
     keeper.stop()
     keeper.stop()

@@ -9,8 +9,8 @@ import pytest
 
 from rootward.orchestrator.store.rq_compat import plain_queue
 from rootward.worker.agent import housekeeping
-from rootward.worker.agent.rq_worker import Engine
-from rootward.worker.agent.store_client import Link
+from rootward.worker.agent.rq_worker import RqWorker
+from rootward.worker.agent.store_client import StoreClient
 from rootward.worker.work.assignment import Workload
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ class Desk:
 
 
 @pytest.fixture
-def engine(store: Store, prefix: str) -> Iterator[Engine]:
-    engine = Engine(
+def engine(store: Store, prefix: str) -> Iterator[RqWorker]:
+    engine = RqWorker(
         store.clients.blocking,
         name=prefix,
         queues=[plain_queue(prefix)],
@@ -51,21 +51,23 @@ def engine(store: Store, prefix: str) -> Iterator[Engine]:
     engine.retire()
 
 
-def beating(engine: Engine, act: Callable[[housekeeping.Pulse, Desk], Awaitable[None]]) -> None:
+def beating(
+    engine: RqWorker, act: Callable[[housekeeping.Housekeeping, Desk], Awaitable[None]]
+) -> None:
     async def main() -> None:
-        link, desk = Link(asyncio.get_running_loop()), Desk()
+        link, desk = StoreClient(asyncio.get_running_loop()), Desk()
         async with asyncio.timeout(20):
-            await act(housekeeping.Pulse(engine, link, Workload(), desk), desk)
+            await act(housekeeping.Housekeeping(engine, link, Workload(), desk), desk)
         link.close()
 
     asyncio.run(main())
 
 
-def test_what_rqs_requeue_has_put_on_a_queue_is_found(store: Store, engine: Engine) -> None:
+def test_what_rqs_requeue_has_put_on_a_queue_is_found(store: Store, engine: RqWorker) -> None:
     """It rings no bell, and while nothing is active sweeps are rare."""
     client, (queue,) = store.clients.scripts, engine.queues
 
-    async def act(beats: housekeeping.Pulse, desk: Desk) -> None:
+    async def act(beats: housekeeping.Housekeeping, desk: Desk) -> None:
         await beats.beat()
         client.rpush(queue.key, "a job")
         await beats.beat()
@@ -76,8 +78,8 @@ def test_what_rqs_requeue_has_put_on_a_queue_is_found(store: Store, engine: Engi
     beating(engine, act)
 
 
-def test_tasks_are_looked_for_once_workers_are_resumed(engine: Engine) -> None:
-    async def act(beats: housekeeping.Pulse, desk: Desk) -> None:
+def test_tasks_are_looked_for_once_workers_are_resumed(engine: RqWorker) -> None:
+    async def act(beats: housekeeping.Housekeeping, desk: Desk) -> None:
         beats.suspend()
         await beats.beat()
         assert desk.looks == [True]
@@ -88,10 +90,10 @@ def test_tasks_are_looked_for_once_workers_are_resumed(engine: Engine) -> None:
     beating(engine, act)
 
 
-def test_a_worker_that_rq_has_forgotten_shows_again(store: Store, engine: Engine) -> None:
+def test_a_worker_that_rq_has_forgotten_shows_again(store: Store, engine: RqWorker) -> None:
     client = store.clients.scripts
 
-    async def act(beats: housekeeping.Pulse, desk: Desk) -> None:
+    async def act(beats: housekeeping.Housekeeping, desk: Desk) -> None:
         await beats.beat()
         assert client.hget(engine.key, "birth")
         assert client.hget(engine.key, "state") == b"idle"
@@ -100,10 +102,10 @@ def test_a_worker_that_rq_has_forgotten_shows_again(store: Store, engine: Engine
     beating(engine, act)
 
 
-def test_who_rests_is_roused(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_rests_is_roused(engine: RqWorker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(housekeeping, "IDLE_S", 300.0)
 
-    async def act(beats: housekeeping.Pulse, desk: Desk) -> None:
+    async def act(beats: housekeeping.Housekeeping, desk: Desk) -> None:
         running = asyncio.ensure_future(beats.run())
         for _ in range(2):
             await desk.flushed.wait()

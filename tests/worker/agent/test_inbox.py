@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rootward.worker.agent.inbox import Bell
+from rootward.worker.agent.inbox import Inbox
 from tests.support.scenes import Scene
 from tests.support.waiting import wait_until
 
@@ -26,7 +26,7 @@ class Rings:
 
 def test_a_release_rings_and_a_command_arrives(store: Store) -> None:
     scene, rings = Scene(store), Rings()
-    bell = Bell(store, scene.agent, rings)
+    bell = Inbox(store, scene.agent, rings)
     bell.start()
     try:
         wait_until(lambda: rings.released, description="it begins with a ring")
@@ -41,7 +41,7 @@ def test_a_release_rings_and_a_command_arrives(store: Store) -> None:
 
 def test_another_incarnation_reads_its_own_inbox_from_the_beginning(store: Store) -> None:
     scene, rings = Scene(store), Rings()
-    bell = Bell(store, scene.agent, rings)
+    bell = Inbox(store, scene.agent, rings)
     bell.start()
     try:
         wait_until(lambda: rings.released, description="it listens")

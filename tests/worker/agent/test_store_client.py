@@ -8,7 +8,7 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
-from rootward.worker.agent.store_client import Link, Turn, will_pass
+from rootward.worker.agent.store_client import StoreClient, StoreLock, will_pass
 
 
 def test_a_later_call_never_overtakes_one_that_is_repeated() -> None:
@@ -21,7 +21,7 @@ def test_a_later_call_never_overtakes_one_that_is_repeated() -> None:
         return "done"
 
     async def main() -> None:
-        link = Link(asyncio.get_running_loop())
+        link = StoreClient(asyncio.get_running_loop())
         first = asyncio.ensure_future(link.insist(flaky))
         second = asyncio.ensure_future(link.insist(lambda: order.append("second")))
         assert await first == "done"
@@ -37,7 +37,7 @@ def test_what_waiting_doesnt_mend_is_raised() -> None:
         raise ResponseError("wrong type")
 
     async def main() -> None:
-        link = Link(asyncio.get_running_loop())
+        link = StoreClient(asyncio.get_running_loop())
         with pytest.raises(ResponseError):
             await link.insist(wrong)
         link.close()
@@ -57,7 +57,7 @@ def test_turns_are_taken_in_order_and_one_that_is_given_up_is_passed_on() -> Non
     order: list[str] = []
 
     async def main() -> None:
-        turn = Turn(asyncio.get_running_loop())
+        turn = StoreLock(asyncio.get_running_loop())
         assert turn.take_now()
 
         async def wait(name: str) -> None:

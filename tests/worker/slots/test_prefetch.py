@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from rootward.worker.slots.prefetch import SHORT_S, Pace, Paces
+from rootward.worker.slots.prefetch import SHORT_S, Paces, Prefetch
 
 
 def test_nothing_is_claimed_ahead_before_tasks_are_known() -> None:
-    pace = Pace()
+    pace = Prefetch()
     assert pace.ahead == 0
     pace.note(0.0)
     assert pace.ahead == 0
 
 
 def test_short_tasks_are_claimed_ahead_and_long_ones_never() -> None:
-    short, long = Pace(), Pace()
+    short, long = Prefetch(), Prefetch()
     for _ in range(10):
         short.note(SHORT_S / 4)
         long.note(SHORT_S * 4)
@@ -22,7 +22,7 @@ def test_short_tasks_are_claimed_ahead_and_long_ones_never() -> None:
 
 
 def test_one_long_task_among_short_ones_ends_the_claims_ahead() -> None:
-    pace = Pace()
+    pace = Prefetch()
     for _ in range(10):
         pace.note(0.001)
     pace.note(60.0)
@@ -30,7 +30,7 @@ def test_one_long_task_among_short_ones_ends_the_claims_ahead() -> None:
 
 
 def test_slowing_down_begins_to_learn_anew() -> None:
-    pace = Pace()
+    pace = Prefetch()
     for _ in range(10):
         pace.note(0.001)
     pace.slow_down()
@@ -41,7 +41,7 @@ def test_slowing_down_begins_to_learn_anew() -> None:
 
 
 def test_a_task_that_was_held_up_once_counts_for_little() -> None:
-    pace = Pace()
+    pace = Prefetch()
     for _ in range(10):
         pace.note(0.0002)
     pace.note(0.05)
@@ -49,7 +49,7 @@ def test_a_task_that_was_held_up_once_counts_for_little() -> None:
 
 
 def test_only_tasks_that_take_less_than_their_handing_out_are_light() -> None:
-    light, short, unknown = Pace(), Pace(), Pace()
+    light, short, unknown = Prefetch(), Prefetch(), Prefetch()
     for _ in range(10):
         light.note(0.0001)
         short.note(SHORT_S / 2)

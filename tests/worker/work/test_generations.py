@@ -19,7 +19,7 @@ from rootward.modules import ModuleBase, ServerModule
 from rootward.modules.rpc.endpoints import WHOLE
 from rootward.orchestrator.security.signing import Signer
 from rootward.orchestrator.store.watch import RegistryMirror
-from rootward.worker.agent.store_client import Link
+from rootward.worker.agent.store_client import StoreClient
 from rootward.worker.child import process_tree
 from rootward.worker.work.generations import MOST_IDLE, Generations
 from tests.support.scripted import ScriptedWorker
@@ -37,7 +37,7 @@ SECRET = b"a secret of the test that opens what its client seals"
 @contextlib.asynccontextmanager
 async def warmed(store: Store) -> AsyncIterator[Generations]:
     """Generations whose bare template and spare one run; none is left."""
-    link, signer = Link(asyncio.get_running_loop()), Signer(SECRET, prefix=store.keys.prefix)
+    link, signer = StoreClient(asyncio.get_running_loop()), Signer(SECRET, prefix=store.keys.prefix)
     signer.enter(store.agents.store_id())
     generations = Generations(store, signer, link, RegistryMirror(store, signer))
     generations.warm()

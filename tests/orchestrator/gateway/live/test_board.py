@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
-from rootward.orchestrator.gateway.live.board import KEPT_DROPS, Board
+from rootward.orchestrator.gateway.live.board import KEPT_DROPS, LiveBoard
 
 if TYPE_CHECKING:
     from rootward.orchestrator.gateway.live.board import Changes
@@ -22,7 +22,7 @@ def told(changes: Changes) -> dict[str, Any]:
 
 
 def test_only_what_is_newer_is_told() -> None:
-    board = Board()
+    board = LiveBoard()
     board.update({"d/a": {"n": 1}, "d/b": {"n": 1}}, below=("d/",))
     whole = told(board.changes("", everything))
     assert whole["whole"]
@@ -35,7 +35,7 @@ def test_only_what_is_newer_is_told() -> None:
 
 
 def test_the_same_again_is_no_change() -> None:
-    board = Board()
+    board = LiveBoard()
     assert board.update({"d/a": {"n": 1}}, below=("d/",))
     version = board.version
     assert not board.update({"d/a": {"n": 1}}, below=("d/",))
@@ -43,14 +43,14 @@ def test_the_same_again_is_no_change() -> None:
 
 
 def test_others_prefixes_are_left_alone() -> None:
-    board = Board()
+    board = LiveBoard()
     board.put("q", 1)
     board.update({}, below=("d/",))
     assert board.text("q") == "1"
 
 
 def test_a_version_of_another_run_gets_everything() -> None:
-    board, other = Board(), Board()
+    board, other = LiveBoard(), LiveBoard()
     board.put("q", 1)
     other.put("q", 1)
     assert board.changes(other.version, everything).is_whole
@@ -59,7 +59,7 @@ def test_a_version_of_another_run_gets_everything() -> None:
 
 
 def test_who_missed_forgotten_drops_gets_everything() -> None:
-    board = Board()
+    board = LiveBoard()
     before = board.version
     board.update({f"t/{n}": n for n in range(KEPT_DROPS + 10)}, below=("t/",))
     board.update({}, below=("t/",))
@@ -69,7 +69,7 @@ def test_who_missed_forgotten_drops_gets_everything() -> None:
 
 def test_a_change_wakes_who_waits() -> None:
     async def wait() -> None:
-        board = Board()
+        board = LiveBoard()
         waiting = asyncio.ensure_future(board.changed())
         asyncio.get_running_loop().call_soon(board.put, "q", 1)
         async with asyncio.timeout(5):
