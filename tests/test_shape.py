@@ -142,3 +142,48 @@ def test_every_folder_can_be_taken_in_at_a_glance() -> None:
     """One of one command a file is a list, and may be longer."""
     counts = Counter(shown(path.parent) for path in OURS if path.name != "__init__.py")
     assert {k: n for k, n in counts.items() if n > MAX_FILES and not k.endswith("/cli")} == {}
+
+
+def test_no_name_of_a_class_means_two_things() -> None:
+    places: dict[str, set[str]] = {}
+    for path in OURS:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, set()).add(shown(path))
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def test_no_file_imports_itself_by_way_of_others() -> None:
+    """Imports for type checkers count too: a circle of types is a circle of nouns."""
+    left = {name: targets & set(EDGES) for name, targets in EDGES.items()}
+    # What imports nothing that is left can't be in a circle, nor what nothing imports.
+    while free := [name for name, targets in left.items() if not targets & set(left)]:
+        for name in free:
+            del left[name]
+    assert sorted(left) == []
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+def edges_of(path: Path) -> set[str]:
+    """Return the files that a file imports, however it does; packages are only ways to them."""
+    package, found = module_name(path).split(".")[:-1], set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.removeprefix("rootward.") for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *((node.module or "").split(".") if node.module else [])])
+            base = base.removeprefix("rootward.")
+            found |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+    return found
+
+
+FILES = {module_name(path) for path in OURS if path.name != "__init__.py"}
+EDGES = {
+    module_name(path): edges_of(path) & FILES - {module_name(path)}
+    for path in OURS
+    if path.name != "__init__.py"
+}

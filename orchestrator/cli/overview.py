@@ -13,17 +13,17 @@ from threading import Event as Ending
 from typing import TYPE_CHECKING, Any
 
 from ..status.documents import deployment_json, worker_json
+from .choice import DEPLOYMENT_HEADER, DEPLOYMENT_LEAST, NOTHING_DEPLOYED, deployment_rows
 from .columns import pad, shorten_middle, widths
 from .output import STATE_COLOURS, emit_line, terminal_width, write
 from .picture import Line, as_text, plain_text
-from .status import DEPLOYMENT_HEADER, DEPLOYMENT_LEAST, NOTHING_DEPLOYED, deployment_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..client.client import Client
     from ..store.records import AgentRecord, DeploymentRecord
-    from .status import Choice
+    from .choice import Choice
 
 PERIOD_S = 1.0
 _WORKER_HEADER = ("WORKER", "STATE", "HELD", "SLOTS", "RESOURCES")

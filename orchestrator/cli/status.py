@@ -5,17 +5,23 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
 
 from ..status.documents import deployment_json, worker_json
 from .board import Board
+from .choice import (
+    DEPLOYMENT_HEADER,
+    DEPLOYMENT_LEAST,
+    FAILED_STATES,
+    NOTHING_DEPLOYED,
+    Choice,
+    deployment_rows,
+)
 from .completion import deployment_names
 from .follow import print_evaluations, tell_current
 from .output import (
-    duration,
     emit_json,
     emit_line,
     json_option,
@@ -32,23 +38,16 @@ from .session import connected, connection_options
 from .tree_rows import Row, fold, keep
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ..client.client import Client
     from ..client.deployment import Deployment
     from ..status.status import Status
     from ..store.records import AgentRecord, DeploymentRecord
     from .picture import Line
 
-DEPLOYMENT_HEADER = ("DEPLOYMENT", "STATE", "CURRENT", "AGE", "REASON")
-DEPLOYMENT_LEAST = (16, -1, -1, -1, 10)
-NOTHING_DEPLOYED = "nothing is deployed: begin with `rootward deploy TARGET`"
 LEAST_LINES = 20
 MOST_LINES = 100
 """Modules of the largest tree that is written whole into a pipe."""
 MOST_FAILURES = 10
-_FAILED = frozenset({"failed", "degraded", "lost", "unready"})
-_WAITING = frozenset({"waiting", "queued", "pending", "progressing"})
 
 
 @click.command()
@@ -93,43 +92,6 @@ def status(
             deployment = client.deployment(name)
             _show(deployment.status(), chosen, as_json=as_json)
             tell_current(client, deployment)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """What of a deployment is shown: all of it, unless states or a depth are given."""
-
-    states: frozenset[str] | None = None
-    depth: int | None = None
-    is_whole: bool = False
-
-    @classmethod
-    def of(cls, *, failed: bool, waiting: bool, depth: int | None, verbose: bool) -> Choice:
-        """Return what the options ask for."""
-        states = (_FAILED if failed else frozenset()) | (_WAITING if waiting else frozenset())
-        return cls(states=states or None, depth=depth, is_whole=verbose)
-
-    @property
-    def is_limited(self) -> bool:
-        """Whether anything is left out."""
-        return self.states is not None or self.depth is not None
-
-    def takes(self, state: str) -> bool:
-        """Whether what is in that state is shown."""
-        return self.states is None or state in self.states
-
-    def tasks(self, status: Status) -> Status:
-        """Return a status with the tasks that are chosen."""
-        if not self.is_limited:
-            return status
-        levels = self.depth
-        kept = tuple(
-            task
-            for task in status.tasks
-            if self.takes(task.state)
-            and (levels is None or (task.module or "").count("/") <= levels)
-        )
-        return replace(status, tasks=kept)
 
 
 @click.command()
@@ -190,18 +152,6 @@ def _print_deployments(records: list[DeploymentRecord], *, is_limited: bool = Fa
     table(DEPLOYMENT_HEADER, deployment_rows(records, time.time()), least=DEPLOYMENT_LEAST)
 
 
-def deployment_rows(records: Sequence[DeploymentRecord], now: float) -> list[tuple[str, ...]]:
-    """Return a row for each deployment, as DEPLOYMENT_HEADER names its cells."""
-    rows: list[tuple[str, ...]] = []
-    for record in records:
-        shown = deployment_json(record)
-        current = "-" if record.current is None else f"@{record.current}"
-        age = duration(now - shown["created_at"])
-        name = f"{record.name}@{record.latest}"
-        rows.append((name, shown["state"] or "-", current, age, shown["reason"] or ""))
-    return rows
-
-
 def _worker_row(record: AgentRecord) -> tuple[str, ...]:
     info = record.info
     resources = " ".join(f"{name}={amount:g}" for name, amount in sorted(info.resources.items()))
@@ -251,7 +201,7 @@ def status_lines(
         if width is not None:
             rows, more = fold(rows, max(LEAST_LINES, height))
         elif len(rows) > MOST_LINES:
-            rows, more = keep(rows, lambda row: row.state in _FAILED)
+            rows, more = keep(rows, lambda row: row.state in FAILED_STATES)
     header = Row(name="MODULE", path="", state="STATE", worker="WORKER", urls=("URL",))
     hint = "" if chosen.is_limited else "; all of them: --verbose"
     lines = row_lines([header, *rows], hidden + more, width=width, with_urls=True, hint=hint)

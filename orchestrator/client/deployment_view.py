@@ -36,9 +36,7 @@ class DeploymentView:
         return f"<Deployment {self.id} {state} {done}/{total}>"
 
     def _repr_html_(self) -> str:
-        from ..status.status_html import status_html
-
-        return status_html(self.status())
+        return self.status()._repr_html_()
 
     @property
     def id(self) -> str:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from .evaluations import Evaluation
 
 
+SERVICE_COLUMNS = ("service", "state", "address", "worker")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskStatus:
     """One task; times are Unix seconds or None.
@@ -112,9 +115,15 @@ class ServiceStatus:
         return f"<Service {self.service} {self.state} {ready}/{self.wanted}>"
 
     def _repr_html_(self) -> str:
-        from .status_html import services_html
+        from .html_table import table_html
 
-        return services_html([self])
+        return table_html(SERVICE_COLUMNS, self.rows())
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return a row of SERVICE_COLUMNS for each replica; one of the service without any."""
+        if not self.endpoints:
+            return [(self.service, self.state, "", "")]
+        return [(self.service, each.state, each.url, each.worker) for each in self.endpoints]
 
     @property
     def path(self) -> str:
@@ -158,9 +167,16 @@ class Status:
         return f"<Status {self.id} {self.state} {done}/{len(work)}>"
 
     def _repr_html_(self) -> str:
-        from .status_html import status_html
+        from .html_table import heading_html, table_html
 
-        return status_html(self)
+        tasks = [task for task in self.tasks if task.kind != "join"]
+        rows = [(task.module or "", task.kind, task.state, task.worker or "") for task in tasks]
+        html = heading_html(self.id, f"{self.state}: {self.reason}" if self.reason else self.state)
+        html += table_html(("module", "task", "state", "worker"), rows)
+        if self.services:
+            served = [row for service in self.services for row in service.rows()]
+            html += table_html(SERVICE_COLUMNS, served)
+        return html
 
     @property
     def id(self) -> str:

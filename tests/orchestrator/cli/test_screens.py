@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from rootward.orchestrator.cli.board import Board
+from rootward.orchestrator.cli.choice import Choice
 from rootward.orchestrator.cli.columns import cells
 from rootward.orchestrator.cli.picture import board_lines, plain_text
-from rootward.orchestrator.cli.status import Choice, status_lines
+from rootward.orchestrator.cli.status import status_lines
 from rootward.orchestrator.status.status import EndpointStatus, ServiceStatus, Status, TaskStatus
 
 SCREENS = Path(__file__).with_name("screens")
