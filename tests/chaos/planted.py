@@ -128,14 +128,12 @@ def is_caught(plant: Plant, *, timeout: float = 600.0) -> bool:
     """Run the plant's command in a copy that has the fault; prints what it says."""
     with tempfile.TemporaryDirectory(prefix="rw-p-") as name:
         folder = Path(name)
-        for package in PACKAGES:
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(ROOT / package, folder / package, symlinks=True, ignore=ignored)
+        copy_project(folder)
         file = folder / plant.file
         text = file.read_text()
         assert text.count(plant.old) == 1, f"{plant.file} has changed: plant it anew"
         file.write_text(text.replace(plant.old, plant.new))
-        python = _python_of(folder)
+        python = python_of(folder)
         environ = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         done = subprocess.run(
             [python, "-m", *plant.command], cwd=folder, env=environ, timeout=timeout, check=False,
@@ -147,7 +145,14 @@ def is_caught(plant: Plant, *, timeout: float = 600.0) -> bool:
     return done.returncode == 1 and is_judged
 
 
-def _python_of(folder: Path) -> Path:
+def copy_project(folder: Path) -> None:
+    """Copy the packages and their tests into the folder; links stay links."""
+    for package in PACKAGES:
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / package, folder / package, symlinks=True, ignore=ignored)
+
+
+def python_of(folder: Path) -> Path:
     """Make an environment whose packages are those of this one, but the project is the copy."""
     home = folder / "venv"
     venv.create(home, symlinks=True, with_pip=False)
