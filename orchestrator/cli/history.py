@@ -1,12 +1,61 @@
-"""The command `events`: what happened to a deployment."""
+"""The commands `history` and `events`: a deployment's generations, and what happened to it."""
 
 from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
 
 import click
 
 from .completion import deployment_names
-from .output import emit_line, json_option, write
+from .output import duration, emit_json, emit_line, json_option, table, tell, write
 from .session import connected, connection_options
+
+if TYPE_CHECKING:
+    from ..status.history import HistoryEntry
+
+HISTORY_HEADER = ("GENERATION", "STATE", "CURRENT", "AGE", "BY", "HOW", "CODE", "EVALUATIONS")
+HISTORY_LEAST = (-1, -1, -1, -1, 8, -1, -1, 8)
+_DIGITS = 8
+
+
+@click.command()
+@click.argument("name", shell_complete=deployment_names)
+@json_option
+@connection_options
+def history(name: str, as_json: bool, redis_url: str | None, prefix: str | None) -> None:
+    """List the generations of a deployment, the newest first."""
+    with connected(redis_url, prefix, name) as client:
+        found = client.history(name)
+        if as_json:
+            emit_json([each.to_json() for each in found])
+            return
+        if not found:
+            tell(f"of {name} no generation is kept any more")
+        now = time.time()
+        rows = [history_row(name, each, now) for each in found]
+        table(HISTORY_HEADER, rows, least=HISTORY_LEAST)
+
+
+def history_row(name: str, entry: HistoryEntry, now: float) -> tuple[str, ...]:
+    """Return the row of a generation of `name`, as HISTORY_HEADER names its cells."""
+    from .summary import value_of
+
+    # Each path begins with the deployment's name, which is known.
+    evaluations = [
+        f"{each.module.removeprefix(f'{name}/')} {each.measure or 'result'}={value_of(each)}"
+        for each in entry.evaluations
+    ]
+    return (
+        f"@{entry.generation}",
+        entry.state,
+        "yes" if entry.current else "-",
+        duration(now - entry.created_at),
+        entry.by or "-",
+        entry.how,
+        (entry.digest or "-")[:_DIGITS],
+        ", ".join(evaluations) or "-",
+    )
 
 
 @click.command()

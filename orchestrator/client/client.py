@@ -27,6 +27,7 @@ from ..planning.graph import ALL_KINDS, Kind
 from ..planning.planner import parse_kinds
 from ..settings import Settings
 from ..states import DeploymentState
+from ..status.history import HistoryEntry, read_history
 from ..status.lost_data import not_startable
 from ..status.lost_data import told as lost_data
 from ..store.connection import Clients, check
@@ -34,6 +35,7 @@ from ..store.deployments import MOST_REPLICAS
 from ..store.keys import Keys
 from ..store.store import Store
 from .deployment import Deployment
+from .submitter import submitter
 from .unknown import after, unknown_deployment, unknown_service
 
 if TYPE_CHECKING:
@@ -234,7 +236,7 @@ class Client:
 
         packed = definition.pack(self.settings.bundle_limit)
         span = DeploymentSpan(plan.deployment)
-        writer = Writer(keys=self.keys, signer=self.signer, trace=span.carrier)
+        writer = Writer(keys=self.keys, signer=self.signer, trace=span.carrier, by=submitter())
         submission_id = uuid.uuid4().hex
         fingerprints = self.signer.fingerprints(self.keys.prefix)
         reserved = self.store.deployments.reserve(plan.deployment, submission_id, fingerprints)
@@ -287,6 +289,16 @@ class Client:
     def deployments(self) -> list[DeploymentRecord]:
         """Return what is deployed or kept as history, newest first."""
         return list(self.store.deployments.all())
+
+    def history(self, name: str) -> list[HistoryEntry]:
+        """Return the generations of a deployment that are kept, newest first.
+
+        Raises UnknownDeployment, which tells near names.
+        """
+        record = self.store.deployments.get(name)
+        if record is None:
+            raise self._unknown(name)
+        return read_history(self.store, record, self._signer_if_any())
 
     def workers(self) -> list[AgentRecord]:
         """Return the workers whose lease holds, newest first."""

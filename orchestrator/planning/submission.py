@@ -32,6 +32,7 @@ class Order:
 
     `timeout` is the deployment's own deadline and `history_s` how long a finished generation that
     serves nothing is kept, both in seconds; `owner` is the program that it ends with, or None.
+    `how` is what the generation comes about by.
     """
 
     makes_current: bool
@@ -40,15 +41,20 @@ class Order:
     timeout: float | None = None
     owner: str | None = None
     history_s: float = 7 * 86400.0
+    how: str = "deploy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writer:
-    """Builds submissions: `keys` gives job ids, `signer` signs, `trace` is what jobs belong to."""
+    """Builds submissions: `keys` gives job ids, `signer` signs, `trace` is what jobs belong to.
+
+    `by` says who submits them, as user@host.
+    """
 
     keys: Keys
     signer: Signer
     trace: Mapping[str, str] = field(default_factory=dict)
+    by: str = ""
 
     def build(
         self, plan: Plan, packed: Packed, order: Order, *, submission_id: str, generation: int
@@ -73,6 +79,8 @@ class Writer:
             deadline_s=order.timeout,
             owner=order.owner,
             history_s=order.history_s,
+            by=self.by,
+            how=order.how,
         )
 
     def _tasks(self, plan: Plan, generation: int, mark: bytes) -> tuple[TaskSpec, ...]:

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 from rootward.modules.evaluation import ACCOUNT, account_of
 from rootward.modules.state.entries import plain_values
 
+from ..states import TaskState
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ..security.signing import Signer
+    from ..store.records import GenerationRecord, TaskRecord
     from ..store.store import Store
 
 _PAGE = 200
@@ -50,6 +53,23 @@ class Evaluation:
             "failed": self.failed,
             "seconds": self.seconds,
         }
+
+
+def evaluations_of(
+    store: Store, signer: Signer | None, record: GenerationRecord, tasks: Sequence[TaskRecord]
+) -> tuple[Evaluation, ...]:
+    """Return what the eval tasks among the given ones gave, in their order; none without a signer.
+
+    Raises SignatureError for an entry that no holder of the secret wrote.
+    """
+    paths = [
+        task.path
+        for task in tasks
+        if task.kind == "eval" and task.state is TaskState.SUCCEEDED and task.path is not None
+    ]
+    if signer is None or not paths:
+        return ()
+    return read_evaluations(store, signer, record.name, record.generation, paths)
 
 
 def read_evaluations(

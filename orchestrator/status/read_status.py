@@ -13,7 +13,7 @@ from ..planning.plan import Plan
 from ..states import DeploymentState, ReplicaState, TaskState
 from ..store.records import ERROR_FD
 from ..store.rq_compat import protocol_of
-from .evaluations import Evaluation, read_evaluations
+from .evaluations import evaluations_of
 from .failure import TAIL_LINES, Failure
 from .status import EndpointStatus, Offer, ServiceStatus, Status, TaskStatus, why_waiting
 from .timeline import Timeline, make_timeline
@@ -36,7 +36,8 @@ def read_status(store: Store, record: GenerationRecord, signer: Signer | None = 
     waits can name them.
     """
     name, generation = record.name, record.generation
-    tasks = tuple(_task(each) for each in store.tasks.of(name, generation))
+    records = store.tasks.of(name, generation)
+    tasks = tuple(_task(each) for each in records)
     reason = record.reason
     if reason is None and record.state.is_progressing:
         reason = _reason_to_wait(store, signer, name, generation, tasks)
@@ -52,7 +53,7 @@ def read_status(store: Store, record: GenerationRecord, signer: Signer | None = 
         ended_at=record.ended_at,
         tasks=tasks,
         services=services,
-        evaluations=_evaluations(store, signer, record, tasks),
+        evaluations=evaluations_of(store, signer, record, records),
     )
 
 
@@ -64,21 +65,6 @@ def read_timeline(store: Store, record: GenerationRecord, signer: Signer | None)
     plan = None if signer is None else read_plan(store, signer, record.name, record.generation)
     after = {} if plan is None else {task.id: task.after for task in plan.tasks}
     return make_timeline(read_status(store, record, signer), after, store.agents.now())
-
-
-def _evaluations(
-    store: Store,
-    signer: Signer | None,
-    record: GenerationRecord,
-    tasks: Sequence[TaskStatus],
-) -> tuple[Evaluation, ...]:
-    evaluated = [
-        task.module for task in tasks if task.kind == "eval" and task.state == TaskState.SUCCEEDED
-    ]
-    paths = [path for path in evaluated if path is not None]
-    if signer is None or not paths:
-        return ()
-    return read_evaluations(store, signer, record.name, record.generation, paths)
 
 
 def _calls_left(services: Iterable[ServiceStatus]) -> Iterator[str]:

@@ -88,6 +88,8 @@ class DeploymentStore(StorePart):
                 "" if submission.deadline_s is None else submission.deadline_s,
                 submission.owner or "",
                 int(max(SHORTEST_HISTORY_S, submission.history_s)),
+                submission.by,
+                submission.how,
                 job_prefix(self._keys.prefix, *part),
                 submission.plan,
                 submission.tree,
@@ -238,14 +240,15 @@ class DeploymentStore(StorePart):
             if b"state" in found
         }
 
-    def generations(self, name: str) -> list[int]:
-        """Return the numbers of the generations that are stored, newest first."""
+    def generations(self, name: str) -> list[GenerationRecord]:
+        """Return the generations that are stored, newest first."""
         latest = int(self._client.hget(self._keys.name(name), "latest") or 0)
         pipe = self._client.pipeline(transaction=False)
         numbers = range(latest, 0, -1)
         for number in numbers:
             pipe.exists(self._keys.generation(name, number))
-        return [number for number, there in zip(numbers, pipe.execute(), strict=True) if there]
+        there = [n for n, exists in zip(numbers, pipe.execute(), strict=True) if exists]
+        return list(self._generations([(name, number) for number in there]).values())
 
     def active(self) -> list[tuple[str, int]]:
         """Return name and number of every generation that progresses, serves or stops."""

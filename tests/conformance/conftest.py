@@ -98,7 +98,9 @@ def _owner(store: Store, key: str) -> set[str]:
     if found and found[2]:
         return {f"{found[1]}@{found[2]}"}
     if found:
-        return {f"{found[1]}@{number}" for number in store.deployments.generations(found[1])}
+        return {
+            f"{each.name}@{each.generation}" for each in store.deployments.generations(found[1])
+        }
     place = store.tasks.place_of(key.removeprefix(store.keys.job("")))
     return {f"{place[0]}@{place[1]}"} if place else set()
 

@@ -90,6 +90,7 @@ def test_a_restored_replica_brings_back_its_generation(store: Store) -> None:
         True,
         {"a": 1, "b": 1},
     )
+    assert (record.how, record.by, record.bundle) == ("restored", "", "")
     assert scene.events()[0] == "restored"
     assert "Redis had lost its data" in str(record.reason)
     store.registry.drop("demo", 3, "r-a")

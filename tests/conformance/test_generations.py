@@ -282,8 +282,21 @@ def test_deployments_are_told_newest_first(store: Store) -> None:
     for name in ("one", "zwei-ü", "three"):
         scene.submit({"train:a": []}, name=name)
     assert {record.name for record in store.deployments.all()} == {"one", "zwei-ü", "three"}
-    assert store.deployments.generations("one") == [1]
+    assert [each.generation for each in store.deployments.generations("one")] == [1]
     assert store.deployments.get("none") is None
+
+
+def test_generations_tell_who_submitted_them_how_and_with_what_code(store: Store) -> None:
+    scene = Scene(store)
+    bundle = "ab" * 32
+    store.bundles.put(bundle, b"signed code")
+    scene.submit({"train:a": []})
+    scene.submit({"train:a": []}, generation=2, by="ana-ü@tower", how="resume", bundle=bundle)
+    told = [
+        (each.generation, each.by, each.how, each.bundle)
+        for each in store.deployments.generations("demo")
+    ]
+    assert told == [(2, "ana-ü@tower", "resume", bundle), (1, "", "deploy", "")]
 
 
 def _repair(store: Store, number: int) -> str:

@@ -1,12 +1,12 @@
 -- KEYS: generation, then the staged pieces.  ARGV 3..: name, gen, submission, kinds, makes_current,
--- retries, deadline (s or ''), owner, history (s), job prefix, plan, tree, the last piece, bundle (or
--- ''), number of queues, queues, then per service path and wanted replicas.
+-- retries, deadline (s or ''), owner, history (s), by, how, job prefix, plan, tree, the last piece,
+-- bundle (or ''), number of queues, queues, then per service path and wanted replicas.
 -- A piece has for each task, in order, a line and what it tells the lengths of. The line: how many
 -- it waits for, next, timeout (s or ''), number of its queue, lengths; these: its id in two parts,
 -- and data ('' for a join).
 -- Stores a submission whole: from here it is there, and its first tasks are on their queues.
 local name, n, submission, kinds, makes_current, retries, deadline_s,
-  owner, history_s, jobs, plan, tree, last_piece, bundle, n_queues = unpack(ARGV, 3, 17)
+  owner, history_s, by, how, jobs, plan, tree, last_piece, bundle, n_queues = unpack(ARGV, 3, 19)
 if call('EXISTS', KEYS[1]) == 1 then return 0 end
 local g = generation(name, n)
 g.jobs = jobs
@@ -16,7 +16,7 @@ for i = 2, #KEYS do
   if not pieces[i - 1] then return redis.error_reply('INCOMPLETE piece ' .. i - 1) end
 end
 pieces[#KEYS] = last_piece
-for i = 1, tonumber(n_queues) do queues[i] = ARGV[17 + i] end
+for i = 1, tonumber(n_queues) do queues[i] = ARGV[19 + i] end
 if bundle ~= '' and call('EXISTS', P .. ':bundle:' .. bundle) == 0 then
   return redis.error_reply('INCOMPLETE bundle')
 end
@@ -84,7 +84,7 @@ if #prepares > 0 then
 end
 
 local short = 0
-for i = 18 + #queues, #ARGV, 2 do
+for i = 20 + #queues, #ARGV, 2 do
   call('HSET', g.key .. ':services', ARGV[i], ARGV[i + 1])
   if tonumber(ARGV[i + 1]) > 0 then short = short + 1 end
 end
@@ -92,7 +92,7 @@ local deadline = deadline_s ~= '' and string.format('%.0f', NOW + deadline_s * 1
 call('HSET', g.key, 'state', 'pending', 'reason', '', 'created', NOW_MS, 'ended', '',
   'submission', submission, 'kinds', kinds, 'total', total, 'left', left, 'failed', 0,
   'short', short, 'makes_current', makes_current, 'retries', retries, 'deadline', deadline,
-  'owner', owner, 'history', history_s, 'jobs', g.jobs, 'bundle', bundle,
+  'owner', owner, 'history', history_s, 'by', by, 'how', how, 'jobs', g.jobs, 'bundle', bundle,
   'prepares', table.concat(prepares, ','))
 call('SET', g.key .. ':plan', plan)
 call('SET', g.key .. ':tree', tree)

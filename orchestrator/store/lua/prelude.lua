@@ -29,7 +29,7 @@
 --   P:{NAME}:events      stream  the history (events.py has the table)
 --   P:{NAME}:GEN         hash    state reason created ended kinds total left failed short jobs
 --                                retries deadline owner history makes_current retire first_failed bundle
---                                prepares prepared:PATH begun:PATH restored
+--                                prepares prepared:PATH begun:PATH restored by how
 --   P:{NAME}:GEN:plan tree (strings) states (list) logs (stream) course (stream: state)
 --                replicas (hash id -> "STATE AGENT PATH\n" + record) services ready (hash path -> n)
 --                repairs (hash job id -> path)

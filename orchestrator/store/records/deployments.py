@@ -21,6 +21,7 @@ class Submission:
     `tasks` stand as in the plan. `services` are the wanted replicas by path. `deadline_s` counts
     from the moment it is stored; `history_s` is how long the generation is kept after it has ended.
     `owner` is the program that it ends with, if any; `bundle` the digest of its code, or empty.
+    `by` says who submits it (user@host), `how` what it comes about by.
     """
 
     id: str
@@ -37,6 +38,8 @@ class Submission:
     owner: str | None = None
     history_s: float = 7 * 86400.0
     bundle: str = ""
+    by: str = ""
+    how: str = "deploy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +64,8 @@ class GenerationRecord:
     path, `repairs` the path of each open job outside the plan, `scaled` the signature of each count
     that was asked for by hand. `submission` is the caller's own id.
     One that `is_restored` is all that workers could bring back after a loss of data: it has neither
-    plan nor tree.
+    plan nor tree. `by` says who submitted it (user@host), `how` what it came about by, `bundle` is
+    the digest of its code; `by` and `bundle` are empty where that isn't known.
     """
 
     name: str
@@ -87,6 +91,9 @@ class GenerationRecord:
     prepared: Mapping[str, str]
     scaled: Mapping[str, str] = field(default_factory=dict)
     submission: str = ""
+    by: str = ""
+    how: str = "deploy"
+    bundle: str = ""
 
     @property
     def is_over(self) -> bool:
@@ -178,4 +185,7 @@ def read_generation(
             if key.startswith("prepared:")
         },
         submission=text.get("submission", ""),
+        by=text.get("by", ""),
+        how="restored" if text.get("restored") == "1" else text.get("how") or "deploy",
+        bundle=text.get("bundle", ""),
     )

@@ -12,6 +12,7 @@ from redis.exceptions import ResponseError
 from rootward import orchestrator
 from rootward.modules.errors import NotPortable, TaskGetterError
 from rootward.modules.module import ModuleBase
+from rootward.orchestrator.client.submitter import submitter
 from rootward.orchestrator.errors import (
     BadName,
     DeploymentCancelled,
@@ -100,6 +101,31 @@ def test_status_json_has_the_documented_shape(client: Client) -> None:
         *("queued_at", "started_at", "ended_at", "error", "reason", "place", "traceback"),
         *("log_tail", "progress"),
     }
+
+
+def test_history_json_has_the_documented_shape(client: Client) -> None:
+    """What `history --json` prints, the newest generation first."""
+    client.submit(tree(), kinds=["train"])
+    ScriptedWorker(client).work()
+    client.submit(tree(), kinds=["train"], bundle=False)
+    newer, older = client.history("root")
+    assert (newer.generation, newer.state, older.generation, older.state) == (
+        *(2, "pending"),
+        *(1, "ready"),
+    )
+    assert newer.to_json() == {
+        "generation": 2,
+        "state": "pending",
+        "current": False,
+        "created_at": newer.created_at,
+        "by": submitter(),
+        "how": "deploy",
+        "digest": None,
+        "evaluations": [],
+        "can_roll_back": False,
+    }
+    with pytest.raises(UnknownDeployment, match="did you mean root"):
+        client.history("rot")
 
 
 def test_wait_raises_what_failed_where_and_what_it_printed(client: Client) -> None:
