@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from rootward.orchestrator.errors import IncompleteSubmission
 from rootward.orchestrator.states import ReplicaState
 from rootward.orchestrator.store.records import AgentInfo, GenerationBlob, ReplicaRecord
 from tests.support.scenes import LEASE_MS, Scene
@@ -132,6 +135,23 @@ def test_what_was_deployed_anew_since_is_not_mixed_with_what_was_served_before(
     assert put(scene, generation=3) is False
     assert store.registry.replicas("demo", 1) == []
     assert store.deployments.generation("demo", 3) is None
+
+
+def test_a_submission_from_before_a_loss_of_data_is_not_stored_under_a_number_to_be_given_anew(
+    store: Store,
+) -> None:
+    """Its call came late or twice; the number would be reserved by another."""
+    scene = Scene(store)
+    submission = scene.submission({"train:a": []}, "demo", 2)
+    empty(store)
+    store.agents.rejoin(again(scene), LEASE_MS, store.tasks.next_request())
+    for reserved in (0, 1):
+        with pytest.raises(IncompleteSubmission):
+            store.deployments.create(submission)
+        assert store.deployments.generation("demo", 2) is None
+        assert store.deployments.reserve("demo", f"anew {reserved}").generation == reserved + 1
+    store.deployments.create(submission)
+    assert scene.claim().task == "train:a"
 
 
 def test_what_an_older_store_says_that_an_agent_runs_is_queued_again(store: Store) -> None:

@@ -141,6 +141,6 @@ def _applied_late(apply: Any) -> None:
     try:
         apply()
     except ResponseError as refusal:
-        # Nobody reads the answer any more; only a piece that came too late is refused at all.
+        # Nobody reads the answer any more; only what came too late is refused at all.
         if not str(refusal).startswith("INCOMPLETE"):
             raise

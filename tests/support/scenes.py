@@ -69,7 +69,13 @@ class Scene:
         number = options.pop("generation", None)
         if number is None:
             number = self.store.deployments.reserve(name, repr(options)).generation
-        submission = Submission(
+        self._have_reserved(name, number)
+        self.store.deployments.create(self.submission(edges, name, number, **options))
+        return int(number)
+
+    def submission(self, edges: Edges, name: str, number: int, **options: Any) -> Submission:
+        """Return a plan as the generation `number` of `name`."""
+        return Submission(
             id=f"{name}-{number}",
             name=name,
             generation=number,
@@ -79,8 +85,11 @@ class Scene:
             tree=b"the tree",
             **{"history_s": 1000.0, **options},
         )
-        self.store.deployments.create(submission)
-        return int(number)
+
+    def _have_reserved(self, name: str, number: int) -> None:
+        """Give away the numbers up to this one."""
+        client, key = self.store.clients.scripts, self.store.keys.name(name)
+        client.hset(key, "reserved", max(number, int(client.hget(key, "reserved") or 0)))
 
     def exchange(
         self, *finishes: Finish, limit: int = 0, agent: str | None = None, **offsets: int

@@ -10,6 +10,10 @@ local name, n, submission, kinds, makes_current, retries, deadline_s,
 if call('EXISTS', KEYS[1]) == 1 then return 0 end
 local g = generation(name, n)
 g.jobs = jobs
+-- A store that has lost its data would give this number again, to another submission.
+if tonumber(call('HGET', g.name_key, 'reserved') or 0) < tonumber(n) then
+  return redis.error_reply('INCOMPLETE reservation')
+end
 local pieces, queues = {}, {}
 for i = 2, #KEYS do
   pieces[i - 1] = call('GET', KEYS[i])

@@ -317,6 +317,7 @@ def test_a_submission_waits_for_a_script_that_runs_long(client: Client) -> None:
     """Its own, sent again: a server that runs one for long answers BUSY to everybody."""
     server = client.store.clients.scripts
     slow = "local t = redis.call('TIME')[1] + 2 while redis.call('TIME')[1] + 0 < t do end"
+    assert client.store.deployments.reserve("demo", "s").generation == 1
     # Under its old name, which newer servers know too.
     [(setting, usual)] = server.config_get("lua-time-limit").items()
     server.config_set(setting, 1)
