@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .client.client import Client, connect
     from .client.deployment import Deployment
     from .errors import (
+        DataLost,
         DeploymentCancelled,
         DeploymentFailed,
         OrchestratorError,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Client": "client.client",
     "connect": "client.client",
+    "DataLost": "errors",
     "Deployment": "client.deployment",
     "DeploymentCancelled": "errors",
     "DeploymentFailed": "errors",
@@ -38,6 +40,7 @@ _HOMES = {
 
 __all__ = [
     "Client",
+    "DataLost",
     "Deployment",
     "DeploymentCancelled",
     "DeploymentFailed",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from .modules import *  # noqa: F403 - the same names, for type checkers
     from .orchestrator import Client as Client
+    from .orchestrator import DataLost as DataLost
     from .orchestrator import Deployment as Deployment
     from .orchestrator import DeploymentCancelled as DeploymentCancelled
     from .orchestrator import DeploymentFailed as DeploymentFailed
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 _PARTS = ("flow", "module", "modules", "orchestrator", "worker")
 _ORCHESTRATOR = (
     "Client",
+    "DataLost",
     "Deployment",
     "DeploymentCancelled",
     "DeploymentFailed",
