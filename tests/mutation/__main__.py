@@ -30,6 +30,7 @@ LIMIT_S: Final = 120.0
 _STORE: Final = (
     "tests/conformance/test_tasks.py",
     "tests/conformance/test_generations.py",
+    "tests/conformance/test_stops.py",
     "tests/conformance/test_losses.py",
     "tests/conformance/test_replicas.py",
     "tests/conformance/test_leases.py",
