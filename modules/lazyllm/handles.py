@@ -41,6 +41,15 @@ class ServerHandle(Adopted):
         service = service_of(self)
         return super()._url if service is None else service.url  # type: ignore[misc]
 
+    def __call__(self, *args: Any, **kw: Any) -> Any:
+        """Call without asking for an address first: while none is ready, the call is held."""
+        handle: Any = self
+        if service_of(self) is None:
+            return super().__call__(*args, **kw)  # type: ignore[misc]
+        given = (package(args),) if len(args) > 1 else args
+        # UrlModule, between the two, asks for an address.
+        return super(lazyllm.UrlModule, handle).__call__(*given, **kw)  # type: ignore[misc]
+
     def forward(self, given: Any = package(), /, **kw: Any) -> Any:  # noqa: B008 - as lazyllm has it
         """HandleCall the service, and treat what comes back as lazyllm does."""
         service = service_of(self)
