@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import compileall
+import contextlib
 import importlib.util
 import os
 import random
@@ -46,7 +47,11 @@ SUBJECTS: Final[dict[str, tuple[str, ...]]] = {
     "orchestrator/planning/plan_codec.py": _PLANNING,
     "orchestrator/planning/planner.py": _PLANNING,
     "orchestrator/planning/reduction.py": _PLANNING,
-    "orchestrator/security/signing.py": ("tests/orchestrator/security", "tests/worker/work"),
+    "orchestrator/security/signing.py": (
+        "tests/orchestrator/security",
+        "tests/worker/work/test_assignment.py",
+        "tests/worker/work/test_generations.py",
+    ),
     "orchestrator/store/lua/generations.lua": _STORE,
     "orchestrator/store/tasks.py": _STORE,
     "worker/agent/exchange_loop.py": (
@@ -62,17 +67,17 @@ Drawn = list[tuple[str, Mutant]]
 
 
 def draw(files: list[str], *, seed: int, count: int) -> Drawn:
-    """Return `count` mutants of the files (all if there are fewer), by file and line.
+    """Return `count` mutants of the files, or all if there are fewer, in the order to run them.
 
-    The same seed draws the same ones of the same sources.
+    The same seed draws the same ones of the same sources. The order is random too, so that a run
+    which is broken off has still seen a fair sample.
     """
     every = [
         (file, mutant)
         for file in sorted(files)
         for mutant in mutants((ROOT / file).read_text(), lua=file.endswith(".lua"))
     ]
-    chosen = sorted(random.Random(seed).sample(range(len(every)), min(count, len(every))))
-    return [every[index] for index in chosen]
+    return random.Random(seed).sample(every, min(count, len(every)))
 
 
 class Copy:
@@ -80,7 +85,7 @@ class Copy:
 
     def __init__(self, folder: Path) -> None:
         """Copy the project into the folder."""
-        self._folder = folder
+        self.folder = folder
         copy_project(folder)
         shutil.copy(ROOT / "pyproject.toml", folder)
         for package in ("modules", "orchestrator", "worker", "tests"):
@@ -89,7 +94,7 @@ class Copy:
 
     def passes(self, file: str, text: str) -> bool:
         """Whether the tests of the file pass with this text in its place, in the time they have."""
-        path = self._folder / file
+        path = self.folder / file
         before = path.read_text()
         # Compiled files are told apart by size and second, which a mutant may have in common.
         Path(importlib.util.cache_from_source(str(path))).unlink(missing_ok=True)
@@ -106,7 +111,7 @@ class Copy:
         options = ("-x", "-q", "-m", "not slow", "-k", "not [fake and not [other")
         plugins = ("-p", "no:cacheprovider", "-p", "no:randomly", "-o", "timeout=30")
         process = subprocess.Popen(
-            [self._python, "-m", "pytest", *options, *plugins, *tests], cwd=self._folder,
+            [self._python, "-m", "pytest", *options, *plugins, *tests], cwd=self.folder,
             env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             start_new_session=True,
         )  # fmt: skip
@@ -120,28 +125,27 @@ class Copy:
                 process.wait()
 
 
-def run(drawn: Drawn) -> Counter[str]:
-    """Run the tests against each mutant; print each and return how many were killed or survived.
+def run(drawn: Drawn, counts: Counter[str]) -> None:
+    """Run the tests against each mutant; print each and count how many were killed or survived.
 
     Raises SystemExit when the tests of a file fail without any change.
     """
-    counts: Counter[str] = Counter()
+    proven = set()
     with tempfile.TemporaryDirectory(prefix="rw-m-") as name:
         project = Copy(Path(name))
-        for file in sorted({file for file, _ in drawn}):
-            if not project.passes(file, (ROOT / file).read_text()):
-                sys.exit(f"the tests of {file} fail without a change: {' '.join(SUBJECTS[file])}")
         for file, mutant in drawn:
+            if file not in proven and not project.passes(file, (project.folder / file).read_text()):
+                sys.exit(f"the tests of {file} fail without a change: {' '.join(SUBJECTS[file])}")
+            proven.add(file)
             begun = time.monotonic()
             verdict = "survived" if project.passes(file, mutant.text) else "killed"
             counts[verdict] += 1
             took = time.monotonic() - begun
             print(f"{verdict:8} {file}:{mutant.line} {mutant} ({took:.1f} s)", flush=True)
-    return counts
 
 
 def main(arguments: list[str]) -> int:
-    """Draw, run and print the score."""
+    """Draw, run and print the score, of what was run if Ctrl-C ends it."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=50, help="how many mutants (50)")
@@ -149,7 +153,10 @@ def main(arguments: list[str]) -> int:
     chosen = parser.parse_args(arguments)
     if unknown := set(chosen.files) - set(SUBJECTS):
         parser.error(f"no tests are known for {', '.join(sorted(unknown))}")
-    counts = run(draw(chosen.files or list(SUBJECTS), seed=chosen.seed, count=chosen.count))
+    drawn = draw(chosen.files or list(SUBJECTS), seed=chosen.seed, count=chosen.count)
+    counts: Counter[str] = Counter()
+    with contextlib.suppress(KeyboardInterrupt):
+        run(drawn, counts)
     total = counts.total()
     print(f"{counts['killed']} of {total} killed ({counts['killed'] / max(total, 1):.0%})")
     return 0

@@ -47,6 +47,13 @@ def test_resources_that_can_be_had_twice_are_replaced_start_then_stop() -> None:
     assert giving_way([old], {"r/a": 1}, [successor(old)], two[:1], 5.0) == {"r/a"}
 
 
+def test_a_worker_without_the_resource_is_no_room() -> None:
+    """Nor is one that has too little of it."""
+    old = Service(path="r/a", resources={"gpu": 1.0})
+    offers = [{"gpu": 1.0}, {}, {"cpu": 8.0}, {"gpu": 0.5}]
+    assert giving_way([old], {"r/a": 1}, [successor(old)], offers, 5.0) == {"r/a"}
+
+
 def test_a_replacement_that_waits_long_for_resources_gets_those_of_its_elder() -> None:
     """Somebody else may have taken the rest."""
     old = Service(path="r/a", resources={"gpu": 1.0})
