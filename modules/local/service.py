@@ -20,6 +20,7 @@ from ..errors import ServeFailed
 from ..processes.child import listen
 from ..processes.forkserver import LoadFailed, ReplicaSpec, Template
 from ..processes.restart_policy import RestartPolicy
+from ..processes.scarcity import NoProcess
 from .replica import LocalReplica
 
 if TYPE_CHECKING:
@@ -177,6 +178,8 @@ class LocalService:
             tail = error.output_tail + error.error["traceback"]
             reason = f"its tree can't be loaded: {error.error['type']}: {error.error['message']}"
             raise self._failed(reason, tail) from None
+        except NoProcess as error:
+            raise self._failed(str(error), "") from None
         replica = self._start(template)
         self._living.add(replica)
         try:

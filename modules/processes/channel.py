@@ -53,8 +53,8 @@ class Channel:
     def send(self, message: Message, fds: Sequence[int] = ()) -> None:
         """Send a message, and duplicates of `fds` with it.
 
-        An attached channel never blocks and never raises: a dead peer is reported as the end. A
-        blocking one raises OSError.
+        An attached channel never blocks, and raises OSError only when no descriptor is free: a
+        dead peer is reported as the end. A blocking one raises OSError.
         """
         frame = memoryview(_frame(message, len(fds)))
         if self._loop is None:
@@ -62,7 +62,7 @@ class Channel:
                 _send_all(self._sock, frame, fds)
             return
         # The caller may close its descriptors at once; the frame may have to wait.
-        self._unsent.append((frame, [os.dup(fd) for fd in fds]))
+        self._unsent.append((frame, _duplicates(fds)))
         if len(self._unsent) == 1:
             self._write()
 
@@ -213,6 +213,16 @@ def _send_all(sock: socket.socket, frame: memoryview, fds: Sequence[int]) -> Non
 
 def _send_some(sock: socket.socket, frame: memoryview, fds: Sequence[int]) -> int:
     return socket.send_fds(sock, [frame], list(fds)) if fds else sock.send(frame)
+
+
+def _duplicates(fds: Sequence[int]) -> list[int]:
+    made: list[int] = []
+    try:
+        made.extend(map(os.dup, fds))
+    except OSError:
+        _close_all(made)
+        raise
+    return made
 
 
 def _close_all(fds: list[int]) -> None:

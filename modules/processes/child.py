@@ -12,10 +12,13 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from . import channel
 from .dispatch import Dispatch
+
+if TYPE_CHECKING:
+    from .scarcity import NoProcess
 
 _READ_BYTES: Final = 1 << 16
 # What a grandchild keeps printing after the process has ended must not hold up the news of it.
@@ -28,17 +31,24 @@ class Pipes:
     def __init__(
         self, loop: asyncio.AbstractEventLoop, on_output: Callable[[int, bytes], None]
     ) -> None:
-        """Make both pipes; `theirs` are the ends for the process."""
+        """Have none yet; `open` makes both."""
         self._loop, self._on_output = loop, on_output
         self._ours: dict[int, int] = {}
         self.theirs: list[int] = []
         self._is_watching = True
+
+    def open(self) -> None:
+        """Make both, `theirs` are the ends for the process; OSError, and none, without room."""
         for number in (1, 2):
-            ours, theirs = os.pipe()
+            try:
+                ours, theirs = os.pipe()
+            except OSError:
+                self.close()
+                raise
             os.set_blocking(ours, False)
             self._ours[number] = ours
             self.theirs.append(theirs)
-            loop.add_reader(ours, self._read, number)
+            self._loop.add_reader(ours, self._read, number)
 
     def hand_over(self) -> None:
         """Close the process's ends here, once it has its own."""
@@ -101,15 +111,22 @@ class Child:
         # Its own first words may come before the Template has told of it.
         self.pid_known: asyncio.Future[None] = loop.create_future()
         self.has_ended = False
+        self.refusal: NoProcess | None = None
         self.on_message: Callable[[Child, channel.Message], None] | None = None
         self.on_output: Callable[[Child, int, bytes], None] | None = None
         self.on_exit: Callable[[Child, int | None], None] | None = None
         self._killed_with: signal.Signals | None = None
         self._channel, self._theirs = channel.pair()
-        self._pipes = Pipes(loop, self._printed)
         # The end of the channel is no news: the exit is told by whoever waits for the process.
         self._channel.attach(loop, self._said, lambda: None)
-        self._lane = Dispatch(loop, self._said) if has_lane else None
+        self._lane: Dispatch | None = None
+        self._pipes = Pipes(loop, self._printed)
+        try:
+            self._pipes.open()
+            self._lane = Dispatch(loop, self._said) if has_lane else None
+        except OSError:
+            self.abandon()
+            raise
 
     @property
     def lane(self) -> Dispatch:
@@ -165,6 +182,20 @@ class Child:
             self.pid_known.set_result(None)
         if self._killed_with is not None:
             self.kill(self._killed_with)
+
+    def refused(self, error: NoProcess) -> None:
+        """Take the word of the Template that there never was a process."""
+        self.refusal = error
+        self.ended(None)
+
+    def abandon(self) -> None:
+        """Close everything of one that no Template was asked for; nothing is reported."""
+        self.has_ended = True
+        self._channel.close()
+        self._theirs.close()
+        self._pipes.close()
+        if self._lane is not None:
+            self._lane.close()
 
     def ended(self, waitstatus: int | None) -> None:
         """Take the word of the Template that it has ended; None when its status is unknown."""

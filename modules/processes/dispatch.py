@@ -35,7 +35,12 @@ class Dispatch:
         self._channel, self._their_channel = channel.pair()
         self._channel.attach(loop, on_message, self._hung_up)
         self._left: list[int] = []
-        self._numbers, self._their_numbers = socket.socketpair()
+        try:
+            self._numbers, self._their_numbers = socket.socketpair()
+        except OSError:
+            self._channel.close()
+            self._their_channel.close()
+            raise
         self._numbers.setblocking(False)
 
     @property

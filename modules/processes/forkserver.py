@@ -25,6 +25,7 @@ from typing import Any, Final
 from ..errors import RootwardError
 from . import channel
 from .child import Child, Pipes, listen
+from .scarcity import NoProcess
 
 __all__ = ["Child", "LoadFailed", "LoadedInfo", "ReplicaSpec", "Template", "listen"]
 
@@ -97,6 +98,8 @@ class Template:
         self._fork_safe = sys.platform.startswith("linux")
         self._became: Child | None = None
         self._is_closing = False
+        # Why it ended, once it has.
+        self._end: RootwardError | None = None
         self._output: list[tuple[int, bytes]] = []
         self._pipes: Pipes | None = None
 
@@ -104,36 +107,58 @@ class Template:
     def launch(
         cls, loop: asyncio.AbstractEventLoop, *, env: Mapping[str, str] | None = None
     ) -> Template:
-        """Start a bare template; `env` replaces this process's environment."""
+        """Start a bare template; `env` replaces this process's environment.
+
+        Raises OSError or NoProcess, and leaves nothing, when the machine has no room for it.
+        """
         template = cls(loop, None)
         template._env = env
         fd = template._theirs.fileno()
         # PYTHONPATH is the user's; -P keeps the current folder, with whatever it is called, out.
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "rootward.worker.child.forkserver_main", "--fd", str(fd)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            env=_scrubbed(os.environ if env is None else env),
-            pass_fds=[fd],
-            start_new_session=True,
-        )
+        command = [sys.executable, "-P", "-m", "rootward.worker.child.forkserver_main"]
+        try:
+            process = subprocess.Popen(
+                [*command, "--fd", str(fd)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env=_scrubbed(os.environ if env is None else env),
+                pass_fds=[fd],
+                start_new_session=True,
+            )
+        except OSError:
+            template._abandon()
+            raise
         template.pid = process.pid
         template._theirs.close()
-        threading.Thread(
+        waiter = threading.Thread(
             target=template._await_exit, args=(process,), name="rootward-template", daemon=True
-        ).start()
+        )
+        try:
+            waiter.start()
+        except RuntimeError as error:
+            process.kill()
+            process.wait()
+            template._abandon()
+            raise NoProcess(str(error)) from error
         return template
 
     def fork(self) -> Template:
-        """Start a new template from this bare one, where that is safe; else launch another."""
+        """Start a new template from this bare one, where that is safe; else launch another.
+
+        Raises OSError, and leaves nothing, when the machine has no room for its channel.
+        """
         if not self._fork_safe:
             return Template.launch(self._loop, env=self._env)
         template = Template(self._loop, self)
         template._pipes = pipes = Pipes(self._loop, template._printed)
+        try:
+            pipes.open()
+            fds = [template._theirs.fileno(), *pipes.theirs]
+            self._channel.send({"op": "fork", "id": template.id}, fds)
+        except OSError:
+            template._abandon()
+            raise
         self._forked[template.id] = template
-        self._channel.send(
-            {"op": "fork", "id": template.id}, [template._theirs.fileno(), *pipes.theirs]
-        )
         template._theirs.close()
         pipes.hand_over()
         if self.ended.done():
@@ -143,7 +168,7 @@ class Template:
     def load(
         self, definition: bytes, *, folder: str | None = None, worker: str | None = None
     ) -> asyncio.Future[LoadedInfo]:
-        """Let it load a tree; the future raises LoadFailed. One load a template.
+        """Let it load a tree; the future raises LoadFailed, or NoProcess. One load a template.
 
         `folder` is where the code that the tree needs was unpacked, `worker` the name that errors
         give its processes.
@@ -154,6 +179,8 @@ class Template:
         self._channel.send(
             {"op": "load", "definition": definition, "folder": folder, "worker": worker}
         )
+        if self._end is not None:
+            self._loading.set_exception(self._end)
         return self._loading
 
     def slot(self, child_id: str) -> Child:
@@ -184,7 +211,14 @@ class Template:
     def _start(self, child: Child, message: channel.Message, *fds: int) -> Child:
         becomes = not self._fork_safe
         fds_ = child.descriptors(*fds)
-        self._channel.send({**message, "id": child.id, "become": becomes}, fds_)
+        try:
+            self._channel.send({**message, "id": child.id, "become": becomes}, fds_)
+        except OSError:
+            child.abandon()
+            if becomes:
+                # Nobody else can have it.
+                self.close()
+            raise
         child.handed_over()
         if becomes:
             self._became = child
@@ -209,13 +243,17 @@ class Template:
                 self._forked.pop(about)._has_ended(message["status"])
             case "exited" if about in self._children:
                 self._children.pop(about).ended(message["status"])
+            case "refused" if about in self._forked:
+                self._forked.pop(about)._has_ended(None, NoProcess(message["reason"]))
+            case "refused" if about in self._children:
+                self._children.pop(about).refused(NoProcess(message["reason"]))
             case "loaded" if self._loading is not None and not self._loading.done():
                 self._drain()
                 self._fork_safe = message["fork_safe"]
                 output, self._output = tuple(self._output), []
                 self._loading.set_result(LoadedInfo(fork_safe=message["fork_safe"], output=output))
             case "load_failed":
-                self._fail_load(message["error"])
+                self._fail_load(self._load_failed(message["error"]))
 
     def _has_started(self, pid: int) -> None:
         self.pid = pid
@@ -229,22 +267,26 @@ class Template:
         if self._became is None and self._bare is not None and self._bare.ended.done():
             self._has_ended(None)
 
-    def _has_ended(self, waitstatus: int | None) -> None:
-        if self.ended.done():
-            return
-        self._drain()
+    def _abandon(self) -> None:
+        """Close everything of one that has no process."""
         self._channel.close()
         self._theirs.close()
         if self._pipes is not None:
             self._pipes.close()
-        self._fail_load(
-            {
-                "type": "ProcessEnded",
-                "message": f"the process that loads it ended ({_how(waitstatus)})",
-                "traceback": "",
-            },
-            is_loss=waitstatus is None or os.WIFSIGNALED(waitstatus),
-        )
+
+    def _has_ended(self, waitstatus: int | None, refusal: NoProcess | None = None) -> None:
+        if self.ended.done():
+            return
+        self._drain()
+        self._abandon()
+        error = {
+            "type": "ProcessEnded",
+            "message": f"the process that loads it ended ({_how(waitstatus)})",
+            "traceback": "",
+        }
+        is_loss = waitstatus is None or os.WIFSIGNALED(waitstatus)
+        self._end = refusal or self._load_failed(error, is_loss=is_loss)
+        self._fail_load(self._end)
         self.ended.set_result(None)
         for child in [*self._children.values()]:
             # They died with it, by the kernel's hand; their own status nobody has seen.
@@ -271,13 +313,14 @@ class Template:
             # The loop was closed before: nobody is there to be told.
             return
 
-    def _fail_load(self, error: Mapping[str, str], *, is_loss: bool = False) -> None:
+    def _load_failed(self, error: Mapping[str, str], *, is_loss: bool = False) -> LoadFailed:
+        self._drain()
+        tail = b"".join(data for _, data in self._output)[-_TAIL_BYTES:]
+        return LoadFailed(error, tail.decode(errors="replace"), is_loss=is_loss)
+
+    def _fail_load(self, error: RootwardError) -> None:
         if self._loading is not None and not self._loading.done():
-            self._drain()
-            tail = b"".join(data for _, data in self._output)[-_TAIL_BYTES:]
-            self._loading.set_exception(
-                LoadFailed(error, tail.decode(errors="replace"), is_loss=is_loss)
-            )
+            self._loading.set_exception(error)
 
     def _drain(self) -> None:
         self._channel.drain()

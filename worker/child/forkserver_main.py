@@ -106,12 +106,11 @@ class TemplateProcess:
 
     def _fork(self, child_id: str, program: Program, fds: list[int]) -> Program | None:
         _flush()
-        me = os.getpid()
+        me, reason = os.getpid(), ""
         try:
             pid = os.fork()
         except OSError as error:
-            print(f"no new process: {error}", file=sys.stderr)  # noqa: T201
-            pid = -1
+            pid, reason = -1, str(error)
         if pid == 0:
             process_tree.die_with_parent(me)
             self._leave()
@@ -119,7 +118,7 @@ class TemplateProcess:
         for fd in fds:
             os.close(fd)
         if pid < 0:
-            self._report({"event": "exited", "id": child_id, "pid": 0, "status": 1 << 8})
+            self._report({"event": "refused", "id": child_id, "reason": reason})
             return None
         self._children[pid] = child_id
         self._report({"event": "started", "id": child_id, "pid": pid})

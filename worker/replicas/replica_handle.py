@@ -180,7 +180,9 @@ class ReplicaHandle:
 
     def _end_as_error(self) -> Exception:
         # What a signal ended, unless it was ours, says nothing about the module: it is a loss.
-        status = self._waitstatus
+        status, refusal = self._waitstatus, self.child.refusal if self.child is not None else None
+        if self.verdict is None and refusal is not None:
+            return refusal
         if self.verdict is None and status is not None and os.WIFSIGNALED(status):
             return TaskLost(self.ended.result())
         return self.failure(self.ended.result())
@@ -228,7 +230,8 @@ class ReplicaHandle:
         # Whoever waits for its calls needs to wait no more.
         self.calls_changed.set()
         if not self.ended.done():
-            self.ended.set_result(self.verdict or how_it_ended(waitstatus))
+            how = str(child.refusal) if child.refusal is not None else how_it_ended(waitstatus)
+            self.ended.set_result(self.verdict or how)
 
 
 class UserFailure(Exception):

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from rootward.modules.processes.forkserver import ReplicaSpec, listen
 from rootward.modules.processes.restart_policy import RestartPolicy
+from rootward.modules.processes.scarcity import is_scarcity
 from rootward.orchestrator.states import ReplicaState, TaskState
 from rootward.orchestrator.store.records import ERROR_FD
 
@@ -372,6 +373,8 @@ class Supervisor:
             try:
                 listener = listen(self._host, port)
             except OSError as error:
+                if is_scarcity(error):
+                    raise
                 if port is None or error.errno != errno.EADDRINUSE:
                     raise held.failure(f"it can't listen: {error.strerror}") from error
                 held.waits_for = f"port {port} of {self._host} is taken by another program"

@@ -17,6 +17,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from rootward.modules.processes.scarcity import NoProcess
+
 from ..work.assignment import Assignment, NotBegun, Outcome, TaskLost
 from .prefetch import PATIENCE_S, START_S, Paces, Prefetch
 from .slot_handle import SlotHandle, Ticket
@@ -75,7 +77,8 @@ class SlotPool:
         """Run one task in a slot of its generation; `told` is called later, once.
 
         It gets the outcome or an error: what the load of the tree raised, TaskLost when the child
-        ended under it, NotBegun when no slot was free for it soon.
+        ended under it, NotBegun when no slot was free for it soon, NoProcess or OSError when the
+        machine had no room for another.
         """
         generation.uses += 1
         now = time.monotonic()
@@ -135,16 +138,22 @@ class SlotPool:
         if self._waiting:
             self._soon()
 
-    def ended(self, slot: SlotHandle, turn: Ticket | None, how: TaskLost) -> None:
+    def ended(self, slot: SlotHandle, turn: Ticket | None, how: TaskLost | NoProcess) -> None:
         """Take that the process of a slot has ended."""
         assert slot.child is not None
         slot.generation.children.discard(slot.child)
-        self._put_back(slot.turns)
+        left = [*slot.turns]
+        self._put_back(left)
         slot.turns.clear()
         if slot in self._slots:
             self._slots.remove(slot)
         if turn is not None:
             self._tell(turn, how)
+        if isinstance(how, NoProcess):
+            # Another slot for them would be refused, too.
+            for each in left:
+                self._waiting.remove(each)
+                self._tell(each, how)
         self._soon()
 
     def _soon(self) -> None:

@@ -21,6 +21,7 @@ from ..work.assignment import Assignment, Outcome, TaskLost, how_it_ended
 
 if TYPE_CHECKING:
     from rootward.modules.processes.forkserver import Child
+    from rootward.modules.processes.scarcity import NoProcess
 
     from ..work.generation import Generation
 
@@ -46,7 +47,7 @@ class Pool(Protocol):
     def done(self, slot: SlotHandle, turn: Ticket, outcome: Outcome, took_s: float) -> None:
         """Take that the first task of a slot has ended."""
 
-    def ended(self, slot: SlotHandle, turn: Ticket | None, how: TaskLost) -> None:
+    def ended(self, slot: SlotHandle, turn: Ticket | None, how: TaskLost | NoProcess) -> None:
         """Take that the process has ended, under which task, and take back what it didn't begin."""
 
 
@@ -200,4 +201,6 @@ class SlotHandle:
         back = self.take_back()
         turn = self.turns.popleft() if self.turns else None
         self.turns.extend(back)
-        self._pool.ended(self, turn, TaskLost(how_it_ended(waitstatus)))
+        assert self.child is not None
+        how = self.child.refusal or TaskLost(how_it_ended(waitstatus))
+        self._pool.ended(self, turn, how)

@@ -7,12 +7,14 @@ controller says so, or when a store that has lost its data may give its number a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from rootward.modules.processes.forkserver import Template
+from rootward.modules.processes.scarcity import NoProcess
 
 from ..child import process_tree
 from .bundle_cache import BundleCache
@@ -96,7 +98,9 @@ class Generations:
 
     def _fork_spare(self) -> None:
         if self._bare is not None and self._spare is None:
-            self._spare = self._bare.fork()
+            # Without room for one, the next is forked when it is needed.
+            with contextlib.suppress(OSError, NoProcess):
+                self._spare = self._bare.fork()
 
     def of(self, place: Place, mark: bytes | None = None) -> Generation:
         """Return the generation, known from now on, as the submission of that mark has made it.

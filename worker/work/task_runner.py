@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from rootward.modules.errors import RootwardError, SignatureError
 from rootward.modules.processes.forkserver import LoadFailed
+from rootward.modules.processes.scarcity import is_scarcity
 
 from ..replicas.replica_handle import UserFailure
 from .assignment import Assignment, Error, NotBegun, Outcome, TaskLost, verify
@@ -33,6 +34,8 @@ Run = Callable[[Assignment], Awaitable[Outcome | None]]
 Watch = Callable[[Run, Assignment], Awaitable[Outcome | None]]
 Told = Callable[[Outcome | None], None]
 
+# Before a task that the machine had no room for goes back: by then it may have some.
+_SCARCE_S = 1.0
 _SUPERVISED = ("prepare", "deploy")
 
 
@@ -97,7 +100,10 @@ class Runner:
                 self._outcome(assignment, result) if isinstance(result, BaseException) else result
             )
             line.end(outcome)
-            told(outcome)
+            if outcome is None and isinstance(result, BaseException) and is_scarcity(result):
+                asyncio.get_running_loop().call_later(_SCARCE_S, told, None)
+            else:
+                told(outcome)
 
         try:
             assignment.mark = verify(claim, self._generations.signer)
@@ -183,6 +189,12 @@ class Runner:
     def _outcome(self, assignment: Assignment, error: BaseException) -> Outcome | None:
         """Return what an error makes of a task: an outcome, or None to queue it again."""
         if isinstance(error, NotBegun):
+            return None
+        if assignment.ended_by is None and is_scarcity(error):
+            logger.warning(
+                "%s goes back to its queue: %s", assignment.claim.task, error,
+                extra={"event": "task.put_off"},
+            )  # fmt: skip
             return None
         if assignment.is_late and isinstance(error, TimeoutError | asyncio.CancelledError):
             message = f"it ran for more than its {assignment.claim.timeout:g} s and was killed"

@@ -111,6 +111,53 @@ def test_a_replica_is_registered_with_its_process_whoever_tells_of_it_first(
         agent.stop(5)
 
 
+CROWDED = """
+import errno, itertools, os
+from rootward import ModuleBase, ServerModule
+
+def crowd():
+    # In the process that forks slots and replicas, which are then refused every other time.
+    fork, calls = os.fork, itertools.count()
+    def refuse():
+        if next(calls) % 2 == 0:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        return fork()
+    os.fork = refuse
+
+class Crowd:
+    def __reduce__(self):
+        return crowd, ()
+
+class Pid(ModuleBase):
+    crowd = None
+    def _get_train_tasks(self):
+        return int
+    def forward(self):
+        return os.getpid()
+
+pid = Pid()
+pid.crowd = Crowd()
+tree = ServerModule(pid, name='tree')
+"""
+
+
+def test_what_the_machine_has_no_room_for_goes_back_to_its_queue_uncounted(
+    settings: Settings, store: Store, secret: str, prefix: str, tmp_path: Path
+) -> None:
+    (tmp_path / "crowded.py").write_text(CROWDED)
+    agent = Agent(settings=settings, slots=1)
+    agent.start()
+    try:
+        with orchestrator.connect(settings.redis_url, secret=secret, prefix=prefix) as client:
+            client.submit(f"{tmp_path}/crowded.py:tree", name="tree", retries=0).wait(30)
+            tasks = {task.id: task for task in store.tasks.of("tree", 1)}
+            for task in (tasks["train:tree/m"], tasks["deploy:tree"]):
+                assert (str(task.state), task.attempt) == ("succeeded", 1)
+            assert client.gateway.call("tree") > 0
+    finally:
+        agent.stop(5)
+
+
 def test_one_that_was_stopped_first_never_starts(settings: Settings, store: Store) -> None:
     agent = Agent(settings=settings)
     agent.stop()
