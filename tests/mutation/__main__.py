@@ -29,6 +29,7 @@ from tests.mutation.mutants import Mutant, mutants
 LIMIT_S: Final = 120.0
 """How long the tests of one mutant may take; one that makes them hang is noticed."""
 _STORE: Final = (
+    "tests/conformance/test_emptied.py",
     "tests/conformance/test_tasks.py",
     "tests/conformance/test_generations.py",
     "tests/conformance/test_stops.py",

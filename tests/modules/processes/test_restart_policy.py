@@ -33,3 +33,7 @@ def test_who_has_lived_for_long_begins_anew() -> None:
         policy.failed(STEADY_S)
     assert policy.failed(STEADY_S + 0.1) == 0.2
     assert policy.failed(0.0) == 0.4
+
+
+def test_the_pauses_and_their_end_are_those_that_are_documented() -> None:
+    assert (LONGEST_PAUSE_S, STEADY_S, GIVE_UP_AFTER) == (30.0, 30.0, 6)

@@ -120,6 +120,26 @@ def test_only_a_whole_tree_is_served() -> None:
     assert is_whole(Tree(ServerModule(len), "r"), recursive=False)
 
 
+@pytest.mark.parametrize(
+    ("part", "recursive", "trained"),
+    [
+        ("r/left", True, ["r/left/a", "r/left"]),
+        ("r/right", True, ["r/right/b", "r/right"]),
+        ("r/right", False, ["r/right"]),
+        (None, False, ["r"]),
+    ],
+)
+def test_a_part_is_what_its_path_names(
+    part: str | None, recursive: bool, trained: list[str]
+) -> None:
+    left = Part(Part(name="a"), name="left")
+    right = Part(Part(name="b"), name="right")
+    tree = Tree(Part(left, right, name="root"), "r")
+    plan = plan_tree(tree, part=part, recursive=recursive)
+    tasks = [task.id for task in plan.tasks if task.id.startswith("train:")]
+    assert tasks == [f"train:{path}" for path in trained]
+
+
 def test_a_live_tree_cannot_go_by_reference() -> None:
     """There is nothing to import."""
     with pytest.raises(PlanError, match="TARGET"):
