@@ -35,5 +35,5 @@ def test_who_has_lived_for_long_begins_anew() -> None:
     assert policy.failed(0.0) == 0.4
 
 
-def test_the_pauses_and_their_end_are_those_that_are_documented() -> None:
+def test_the_numbers_of_the_policy_do_not_change_unseen() -> None:
     assert (LONGEST_PAUSE_S, STEADY_S, GIVE_UP_AFTER) == (30.0, 30.0, 6)

@@ -130,3 +130,9 @@ def test_a_flipped_byte_anywhere_is_refused(place: int, flip: int) -> None:
 def test_unsigned_data_is_refused(data: bytes) -> None:
     with pytest.raises(SignatureError, match="no signature"):
         values.unseal(data, KEY, "c")
+
+
+@pytest.mark.parametrize("value", [(), set(), frozenset(), (1,), {2}, ((),), [()], 2**70])
+def test_a_value_of_any_length_keeps_its_type(value: object) -> None:
+    back = values.loads(values.dumps(value))
+    assert (type(back), back) == (type(value), value)
