@@ -7,6 +7,8 @@ nothing is ever flushed, so that tests can share the server and run side by side
 from __future__ import annotations
 
 import os
+import sys
+import tempfile
 import uuid
 from typing import TYPE_CHECKING
 
@@ -31,6 +33,18 @@ def own_settings(monkeypatch: pytest.MonkeyPatch, code_cache: str) -> None:
         if name == "REDIS_URL" or name.startswith("ROOTWARD_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("ROOTWARD_CACHE", code_cache)
+
+
+@pytest.fixture(autouse=True)
+def own_modules() -> Iterator[None]:
+    """Forget a test's own modules and folders, so that the next may use the same names."""
+    known, path = set(sys.modules), list(sys.path)
+    yield
+    scratch = tempfile.gettempdir() + os.sep
+    for name in set(sys.modules) - known:
+        if (getattr(sys.modules[name], "__file__", None) or "").startswith(scratch):
+            del sys.modules[name]
+    sys.path[:] = [each for each in sys.path if each in path or not each.startswith(scratch)]
 
 
 @pytest.fixture(scope="session")
