@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import uuid
 from typing import TYPE_CHECKING
 
@@ -36,11 +35,11 @@ def own_settings(monkeypatch: pytest.MonkeyPatch, code_cache: str) -> None:
 
 
 @pytest.fixture(autouse=True)
-def own_modules() -> Iterator[None]:
+def own_modules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Forget a test's own modules and folders, so that the next may use the same names."""
     known, path = set(sys.modules), list(sys.path)
     yield
-    scratch = tempfile.gettempdir() + os.sep
+    scratch = str(tmp_path_factory.getbasetemp()) + os.sep
     for name in set(sys.modules) - known:
         if (getattr(sys.modules[name], "__file__", None) or "").startswith(scratch):
             del sys.modules[name]
