@@ -1,13 +1,16 @@
 """How soon the gateway follows a change of the registry, with nobody else at work on it.
 
-Under a prefix of its own, without any worker, a made-up agent registers the one real replica under
-names that come and go; what is timed is from just before a name is written to the first call that
-was answered under it.
+Under a prefix of its own, without any worker, a made-up agent registers one replica under names
+that come and go; what is timed is from just before a name is written to the first call that was
+answered under it. The replica is a few lines here: it proves that it has the call key, and echoes.
 """
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import http.server
+import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -15,11 +18,14 @@ from typing import TYPE_CHECKING
 import doors
 
 from rootward import orchestrator
+from rootward.modules.rpc import proof
 from rootward.orchestrator.states import TaskState
 from rootward.orchestrator.store.records import AgentInfo, Finish
 from rootward.orchestrator.store.rq_compat import plain_queue
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from doors import Street
 
     from rootward.orchestrator.client.client import Client
@@ -35,7 +41,11 @@ def routed_ms(street: Street, times: int) -> list[float]:
     secret = street.environ["ROOTWARD_SECRET"]
     with orchestrator.connect(street.url, secret=secret) as client:
         real = client.store.registry.replicas("echo", 1)[0][0]
-    with orchestrator.connect(street.url, secret=secret, prefix=PREFIX) as client:
+    with (
+        orchestrator.connect(street.url, secret=secret, prefix=PREFIX) as client,
+        _echoing(client.signer.call_key("echo"), real.token) as url,
+    ):
+        real = replace(real, url=url)
         _serve(client, f"{street.folder}/app.py:tree", real)
         way = doors.gateway(street, ROOTWARD_PREFIX=PREFIX)
         host, _, port = way.url.split("/")[2].partition(":")
@@ -43,6 +53,37 @@ def routed_ms(street: Street, times: int) -> list[float]:
         spans = [_once(client, connection, real, f"name-{number}") for number in range(times)]
         connection.close()
     return spans
+
+
+@contextlib.contextmanager
+def _echoing(key: bytes, token: str) -> Iterator[str]:
+    """Run a replica of this program's own; yields its URL."""
+
+    class Echo(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def do_GET(self) -> None:
+            self._answer(proof.body(key, token, self.headers.get(proof.HEADER, "")))
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self._answer(b'{"result": 7}')
+
+        def _answer(self, body: bytes) -> None:
+            head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+            self.wfile.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
 
 
 def _serve(client: Client, target: str, real: ReplicaRecord) -> None:
