@@ -8,7 +8,6 @@ Nothing is stored before the whole plan has been made, checked and packed.
 
 from __future__ import annotations
 
-import uuid
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -21,7 +20,7 @@ from ..errors import (
     UnknownDeployment,
     other_secret,
 )
-from ..planning.collect import is_whole, plan_tree, untrained
+from ..planning.collect import is_whole, plan_tree, refuse_untrained
 from ..planning.definition import Definition, Subject
 from ..planning.graph import ALL_KINDS, Kind
 from ..planning.planner import parse_kinds
@@ -35,15 +34,11 @@ from ..store.deployments import MOST_REPLICAS
 from ..store.keys import Keys
 from ..store.store import Store
 from .deployment import Deployment
-from .submitter import submitter
 from .unknown import after, unknown_deployment, unknown_service
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from types import TracebackType
-
-    from rootward.modules.code.bundle import Bundle
-    from rootward.modules.tree import Tree
 
     from ..planning.plan import Plan
     from ..planning.submission import Order
@@ -217,7 +212,7 @@ class Client:
         wishes = Wishes(include=tuple(include), exclude=tuple(exclude), goes_along=bundle)
         definition = Definition.of(tree_or_target, name=name, by_value=by_value, wishes=wishes)
         if Kind.DEPLOY in asked and Kind.TRAIN not in asked:
-            _refuse_untrained(definition.tree)
+            refuse_untrained(definition.tree)
         order = Order(
             kinds=tuple(str(kind) for kind in ALL_KINDS if kind in asked),
             makes_current=Kind.DEPLOY in asked and is_whole(definition.tree, recursive=recursive),
@@ -231,37 +226,17 @@ class Client:
 
     def store_definition(self, definition: Definition, plan: Plan, order: Order) -> Deployment:
         """Pack, sign and store a plan that was checked; all or nothing becomes visible."""
-        from ..planning.submission import Writer
-        from .tracing import DeploymentSpan
+        from .sending import send
 
-        packed = definition.pack(self.settings.bundle_limit)
-        span = DeploymentSpan(plan.deployment)
-        writer = Writer(keys=self.keys, signer=self.signer, trace=span.carrier, by=submitter())
-        submission_id = uuid.uuid4().hex
-        fingerprints = self.signer.fingerprints(self.keys.prefix)
-        reserved = self.store.deployments.reserve(plan.deployment, submission_id, fingerprints)
-        generation = reserved.generation
-        self.signer.enter(reserved.store_id)
-        if packed.bundle is not None:
-            self._send(packed.bundle)
-        self.store.deployments.create(
-            writer.build(plan, packed, order, submission_id=submission_id, generation=generation)
-        )
-        for path, count in reserved.scaled.items():
+        sent = send(self, definition, plan, order)
+        for path, count in sent.scaled.items():
             # Set by hand before: it needs a signature of this generation, as it may be more than
             # the plan has.
             if plan.service(path) is not None:
-                self._scale(plan.deployment, generation, path, count)
-        span.stored(generation, len(plan.steps))
-        deployment = self._deployment(plan.deployment, generation)
-        deployment.span = span
+                self._scale(plan.deployment, sent.generation, path, count)
+        deployment = self._deployment(plan.deployment, sent.generation)
+        deployment.span = sent.span
         return deployment
-
-    def _send(self, bundle: Bundle) -> None:
-        """Store the code of a submission, unless it is stored already."""
-        store, signer = self.store.bundles, self.signer
-        if not store.holds(bundle.digest, signer.bundle_head()):
-            store.put(bundle.digest, signer.seal_bundle(bundle.archive(), bundle.digest))
 
     def deployment(self, name: str, generation: int | None = None) -> Deployment:
         """Return a deployment by its name (or NAME@GENERATION); the latest generation by default.
@@ -374,17 +349,6 @@ class Client:
     def _unknown(self, name: str) -> UnknownDeployment:
         known = [record.name for record in self.store.deployments.all()]
         return unknown_deployment(name, known, lost=lost_data(self.store))
-
-
-def _refuse_untrained(tree: Tree) -> None:
-    """Raise PlanError when modules would be served whose training has never run."""
-    missing = untrained(tree)
-    if missing:
-        more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
-        raise PlanError(
-            f"{tree.name} would be served untrained: {', '.join(missing[:10])}{more} have training"
-            " and no state; deploy with train too (`--kinds train,deploy`)"
-        )
 
 
 @cache

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from rootward.modules.processes.gc_pause import GcPaused
 from rootward.modules.tasks import WorkFinder
 
+from ..errors import PlanError
 from .graph import ALL_KINDS, PING_TIMEOUT_S, Kind, Service
 from .planner import Outline, make_plan, parse_kinds
 
@@ -147,3 +148,14 @@ def _service(node: TreeNode, loads: Sequence[str], callers: Sequence[str]) -> Se
         call_timeout=getattr(options, "call_timeout", None),
         ping_timeout=float(getattr(options, "ping_timeout", PING_TIMEOUT_S)),
     )
+
+
+def refuse_untrained(tree: Tree) -> None:
+    """Raise PlanError when modules would be served whose training has never run."""
+    missing = untrained(tree)
+    if missing:
+        more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
+        raise PlanError(
+            f"{tree.name} would be served untrained: {', '.join(missing[:10])}{more} have training"
+            " and no state; deploy with train too (`--kinds train,deploy`)"
+        )
