@@ -46,16 +46,18 @@ def loaded(project: Project) -> Loaded:
     packages: dict[str, bool] = {}
     files: set[str] = set()
     for name, module in list(sys.modules.items()):
-        if is_rootward(name) or not isinstance(module, ModuleType):
+        if not isinstance(module, ModuleType):
             continue
         file = _file_of(module)
         if file is None:
+            if is_rootward(name):
+                continue
             folders = _namespace(project, module)
             if folders and "." not in name:
                 homes[name] = tuple(_parent(folder) for folder in folders)
                 packages.update(dict.fromkeys(folders, False))
             continue
-        if not project.owns(file):
+        if not project.owns(file) or is_rootward(name):
             continue
         relative = project.relative(file)
         archive = _archive_of(project, module)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
+from functools import lru_cache
 from types import FunctionType
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,22 @@ class MainFile:
     defined: frozenset[str]
 
 
+@lru_cache(maxsize=4)
+def _guards(source: bytes) -> tuple[tuple[range, ...], frozenset[str]]:
+    """Return the lines of each guard of a main file, and the names that are bound outside of them.
+
+    Kept, as a program may deploy many trees. Raises SyntaxError and ValueError.
+    """
+    import ast
+
+    body = ast.parse(source).body
+    guards = [node for node in body if _is_guard(node)]
+    lines = tuple(range(node.lineno, (node.end_lineno or node.lineno) + 1) for node in guards)
+    return lines, frozenset(
+        name for node in body if node not in guards for name in _bound_names(node)
+    )
+
+
 def has_main_file() -> bool:
     """Whether this program is a file, and no shell, notebook or standard input."""
     return bool(getattr(sys.modules.get("__main__"), "__file__", None))
@@ -57,8 +74,6 @@ def has_main_file() -> bool:
 
 def main_file(project: Project) -> MainFile | None:
     """Return the main file of this program when it is one that can be imported elsewhere."""
-    import ast
-
     main = sys.modules.get("__main__")
     file = getattr(main, "__file__", None)
     if main is None or not isinstance(file, str) or not file.endswith(".py"):
@@ -68,18 +83,13 @@ def main_file(project: Project) -> MainFile | None:
         return None
     try:
         with open(path, "rb") as source:
-            tree = ast.parse(source.read())
+            guards, defined = _guards(source.read())
     except (OSError, SyntaxError, ValueError):
         return None
-    guards = [node for node in tree.body if _is_guard(node)]
     line = _running_line(main)
-    is_guarded = any(node.lineno <= line <= (node.end_lineno or 0) for node in guards)
-    if not guards or (line and not is_guarded):
+    if not guards or (line and not any(line in guard for guard in guards)):
         return None
     spec = getattr(main, "__spec__", None)
-    defined = frozenset(
-        name for node in tree.body if node not in guards for name in _bound_names(node)
-    )
     return MainFile(
         path=project.relative(path), module=None if spec is None else spec.name, defined=defined
     )

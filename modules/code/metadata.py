@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
@@ -37,16 +38,37 @@ def installed_metadata(project: Project) -> dict[str, bytes]:
     """Return the contents of metadata of the project's editable installations, by their path."""
     contents: dict[str, bytes] = {}
     for entry in sys.path:
-        for info in _infos(entry or ".", (".dist-info",)):
-            if info.startswith("rootward-"):
-                # Every worker has its own.
-                continue
-            folder = os.path.join(entry or ".", info)
-            if not project.owns(os.path.abspath(folder)) and _is_of(project, folder):
+        place = os.path.abspath(entry or ".")
+        for info, source in _editable(place, _changed_at(place)):
+            folder = os.path.join(place, info)
+            if not project.owns(folder) and _is_around_or_within(project, source):
                 for name in _present(folder):
                     with open(os.path.join(folder, name), "rb") as file:
                         contents[f"{FOLDER}/{info}/{name}"] = file.read()
     return contents
+
+
+@lru_cache(maxsize=64)
+def _editable(place: str, _changed_at: int) -> tuple[tuple[str, str], ...]:
+    """Return the editable installations that a folder of `sys.path` lists: metadata, source folder.
+
+    Kept until the folder changes: one of site-packages has hundreds of entries, and each submission
+    asks.
+    """
+    found = []
+    for info in _infos(place, (".dist-info",)):
+        # Every worker has its own rootward.
+        source = None if info.startswith("rootward-") else _source(os.path.join(place, info))
+        if source is not None:
+            found.append((info, source))
+    return tuple(found)
+
+
+def _changed_at(folder: str) -> int:
+    try:
+        return os.stat(folder).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _infos(folder: str, endings: tuple[str, ...]) -> Iterator[str]:
@@ -63,14 +85,18 @@ def _present(folder: str) -> list[str]:
     return [name for name in _FILES if os.path.isfile(os.path.join(folder, name))]
 
 
-def _is_of(project: Project, info: str) -> bool:
-    """Whether this is an editable installation of a folder around the project, or within it."""
+def _source(info: str) -> str | None:
+    """Return the folder that an installation was made from, None for one that isn't editable."""
     try:
         with open(os.path.join(info, "direct_url.json"), encoding="utf-8") as file:
-            told = json.load(file)
-        is_editable = bool(told["dir_info"]["editable"])
-        folder = os.path.join(os.path.abspath(unquote(urlsplit(told["url"]).path)), "")
+            origin = json.load(file)
+        if not origin["dir_info"]["editable"]:
+            return None
+        return os.path.join(os.path.abspath(unquote(urlsplit(origin["url"]).path)), "")
     except (OSError, ValueError, KeyError, TypeError):
-        return False
+        return None
+
+
+def _is_around_or_within(project: Project, source: str) -> bool:
     root = os.path.join(project.root, "")
-    return is_editable and (root.startswith(folder) or folder.startswith(root))
+    return root.startswith(source) or source.startswith(root)

@@ -28,7 +28,7 @@ def globals_of(project: Project) -> dict[int, tuple[str, str]]:
     found: dict[int, tuple[str, str]] = {}
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
-        if is_rootward(name) or not isinstance(file, str) or not project.owns(file):
+        if not isinstance(file, str) or not project.owns(file) or is_rootward(name):
             continue
         home = ALIAS if name == "__main__" else name
         if home == ALIAS and not names_sent():
