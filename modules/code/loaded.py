@@ -45,7 +45,9 @@ def loaded(project: Project) -> Loaded:
     placed: dict[str, str] = {}
     packages: dict[str, bool] = {}
     files: set[str] = set()
-    for name, module in list(sys.modules.items()):
+    # Whatever a program has put there.
+    known: list[tuple[str, object]] = list(sys.modules.items())
+    for name, module in known:
         if not isinstance(module, ModuleType):
             continue
         file = _file_of(module)
