@@ -19,6 +19,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from ..state.packed_map import pack_map
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -56,14 +58,18 @@ class Channel:
         An attached channel never blocks, and raises OSError only when no descriptor is free: a
         dead peer is reported as the end. A blocking one raises OSError.
         """
-        frame = memoryview(_frame(message, len(fds)))
+        first, *more = _frame(message, len(fds))
         if self._loop is None:
             with self._send_lock:
-                _send_all(self._sock, frame, fds)
+                _send_all(self._sock, first, fds)
+                for part in more:
+                    self._sock.sendall(part)
             return
+        is_idle = not self._unsent
         # The caller may close its descriptors at once; the frame may have to wait.
-        self._unsent.append((frame, _duplicates(fds)))
-        if len(self._unsent) == 1:
+        self._unsent.append((first, _duplicates(fds)))
+        self._unsent.extend((part, []) for part in more)
+        if is_idle:
             self._write()
 
     def recv(self) -> tuple[Message, list[int]] | None:
@@ -116,10 +122,11 @@ class Channel:
             return None
         length, count = _HEADER.unpack_from(self._received)
         end = _HEADER.size + length
-        body = bytes(memoryview(self._received)[_HEADER.size : end])
+        with memoryview(self._received) as received, received[_HEADER.size : end] as body:
+            message = msgpack.unpackb(body, strict_map_key=False)
         del self._received[:end]
         fds, self._received_fds = self._received_fds[:count], self._received_fds[count:]
-        return msgpack.unpackb(body, strict_map_key=False), fds
+        return message, fds
 
     def _read(self) -> bool:
         """Read once; False is the end. Raises BlockingIOError when nothing is there."""
@@ -198,11 +205,11 @@ def pair() -> tuple[Channel, socket.socket]:
     return Channel(ours), theirs
 
 
-def _frame(message: Message, count: int) -> bytes:
-    import msgpack
-
-    body = msgpack.packb(message)
-    return _HEADER.pack(len(body), count) + bytes(body)
+def _frame(message: Message, count: int) -> list[memoryview]:
+    """Return a frame in parts, so that large bytes in it are sent without being copied."""
+    first, *more = pack_map(message)
+    header = _HEADER.pack(len(first) + sum(map(len, more)), count)
+    return [memoryview(header + first), *map(memoryview, more)]
 
 
 def _send_all(sock: socket.socket, frame: memoryview, fds: Sequence[int]) -> None:

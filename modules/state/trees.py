@@ -29,6 +29,7 @@ from ..tree import Tree
 from . import live_objects, pickling
 from .attributes import attributes_of, drop_attributes, put_attributes
 from .culprit import culprit
+from .packed_map import pack_map
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -169,12 +170,9 @@ def _names_main(body: bytes) -> bool:
 
 
 def _header(*, origin: Origin | None, **fields: Any) -> bytes:
-    import msgpack
-
     fields["origin"] = None if origin is None else origin.to_header()
     fields.update(format=FORMAT, python=list(sys.version_info[:2]))
-    packed: bytes = msgpack.packb(fields)
-    return packed
+    return b"".join(pack_map(fields))
 
 
 def _pickle_nodes(tree: Tree, known: Mapping[int, tuple[str, str]]) -> bytes:

@@ -278,12 +278,14 @@ def _key_id(key: bytes) -> bytes:
 
 
 def _mac(key: bytes, context: str, body: bytes) -> bytes:
-    return mac_of(key)(context.encode() + b"\0" + body)
+    return mac_of(key)(context.encode() + b"\0", body)
 
 
 @functools.lru_cache(maxsize=256)
-def mac_of(key: bytes) -> Callable[[bytes], bytes]:
+def mac_of(key: bytes) -> Callable[..., bytes]:
     """Return what makes the HMAC-SHA256 of messages under `key` (RFC 2104).
+
+    A message may come in parts, so that a large one need not be copied to be put together.
 
     The key is hashed here, once: with `hmac` that takes longer than a short message itself.
     """
@@ -295,9 +297,11 @@ def mac_of(key: bytes) -> Callable[[bytes], bytes]:
     inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
     outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
 
-    def mac(message: bytes) -> bytes:
+    def mac(message: bytes, *more: bytes | memoryview) -> bytes:
         first, last = inner.copy(), outer.copy()
         first.update(message)
+        for part in more:
+            first.update(part)
         last.update(first.digest())
         return last.digest()
 

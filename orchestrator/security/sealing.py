@@ -43,15 +43,14 @@ class Seal:
 
     def close(self, body: bytes, mark: bytes) -> bytes:
         """Sign `body` as the submission's of that mark."""
-        return b"".join((_MAGIC, mark, self._mac(self._signed + mark + body), body))
+        return b"".join((_MAGIC, mark, self._mac(self._signed + mark, body), body))
 
     def open(self, data: bytes, mark: bytes | None) -> bytes:
         """Return the body; raises SignatureError, also for another submission than `mark` says."""
         if len(data) < _HEADER_BYTES or not data.startswith(_MAGIC):
             raise SignatureError(f"{self._place}: the data carries no signature")
         found, given, body = data[_MARK], data[_MAC], data[_HEADER_BYTES:]
-        message = self._signed + found + body
-        if not hmac.compare_digest(self._mac(message), given):
+        if not hmac.compare_digest(self._mac(self._signed + found, body), given):
             raise not_signed(self._place)
         if mark is not None and found != mark:
             raise SignatureError(f"{self._place}: it belongs to another submission of that number")

@@ -1,7 +1,8 @@
 """One generation on an agent: its template, plan, states and routes.
 
 It is loaded once, from the signed tree in the store, into a template process of its own; its slots
-and replicas are forked from there. It keeps the state log as far as this agent has seen it, so that
+and replicas are forked from there. Of the tree, which may hold hundreds of MiB, nothing is kept here
+once its template has it. It keeps the state log as far as this agent has seen it, so that
 each child is sent only what it lacks. The agent itself never imports what is in the tree. A failed
 load fails those who asked and is tried again for the next: the cause may be mended meanwhile. Which
 generations there are is `generations`'s.
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from .output import Output
 
 Place = tuple[str, int]
+
+_KEPT_BYTES = 1 << 20
 
 
 class GenerationGone(Exception):
@@ -148,8 +151,14 @@ class Generation:
         # One reading for all who ask; the next one tries again after an error.
         if self._reading is None or self._reading.done():
             self._reading = asyncio.ensure_future(self._read_plan())
-            self._reading.add_done_callback(_look_at)
+            self._reading.add_done_callback(self._has_read)
         await asyncio.shield(self._reading)
+
+    def _has_read(self, reading: asyncio.Task[None]) -> None:
+        _look_at(reading)
+        # An error keeps what was read when it was raised.
+        if self._reading is reading:
+            self._reading = None
 
     def greet(self, child: Child) -> None:
         """Tell a new child whom to call, now and whenever that changes."""
@@ -220,21 +229,25 @@ class Generation:
             template.close()
 
     async def _load(self, output: Output) -> tuple[Template, bool]:
-        home, opening = self._home, self._unread or await self._open()
-        self._unread = None
-        definition = home.signer.open_tree(opening.tree, self.name, self.number, self.mark)
+        home, definition = self._home, await self._definition()
         template = home.fork()
         self._templates.add(template)
         template.on_exit = self._ended
         try:
             folder = await self._code_folder(trees.bundle_of(definition))
-            info = await template.load(definition, folder=folder, worker=home.worker)
+            loading = template.load(definition, folder=folder, worker=home.worker)
+            del definition
+            info = await loading
         except BaseException:
             template.close()
             raise
         for fd, data in info.output:
             output.feed(fd, data)
         return template, info.fork_safe
+
+    async def _definition(self) -> bytes:
+        opening, self._unread = self._unread or await self._open(), None
+        return self._home.signer.open_tree(opening.tree, self.name, self.number, self.mark)
 
     async def _code_folder(self, digest: str | None) -> str | None:
         if digest is None:
@@ -262,8 +275,14 @@ class Generation:
         """Read tree and plan together, and once for all who ask meanwhile."""
         if self._opening is None or self._opening.done():
             self._opening = asyncio.ensure_future(self._read())
-            self._opening.add_done_callback(_look_at)
+            self._opening.add_done_callback(self._opened)
         return await asyncio.shield(self._opening)
+
+    def _opened(self, opening: asyncio.Task[GenerationBlob]) -> None:
+        _look_at(opening)
+        # The task keeps what it returned.
+        if self._opening is opening:
+            self._opening = None
 
     async def _read(self) -> GenerationBlob:
         home = self._home
@@ -275,13 +294,13 @@ class Generation:
     async def _read_plan(self) -> None:
         home, is_loading = self._home, self._template is not None
         opening = await self._open()
-        if not is_loading:
-            # For the template, which comes next.
-            self._unread = opening
         plan = Plan.from_bytes(
             home.signer.open_plan(opening.plan, self.name, self.number, self.mark)
         )
-        self.origin = replace(opening, tree=b"", plan=b"")
+        if not is_loading and len(opening.tree) <= _KEPT_BYTES:
+            # For the template, which comes next; a large one is read again then.
+            self._unread = opening
+        self.origin = opening = replace(opening, tree=b"", plan=b"")
         # What becomes current calls its own services; anything else calls the current ones.
         self.routes_of = (self.name, self.number if opening.makes_current else None)
         # From here on changes are pushed, so that none falls between this reading and them.

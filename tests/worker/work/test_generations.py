@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import resource
 import subprocess
 import sys
 import threading
+import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,7 @@ from rootward.orchestrator.store.watch import RegistryMirror
 from rootward.worker.agent.store_client import StoreClient
 from rootward.worker.child import process_tree
 from rootward.worker.work.generations import MOST_IDLE, Generations
+from rootward.worker.work.output import Output
 from tests.support.scripted import ScriptedWorker
 from tests.support.waiting import wait_until
 
@@ -141,6 +144,42 @@ def test_what_is_served_is_followed_until_its_generation_is_dropped(
 
     asyncio.run(scenario())
     assert changed[2:] == [("second", 1)]
+
+
+class Weights(ModuleBase):
+    """A module with many bytes."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(name="weights")
+        self.weights = bytes(size)
+
+
+@pytest.mark.parametrize("is_known_first", [False, True])
+def test_of_a_tree_nothing_is_kept_once_its_process_has_it(
+    store: Store, client: orchestrator.Client, is_known_first: bool
+) -> None:
+    """A tree may be hundreds of MiB, and a worker meets many."""
+    size = 24 << 20
+    client.submit(Weights(size))
+
+    async def scenario() -> tuple[int, int]:
+        async with warmed(store) as generations:
+            gc.collect()
+            tracemalloc.start()
+            try:
+                before, _ = tracemalloc.get_traced_memory()
+                generation = generations.of(("weights", 1))
+                if is_known_first:
+                    await generation.known()
+                await generation.ready(Output())
+                held, peak = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+            return held - before, peak - before
+
+    held, peak = asyncio.run(scenario())
+    assert held < size / 8
+    assert peak < 3.5 * size, "how often it is copied on its way"
 
 
 def test_of_what_nobody_uses_only_the_last_few_are_kept_and_one_while_memory_is_scarce(
