@@ -209,7 +209,7 @@ def _frame(message: Message, count: int) -> list[memoryview]:
     """Return a frame in parts, so that large bytes in it are sent without being copied."""
     first, *more = pack_map(message)
     header = _HEADER.pack(len(first) + sum(map(len, more)), count)
-    return [memoryview(header + first), *map(memoryview, more)]
+    return [memoryview(header + first), *(memoryview(part) for part in more)]
 
 
 def _send_all(sock: socket.socket, frame: memoryview, fds: Sequence[int]) -> None:

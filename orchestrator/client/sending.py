@@ -10,6 +10,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .capacity import check_fits
 from .submitter import submitter
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def send(client: Connected, definition: Definition, plan: Plan, order: Order) ->
 
     keys, signer, store = client.store.keys, client.signer, client.store
     packed = definition.pack(client.settings.bundle_limit)
+    check_fits(packed, store.clients)
     span = DeploymentSpan(plan.deployment)
     writer = Writer(keys=keys, signer=signer, trace=span.carrier, by=submitter())
     submission_id = uuid.uuid4().hex

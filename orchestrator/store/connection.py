@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 LONGEST_BLOCK_S = 5.0
 """Seconds that a blocking read waits at most, well below the blocking client's socket time-out."""
 
+LARGEST_VALUE = 512 << 20
+"""Bytes that a server takes as one value, unless it is configured otherwise."""
+
 _CHECK_S = 0.8
 
 
@@ -58,6 +61,17 @@ class Clients:
         # It is the caller's now: the connection would close it with itself.
         connection._sock = None
         return sock
+
+    def largest_value(self) -> int:
+        """Return how many bytes the server takes as one value; the usual number if it won't say."""
+        from redis.exceptions import ResponseError
+
+        try:
+            found = self.scripts.config_get("proto-max-bulk-len")
+            return int(found["proto-max-bulk-len"] or LARGEST_VALUE)
+        except (ResponseError, KeyError, ValueError):
+            # Many users may not read the configuration, and some servers have none.
+            return LARGEST_VALUE
 
     def close(self) -> None:
         """Close all connections; a client used after that opens new ones."""

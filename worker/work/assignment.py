@@ -13,12 +13,14 @@ import hmac
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from rootward.modules.errors import StateTooLarge
 from rootward.modules.state.exceptions import message_of
 from rootward.orchestrator.security.sealing import NO_MARK
 from rootward.orchestrator.security.signing import JOB_FUNCTION, mark_in_payload, payload
 from rootward.orchestrator.states import TaskState
+from rootward.orchestrator.store.connection import LARGEST_VALUE
 from rootward.orchestrator.store.records import ERROR_FD, Finish
 
 from .memory_kills import MemoryKills
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from rootward.orchestrator.store.records import Claim
 
 Error = Mapping[str, str]
+MOST_STATES_BYTES: Final = LARGEST_VALUE - (1 << 20)
+"""Of all that one task changes, whatever ROOTWARD_STATE_LIMIT lets one module have."""
 
 _memory_kills = MemoryKills()
 
@@ -77,8 +81,13 @@ class Assignment:
         return self.claim.name, self.claim.generation
 
     def finish(self, outcome: Outcome, signer: Signer) -> Finish:
-        """Return what is sent to the store; takes the output that is left."""
+        """Return what is sent to the store; takes the output that is left.
+
+        States that Redis would not take make it a failure: the connection would end over them.
+        """
         claim = self.claim
+        if (size := sum(map(len, outcome.states))) > MOST_STATES_BYTES:
+            outcome = self.failed(_too_large(claim.path or claim.task, size), retryable=False)
         return Finish(
             job_id=claim.job_id,
             token=claim.token,
@@ -99,6 +108,14 @@ class Assignment:
         described["log_tail"] = "\n".join(self.output.tail())
         self.output.add(ERROR_FD, _as_record(described, self.claim.attempt))
         return Outcome(state=TaskState.FAILED, error=described, retryable=retryable)
+
+
+def _too_large(path: str, size: int) -> Error:
+    return {
+        "type": StateTooLarge.__name__,
+        "message": f"{path}: a task changed {size:,} bytes of state, and Redis takes "
+        f"{MOST_STATES_BYTES:,} at once; write them to shared storage and keep the path",
+    }
 
 
 def _as_record(error: Error, attempt: int) -> str:

@@ -1,10 +1,10 @@
 """One generation on an agent: its template, plan, states and routes.
 
 It is loaded once, from the signed tree in the store, into a template process of its own; its slots
-and replicas are forked from there. Of the tree, which may hold hundreds of MiB, nothing is kept here
-once its template has it. It keeps the state log as far as this agent has seen it, so that
-each child is sent only what it lacks. The agent itself never imports what is in the tree. A failed
-load fails those who asked and is tried again for the next: the cause may be mended meanwhile. Which
+and replicas are forked from there. Of the tree, which may hold hundreds of MiB, nothing is kept
+here once its template has it. It keeps the state log as far as this agent has seen it, so that each
+child is sent only what it lacks. The agent itself never imports what is in the tree. A failed load
+fails those who asked and is tried again for the next: the cause may be mended meanwhile. Which
 generations there are is `generations`'s.
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tracemalloc
 from typing import Any
 
 from rootward.modules.processes import channel
@@ -28,6 +29,28 @@ def test_messages_arrive_in_order_with_their_descriptors() -> None:
     ours.close()
     assert other.recv() is None
     other.close()
+
+
+def test_large_bytes_are_sent_as_they_are_without_a_copy() -> None:
+    large = bytes(range(256)) * (1 << 14)
+
+    async def scenario() -> dict[str, Any]:
+        ours, theirs = channel.pair()
+        ours.attach(asyncio.get_running_loop(), lambda *_: None, lambda: None)
+        tracemalloc.start()
+        try:
+            ours.send({"op": "load", "tree": large, "folder": None})
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < len(large) / 8
+        other = channel.Channel(theirs)
+        message, _ = await asyncio.to_thread(other.recv) or ({}, [])
+        other.close()
+        ours.close()
+        return message
+
+    assert asyncio.run(scenario()) == {"op": "load", "tree": large, "folder": None}
 
 
 def test_attached_channel_never_blocks_on_a_slow_reader() -> None:

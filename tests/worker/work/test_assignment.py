@@ -10,9 +10,11 @@ import pytest
 
 from rootward.modules.errors import SignatureError
 from rootward.orchestrator.security.signing import Signer, payload, payloads
+from rootward.orchestrator.states import TaskState
 from rootward.orchestrator.store.records import ERROR_FD, Claim
 from rootward.orchestrator.store.rq_compat import Serializer
-from rootward.worker.work.assignment import Assignment, how_it_ended, verify
+from rootward.worker.work import assignment
+from rootward.worker.work.assignment import Assignment, Outcome, how_it_ended, verify
 
 SIGNER = Signer(b"secret")
 CLAIM = Claim(
@@ -93,9 +95,6 @@ def test_an_error_carries_the_last_lines_of_its_own_task() -> None:
 
 
 def test_states_are_sealed_for_their_generation() -> None:
-    from rootward.orchestrator.states import TaskState
-    from rootward.worker.work.assignment import Outcome
-
     outcome = Outcome(state=TaskState.SUCCEEDED, states=[b"entry"])
     (sealed,) = Assignment(claim=CLAIM).finish(outcome, SIGNER).states
     assert SIGNER.open_state(sealed, "demo", 1) == b"entry"
@@ -108,3 +107,16 @@ def test_how_a_process_ended_is_told_by_name() -> None:
     assert how_it_ended(3 << 8) == "its process exited with code 3"
     assert os.WIFEXITED(3 << 8)
     assert how_it_ended(None) == "its process ended"
+
+
+def test_states_that_redis_would_not_take_fail_the_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection would end in the midst of them, again and again."""
+    monkeypatch.setattr(assignment, "MOST_STATES_BYTES", 100)
+    outcome = Outcome(state=TaskState.SUCCEEDED, states=[bytes(60), bytes(60)])
+    finish = Assignment(claim=CLAIM).finish(outcome, SIGNER)
+    assert (finish.state, finish.states, finish.retryable) == (TaskState.FAILED, [], False)
+    assert finish.error is not None
+    assert finish.error["type"] == "StateTooLarge"
+    assert "demo: a task changed 120 bytes of state, and Redis takes 100" in finish.error["message"]
+    small = Outcome(state=TaskState.SUCCEEDED, states=[bytes(50), bytes(50)])
+    assert Assignment(claim=CLAIM).finish(small, SIGNER).state is TaskState.SUCCEEDED
