@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from .output import emit_json, json_option, tell, verbose_option, write
 from .session import connected, connection_options
-from .target import code_options, load, plan_options, submit_options
+from .target import code_options, load, plan_options, submit_options, takeover_options
 
 
 @click.command()
 @plan_options
 @submit_options
 @code_options
+@takeover_options
 @click.option("--detach", "-d", is_flag=True, help="Return when the plan is stored.")
 @json_option
 @verbose_option
@@ -33,6 +36,7 @@ def deploy(
     verbose: bool,
     redis_url: str | None,
     prefix: str | None,
+    **takeover: Any,
 ) -> int:
     """Submit TARGET as the next generation of its deployment, and follow it until it is ready.
 
@@ -52,6 +56,7 @@ def deploy(
             include=include,
             exclude=exclude,
             bundle=bundle,
+            **takeover,
         )
         tell_scaled(client, deployment)
         if not detach:

@@ -112,6 +112,38 @@ def code_options(command: Command) -> Command:
     return command
 
 
+def takeover_options(command: Command) -> Command:
+    """Give a command the options that say how a new generation takes over."""
+    for option in (
+        click.option(
+            "--max-error-rate",
+            type=float,
+            metavar="R",
+            help="Roll the canary back above this share of failed calls (0 to 1).",
+        ),
+        click.option(
+            "--bake",
+            type=float,
+            metavar="SECONDS",
+            help="Promote the canary by itself after that long without a breach.",
+        ),
+        click.option(
+            "--canary",
+            type=float,
+            metavar="PERCENT",
+            help="Give it that share of the calls, beside the current generation.",
+        ),
+        click.option(
+            "--require",
+            multiple=True,
+            metavar="'PATH >= NUMBER'",
+            help="What an evaluation must reach first; also 'PATH >= current - 0.01' (repeatable).",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def load(text: str) -> LoadedTarget:
     """Import TARGET and return its tree. Raises TargetError."""
     from rootward.modules.state.target import load_target

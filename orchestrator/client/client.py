@@ -9,7 +9,7 @@ Nothing is stored before the whole plan has been made, checked and packed.
 from __future__ import annotations
 
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 from rootward.modules.code.collection import Wishes
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ..planning.plan import Plan
+    from ..planning.rollouts import Takeover
     from ..planning.submission import Order
     from ..security.signing import Signer
     from ..store.records import AgentRecord, DeploymentRecord
@@ -195,6 +196,7 @@ class Client:
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
         bundle: bool = True,
+        **takeover: Unpack[Takeover],
     ) -> Deployment:
         """Store the plan of a tree as the next generation of its deployment, and return at once.
 
@@ -202,27 +204,34 @@ class Client:
         task. `by_value=False` has workers make the tree of a TARGET again instead of sending it.
         The code of the project goes along: `include` and `exclude` are patterns of files to add and
         to leave out, `bundle=False` says that workers have it installed.
+        `require` are requirements (`PATH >= 0.9`, `PATH >= current - 0.01`) that its evaluations
+        must meet before it becomes current; `canary` is the percentage of the calls that it gets
+        beside the current one until it is promoted: by itself after `bake` seconds without a
+        breach, of `max_error_rate` (0 to 1) for example, which rolls it back.
         Raises TargetError, CycleError, TaskGetterError, NotPortable, BundleError, PlanError,
         BadName, MissingSecret and WrongSecret before anything is stored; PlanError also when
         modules would be served whose training has never run.
         """
         from ..planning.submission import Order
+        from .takeover import rollout_of
 
         asked = parse_kinds(kinds)
         wishes = Wishes(include=tuple(include), exclude=tuple(exclude), goes_along=bundle)
         definition = Definition.of(tree_or_target, name=name, by_value=by_value, wishes=wishes)
         if Kind.DEPLOY in asked and Kind.TRAIN not in asked:
             refuse_untrained(definition.tree)
+        plan = plan_tree(definition.tree, asked, recursive=recursive)
+        makes_current = Kind.DEPLOY in asked and is_whole(definition.tree, recursive=recursive)
         order = Order(
             kinds=tuple(str(kind) for kind in ALL_KINDS if kind in asked),
-            makes_current=Kind.DEPLOY in asked and is_whole(definition.tree, recursive=recursive),
+            makes_current=makes_current,
             retries=retries,
             timeout=timeout,
             history_s=self.settings.history_days * 86400,
+            how="deploy" if takeover.get("canary") is None else "canary",
+            rollout=rollout_of(self, plan, takeover, makes_current=makes_current),
         )
-        return self.store_definition(
-            definition, plan_tree(definition.tree, asked, recursive=recursive), order
-        )
+        return self.store_definition(definition, plan, order)
 
     def store_definition(self, definition: Definition, plan: Plan, order: Order) -> Deployment:
         """Pack, sign and store a plan that was checked; all or nothing becomes visible."""

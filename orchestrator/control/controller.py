@@ -23,6 +23,7 @@ from ..status.read_status import GONE, read_plan
 from ..store.deployments import MOST_REPLICAS
 from ..store.records import TaskSpec
 from ..store.rq_compat import repair_job_id, resource_queue
+from .candidates import judge_candidate
 from .preemption import Successor, giving_way
 from .reconcile import (
     Action,
@@ -98,6 +99,7 @@ class Controller:
         )
         for record in active:
             try:
+                judge_candidate(self._store, self._signer, record)
                 self._look_after(record, active, now)
             except RootwardError as error:
                 log.warning(

@@ -13,7 +13,7 @@ from rootward.modules.processes.gc_pause import GcPaused
 
 from ..security.sealing import mark_of
 from ..security.signing import Signer, payloads
-from ..store.records import Submission, TaskSpec
+from ..store.records import Rollout, Submission, TaskSpec
 from ..store.rq_compat import job_prefix, plain_queue, resource_queue
 from .graph import Kind
 from .reduction import reduce_edges
@@ -32,7 +32,7 @@ class Order:
 
     `timeout` is the deployment's own deadline and `history_s` how long a finished generation that
     serves nothing is kept, both in seconds; `owner` is the program that it ends with, or None.
-    `how` is what the generation comes about by.
+    `how` is what the generation comes about by, `rollout` how it takes over.
     """
 
     makes_current: bool
@@ -42,6 +42,7 @@ class Order:
     owner: str | None = None
     history_s: float = 7 * 86400.0
     how: str = "deploy"
+    rollout: Rollout = field(default_factory=Rollout)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +82,7 @@ class Writer:
             history_s=order.history_s,
             by=self.by,
             how=order.how,
+            rollout=order.rollout,
         )
 
     def _tasks(self, plan: Plan, generation: int, mark: bytes) -> tuple[TaskSpec, ...]:

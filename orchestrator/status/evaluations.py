@@ -95,6 +95,17 @@ def read_evaluations(
     return tuple(found[path] for path in modules if path in found)
 
 
+def read_results(
+    store: Store, signer: Signer, place: tuple[str, int], modules: Sequence[str]
+) -> dict[str, Any]:
+    """Return the results by module, as far as there are any; a text stands for one without JSON.
+
+    Raises SignatureError for an entry that no holder of the secret wrote.
+    """
+    found = read_evaluations(store, signer, *place, modules)
+    return {each.module: each.result_repr if each.result is None else each.result for each in found}
+
+
 def _evaluation(path: str, values: Mapping[str, Any]) -> Evaluation:
     account = values.get(ACCOUNT)
     if not isinstance(account, dict):

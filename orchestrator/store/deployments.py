@@ -16,7 +16,7 @@ from .keys import STAGED_S
 from .part import StorePart
 from .records import DeploymentRecord, GenerationRecord, Reservation
 from .records.deployments import read_generation
-from .records.encoding import cut
+from .records.encoding import cut, seconds
 from .rq_compat import job_prefix
 from .scripts import text_of
 
@@ -67,12 +67,14 @@ class DeploymentStore(StorePart):
         """Store a submission whole and release its first tasks; a second call changes nothing.
 
         Cancels the generation before it if that still progresses. Raises IncompleteSubmission when
-        storing took longer than an unfinished submission is kept.
+        storing took longer than an unfinished submission is kept, PlanError for a second canary or
+        one of a name without a current generation.
         """
         part = (submission.name, submission.generation)
         queues = list(dict.fromkeys(task.queue for task in submission.tasks if task.data))
         number_of = {queue: number for number, queue in enumerate(queues, 1)}
         services: list[Value] = [value for pair in submission.services.items() for value in pair]
+        fields: list[Value] = [v for pair in submission.rollout.fields().items() for v in pair]
         *earlier, last = _pieces(submission.tasks, number_of)
         for number, piece in enumerate(earlier):
             key = self._keys.staged(*part, number)
@@ -95,7 +97,9 @@ class DeploymentStore(StorePart):
                 submission.tree,
                 last,
                 submission.bundle,
+                len(fields) // 2,
                 len(queues),
+                *fields,
                 *queues,
                 *services,
             ],
@@ -208,6 +212,9 @@ class DeploymentStore(StorePart):
                 created_at=int(fields[b"created"]) / 1000,
                 latest=int(fields[b"latest"]),
                 current=int(fields[b"current"]) if b"current" in fields else None,
+                canary=int(fields[b"canary"]) if b"canary" in fields else None,
+                canary_percent=float(fields.get(b"canary_percent") or 0),
+                canary_since=seconds(text_of(fields.get(b"canary_since", b""))),
                 newest=newest.get((name, int(fields[b"latest"]))),
                 scaled={
                     field.decode().removeprefix("scaled:"): int(value)

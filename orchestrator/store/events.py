@@ -33,6 +33,11 @@ class EventName(StrEnum):
     REPLICA_UNREADY = "replica.unready"
     REPLICA_LOST = "replica.lost"
     REPLICA_STOPPED = "replica.stopped"
+    REQUIREMENTS_MET = "requirements.met"
+    REQUIREMENTS_MISSED = "requirements.missed"
+    CANARY_STARTED = "canary.started"
+    CANARY_PROMOTED = "canary.promoted"
+    CANARY_ROLLED_BACK = "canary.rolled_back"
     DEPLOYMENT_READY = "deployment.ready"
     DEPLOYMENT_DEGRADED = "deployment.degraded"
     DEPLOYMENT_FAILED = "deployment.failed"
@@ -57,6 +62,11 @@ TABLE: Mapping[EventName, str] = {
     EventName.REPLICA_UNREADY: "a replica fails its probes and gets no calls: path, reason",
     EventName.REPLICA_LOST: "a replica ended by itself or with its worker: path, reason",
     EventName.REPLICA_STOPPED: "a replica ended because it was to: path",
+    EventName.REQUIREMENTS_MET: "its evaluations are as required, so it may take over: reason",
+    EventName.REQUIREMENTS_MISSED: "its evaluations aren't as required, so it fails: reason",
+    EventName.CANARY_STARTED: "it gets a share of the calls beside the current one: reason",
+    EventName.CANARY_PROMOTED: "the canary is current, and what was current stops: reason",
+    EventName.CANARY_ROLLED_BACK: "the canary has lost its share, and stops: reason",
     EventName.DEPLOYMENT_READY: "all tasks have succeeded and all wanted replicas are ready",
     EventName.DEPLOYMENT_DEGRADED: "replicas are missing from a deployment that was ready",
     EventName.DEPLOYMENT_FAILED: "the generation ended as failed: reason",

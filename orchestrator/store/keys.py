@@ -157,6 +157,7 @@ GENERATION_PARTS: Final = {
     "ready": "hash: path to ready replicas",
     "repairs": "hash: open job outside the plan to path",
     "course": "stream: each state that it came to",
+    "figures": "hash: caller to what it has counted of a canary's calls",
 }
 
 _LASTING: Final = (

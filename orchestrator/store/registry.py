@@ -112,7 +112,7 @@ class RegistryStore(StorePart):
         and then read again.
         """
         pipe = self._client.pipeline(transaction=False)
-        pipe.hmget(self._keys.name(name), "current", "latest")
+        pipe.hmget(self._keys.name(name), "current", "latest", "canary", "canary_percent")
         key = self._keys.generation(name, generation)
         pipe.hmget(key, "state", "makes_current", "restored")
         pipe.hgetall(self._keys.part(name, generation, "services"))

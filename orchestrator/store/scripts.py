@@ -13,7 +13,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import IncompleteSubmission
+from ..errors import IncompleteSubmission, PlanError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,6 +36,9 @@ SHARED: Final[Mapping[str, tuple[str, ...]]] = {
     "cancel": ("tasks",),
     "fail": ("tasks",),
     "stop": ("tasks",),
+    "judge": ("tasks",),
+    "promote": ("tasks",),
+    "drop_canary": ("tasks",),
     "resume": ("tasks",),
     "put_replica": ("tasks", "replicas"),
     "drop_replica": ("tasks", "replicas"),
@@ -115,7 +118,7 @@ class ScriptRunner:
     def run(
         self, name: str, keys: Sequence[str], args: Sequence[Value], *, client: Redis | None = None
     ) -> Any:
-        """Run a script; raises IncompleteSubmission, or redis-py's errors."""
+        """Run a script; raises IncompleteSubmission, PlanError, or redis-py's errors."""
         from redis.exceptions import NoScriptError, ResponseError
 
         script, where = self._script(name), client or self._client
@@ -131,6 +134,8 @@ class ScriptRunner:
                 raise IncompleteSubmission(
                     f"the submission wasn't stored whole ({cause}): submit it again"
                 ) from cause
+            if str(cause).startswith("REFUSED "):
+                raise PlanError(str(cause).removeprefix("REFUSED ")) from cause
             if (found := _LINE.search(str(cause))) is not None:
                 raise type(cause)(f"{cause} ({place_in(name, int(found[1]))})") from cause
             raise

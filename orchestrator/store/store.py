@@ -1,8 +1,9 @@
 """The store: everything that rootward keeps in Redis, one part a noun.
 
 `deployments` is what is asked for, `tasks` the work that this takes, `agents` who does it,
-`registry` what serves, `history` what happened, `bundles` the code. Every write is one script that
-may be repeated, all times are those of Redis, and RQ's keys are kept as a mirror for RQ's tools.
+`registry` what serves, `history` what happened, `bundles` the code, `rollouts` how generations take
+over. Every write is one script that may be repeated, all times are those of Redis, and RQ's keys
+are kept as a mirror for RQ's tools.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from .bundles import BundleStore
 from .deployments import DeploymentStore
 from .history import HistoryStore
 from .registry import RegistryStore
+from .rollouts import RolloutStore
 from .scripts import ScriptRunner
 from .tasks import TaskStore
 
@@ -40,3 +42,4 @@ class Store:
         self.registry = RegistryStore(clients, keys, scripts)
         self.history = HistoryStore(clients, keys, scripts)
         self.bundles = BundleStore(clients, keys, scripts)
+        self.rollouts = RolloutStore(clients, keys, scripts)

@@ -1,12 +1,13 @@
 -- KEYS: generation, then the staged pieces.  ARGV 3..: name, gen, submission, kinds, makes_current,
 -- retries, deadline (s or ''), owner, history (s), by, how, job prefix, plan, tree, the last piece,
--- bundle (or ''), number of queues, queues, then per service path and wanted replicas.
+-- bundle (or ''), number of further fields, number of queues, those fields of the generation with
+-- their values, queues, then per service path and wanted replicas.
 -- A piece has for each task, in order, a line and what it tells the lengths of. The line: how many
 -- it waits for, next, timeout (s or ''), number of its queue, lengths; these: its id in two parts,
 -- and data ('' for a join).
 -- Stores a submission whole: from here it is there, and its first tasks are on their queues.
-local name, n, submission, kinds, makes_current, retries, deadline_s,
-  owner, history_s, by, how, jobs, plan, tree, last_piece, bundle, n_queues = unpack(ARGV, 3, 19)
+local name, n, submission, kinds, makes_current, retries, deadline_s, owner, history_s, by, how,
+  jobs, plan, tree, last_piece, bundle, n_fields, n_queues = unpack(ARGV, 3, 20)
 if call('EXISTS', KEYS[1]) == 1 then return 0 end
 local g = generation(name, n)
 g.jobs = jobs
@@ -20,9 +21,21 @@ for i = 2, #KEYS do
   if not pieces[i - 1] then return redis.error_reply('INCOMPLETE piece ' .. i - 1) end
 end
 pieces[#KEYS] = last_piece
-for i = 1, tonumber(n_queues) do queues[i] = ARGV[19 + i] end
+local fields, first_queue = {}, 21 + 2 * n_fields
+for i = 21, first_queue - 1 do fields[#fields + 1] = ARGV[i] end
+for i = 1, tonumber(n_queues) do queues[i] = ARGV[first_queue + i - 1] end
 if bundle ~= '' and call('EXISTS', P .. ':bundle:' .. bundle) == 0 then
   return redis.error_reply('INCOMPLETE bundle')
+end
+
+for i = 1, #fields, 2 do
+  if fields[i] == 'canary' then
+    -- The client has asked before; since then somebody else may have been quicker.
+    local there = call('HMGET', g.name_key, 'current', 'canary')
+    local why = not there[1] and 'has no current generation that a canary could stand beside'
+      or there[2] and 'has a canary already, generation ' .. there[2]
+    if why then return redis.error_reply('REFUSED ' .. g.name .. ' ' .. why) end
+  end
 end
 
 local older = call('HGET', g.name_key, 'progressing')
@@ -88,7 +101,7 @@ if #prepares > 0 then
 end
 
 local short = 0
-for i = 20 + #queues, #ARGV, 2 do
+for i = first_queue + #queues, #ARGV, 2 do
   call('HSET', g.key .. ':services', ARGV[i], ARGV[i + 1])
   if tonumber(ARGV[i + 1]) > 0 then short = short + 1 end
 end
@@ -98,6 +111,7 @@ call('HSET', g.key, 'state', 'pending', 'reason', '', 'created', NOW_MS, 'ended'
   'short', short, 'makes_current', makes_current, 'retries', retries, 'deadline', deadline,
   'owner', owner, 'history', history_s, 'by', by, 'how', how, 'jobs', g.jobs, 'bundle', bundle,
   'prepares', table.concat(prepares, ','))
+if #fields > 0 then call('HSET', g.key, unpack(fields)) end
 call('SET', g.key .. ':plan', plan)
 call('SET', g.key .. ':tree', tree)
 rare.keep_bundle(g, '+inf')

@@ -41,7 +41,7 @@ function rare.each_task(g, visit)
 end
 
 local PARTS = { '', ':plan', ':tree', ':states', ':logs', ':replicas', ':services', ':ready',
-  ':repairs', ':course' }
+  ':repairs', ':course', ':figures' }
 
 -- The bundle of code stays as long as the last of the generations that use it: each is in `users`
 -- with the time (ms) when it goes, '+inf' while it is active.
@@ -133,6 +133,14 @@ function rare.cancel_generation(g, reason)
   g.check = true
 end
 
+-- A generation is the canary of its name no longer: it is promoted, or stops.
+local function forget_canary(g)
+  if call('HGET', g.name_key, 'canary') ~= g.n then return false end
+  call('HDEL', g.name_key, 'canary', 'canary_percent', 'canary_since')
+  rare.changed('canary', g)
+  return true
+end
+
 function rare.stop_generation(g, reason)
   local state = call('HGET', g.key, 'state')
   local over = state == 'failed' or state == 'cancelled'
@@ -141,12 +149,40 @@ function rare.stop_generation(g, reason)
     return false
   end
   rare.change_state(g, 'stopping', reason)
+  forget_canary(g)
+  local there = call('HMGET', g.name_key, 'current', 'canary')
+  if there[1] == g.n and there[2] then
+    -- It is the only one left, and calls must go somewhere.
+    rare.promote(generation(g.name, there[2]), g.id .. ' was stopped')
+  end
   rare.changed('stop', g)
   -- One that was ready has nothing of its plan left to run.
   local cancel = (state == 'ready' or state == 'degraded') and cancel_repairs or cancel_rest
   cancel(g, reason)
   g.check = true
   return true
+end
+
+-- What was current, and a canary beside it, have been replaced.
+local function become_current(g)
+  local there = call('HMGET', g.name_key, 'current', 'canary')
+  call('HSET', g.name_key, 'current', g.n)
+  call('HDEL', g.name_key, 'canary', 'canary_percent', 'canary_since')
+  rare.changed('current', g)
+  for _, n in ipairs({ there[1] or g.n, there[2] or g.n }) do
+    local old = n ~= g.n and stored(g.name, n)
+    if old then rare.stop_generation(old, 'replaced by ' .. g.id) end
+  end
+end
+
+local function begin_canary(g, percent)
+  local before = call('HGET', g.name_key, 'canary')
+  call('HSET', g.name_key, 'canary', g.n, 'canary_percent', percent, 'canary_since', NOW_MS)
+  call('DEL', g.key .. ':figures')
+  event(g, 'canary.started', 'reason', 'it gets ' .. percent .. ' % of the calls')
+  rare.changed('canary', g)
+  local old = before and before ~= g.n and stored(g.name, before)
+  if old then rare.stop_generation(old, 'replaced by ' .. g.id) end
 end
 
 local function become_ready(g, makes_current)
@@ -157,10 +193,28 @@ local function become_ready(g, makes_current)
   end
   local current = call('HGET', g.name_key, 'current')
   if makes_current ~= '1' or current == g.n then return end
-  call('HSET', g.name_key, 'current', g.n)
-  rare.changed('current', g)
-  local old = current and stored(g.name, current)
-  if old then rare.stop_generation(old, 'replaced by ' .. g.id) end
+  local percent = call('HGET', g.key, 'canary')
+  local beside = current and call('HGET', g.name_key .. ':' .. current, 'state')
+  if percent and (beside == 'ready' or beside == 'degraded') then
+    begin_canary(g, percent)
+  else
+    become_current(g)
+  end
+end
+
+-- Makes the canary the current generation; anything else stays as it is.
+function rare.promote(g, reason)
+  if call('HGET', g.name_key, 'canary') ~= g.n then return false end
+  call('HDEL', g.key, 'canary')
+  call('HSET', g.key, 'how', 'canary promoted')
+  event(g, 'canary.promoted', 'reason', reason)
+  become_current(g)
+  return true
+end
+
+function rare.must_be_judged(g)
+  local v = call('HMGET', g.key, 'requires', 'admitted')
+  return v[1] and v[2] ~= '1'
 end
 
 function rare.settle(g)
@@ -171,6 +225,9 @@ function rare.settle(g)
     if failed > 0 then
       local others = failed > 1 and ' and ' .. (failed - 1) .. ' more' or ''
       return rare.fail_generation(g, (v[5] or 'a task') .. ' failed' .. others)
+    elseif rare.must_be_judged(g) then
+      -- The controller reads the evaluations, which no script can, and says what it found.
+      rare.changed('judge', g)
     elseif short <= 0 then
       become_ready(g, v[6])
       state = 'ready'
@@ -186,7 +243,7 @@ function rare.settle(g)
   end
   local bare = call('HLEN', g.key .. ':replicas') == 0
   if state == 'stopping' and bare then
-    rare.change_state(g, 'stopped', nil, true)
+    rare.change_state(g, 'stopped', call('HGET', g.key, 'verdict'), true)
     if call('HGET', g.name_key, 'current') == g.n then call('HDEL', g.name_key, 'current') end
     state = 'stopped'
   end

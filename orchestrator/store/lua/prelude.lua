@@ -17,11 +17,12 @@
 --   P:sweep              hash    heard (of anyone), quiet, swept, checked, tidied, seen:JOB
 --   P:dropped:REPLICA    string  with time to live: it doesn't come back
 --   P:bell               stream  an entry when tasks were released
---   P:changes            stream  op put, drop, current or stop; name gen path replica record
+--   P:changes            stream  op put, drop, current, canary, judge or stop; name gen path replica record
 --   P:bundle:DIGEST      string  signed code, stored once for all generations that use it
 --   P:bundle:DIGEST:users
 --                        zset    NAME@GEN -> when it goes (ms), inf while it is active
 --   P:{NAME}             hash    reserved latest current progressing live created
+--                                canary canary_percent canary_since
 --                                scaled:PATH (replicas that somebody has asked for by hand)
 --   P:{NAME}:reserved:ID P:{NAME}:GEN:staged:N
 --                        strings with time to live, of a submission that isn't sealed yet: its
@@ -29,10 +30,11 @@
 --   P:{NAME}:events      stream  the history (events.py has the table)
 --   P:{NAME}:GEN         hash    state reason created ended kinds total left failed short jobs
 --                                retries deadline owner history makes_current retire first_failed bundle
---                                prepares prepared:PATH begun:PATH restored by how
+--                                prepares prepared:PATH begun:PATH restored by how requires admitted
+--                                canary (percent) bake max_error_rate verdict (why it is rolled back)
 --   P:{NAME}:GEN:plan tree (strings) states (list) logs (stream) course (stream: state)
 --                replicas (hash id -> "STATE AGENT PATH\n" + record) services ready (hash path -> n)
---                repairs (hash job id -> path)
+--                repairs (hash job id -> path) figures (hash caller -> what it has counted)
 --   RQ:job:ID            hash    RQ's fields, of which `description` is the task's id (its first part,
 --                                when it is long: `rw_tail` has the rest), and ours:
 --                                rw "STATE ATTEMPT LOSSES RETRIED TOKEN REST": STATE a letter

@@ -82,6 +82,7 @@ function rare.revive(g, chosen)
   local state = call('HGET', g.key, 'state')
   if state == 'failed' or state == 'cancelled' or state == 'stopping' or state == 'stopped' then
     call('HSET', g.key, 'retire', 0)
+    call('HDEL', g.key, 'admitted', 'verdict')
     call('HSET', g.name_key, 'progressing', g.n)
     persist(g)
     rare.change_state(g, 'progressing', chosen and 'a task was queued again' or 'resumed')

@@ -9,6 +9,7 @@ from .agents import AgentInfo, AgentRecord, Bell, RenewResult, Sweep
 from .deployments import DeploymentRecord, GenerationRecord, Reservation, Submission
 from .history import ERROR_FD, LogEntry
 from .registry import Change, ReplicaRecord, Serving
+from .rollout import Rollout
 from .tasks import (
     Claim,
     Exchange,
@@ -38,6 +39,7 @@ __all__ = [
     "RenewResult",
     "ReplicaRecord",
     "Reservation",
+    "Rollout",
     "Serving",
     "Submission",
     "Sweep",

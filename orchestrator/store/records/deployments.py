@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...states import DeploymentState
 from .encoding import Hash, counts, seconds
+from .rollout import Rollout, read_rollout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ class Submission:
     `tasks` stand as in the plan. `services` are the wanted replicas by path. `deadline_s` counts
     from the moment it is stored; `history_s` is how long the generation is kept after it has ended.
     `owner` is the program that it ends with, if any; `bundle` the digest of its code, or empty.
-    `by` says who submits it (user@host), `how` what it comes about by.
+    `by` says who submits it (user@host), `how` what it comes about by, `rollout` how it takes over.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Submission:
     bundle: str = ""
     by: str = ""
     how: str = "deploy"
+    rollout: Rollout = field(default_factory=Rollout)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +67,8 @@ class GenerationRecord:
     that was asked for by hand. `submission` is the caller's own id.
     One that `is_restored` is all that workers could bring back after a loss of data: it has neither
     plan nor tree. `by` says who submitted it (user@host), `how` what it came about by, `bundle` is
-    the digest of its code; `by` and `bundle` are empty where that isn't known.
+    the digest of its code; `by` and `bundle` are empty where that isn't known. `rollout` says how
+    it takes over, `is_admitted` that it has met its requirements.
     """
 
     name: str
@@ -94,6 +97,14 @@ class GenerationRecord:
     by: str = ""
     how: str = "deploy"
     bundle: str = ""
+    rollout: Rollout = field(default_factory=Rollout)
+    is_admitted: bool = False
+
+    @property
+    def must_be_judged(self) -> bool:
+        """Whether its tasks have succeeded, and its requirements are still to be looked at."""
+        is_done = self.state.is_progressing and self.left <= 0 and not self.failed
+        return is_done and bool(self.rollout.requires) and not self.is_admitted
 
     @property
     def is_over(self) -> bool:
@@ -116,7 +127,8 @@ class GenerationRecord:
 class DeploymentRecord:
     """A deployment's name: its newest generation and the one that the outside sees.
 
-    `scaled` are the replicas, by path, that somebody has asked for by hand.
+    `scaled` are the replicas, by path, that somebody has asked for by hand. `canary` is the
+    generation that gets `canary_percent` of the calls since `canary_since` (Unix seconds), if any.
     """
 
     name: str
@@ -125,6 +137,9 @@ class DeploymentRecord:
     current: int | None
     newest: GenerationRecord | None = None
     scaled: Mapping[str, int] = field(default_factory=dict)
+    canary: int | None = None
+    canary_percent: float = 0.0
+    canary_since: float | None = None
 
     @property
     def generation(self) -> int:
@@ -188,4 +203,6 @@ def read_generation(
         by=text.get("by", ""),
         how="restored" if text.get("restored") == "1" else text.get("how") or "deploy",
         bundle=text.get("bundle", ""),
+        rollout=read_rollout(text),
+        is_admitted=text.get("admitted") == "1",
     )

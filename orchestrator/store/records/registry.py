@@ -44,7 +44,8 @@ class Serving:
 
     `current` and `latest` are the numbers of the deployment's generations, None where there is
     none. `state` is None when this generation isn't stored; `services` are the wanted replicas by
-    path.
+    path. `canary` is the generation beside the current one, if any, and `percent` its share of the
+    calls.
     """
 
     current: int | None
@@ -54,13 +55,15 @@ class Serving:
     is_restored: bool
     services: Mapping[str, int]
     replicas: Sequence[ReplicaRecord]
+    canary: int | None = None
+    percent: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """A change of the registry: of a replica, or of what a generation is to serve.
 
-    `op` is `put`, `drop`, `current` or `stop`; `record` is there for `put`.
+    `op` is `put`, `drop`, `current`, `canary`, `judge` or `stop`; `record` is there for `put`.
     """
 
     id: str
@@ -111,8 +114,8 @@ def read_serving(
     replicas: Hash,
     agents: Sequence[bytes],
 ) -> Serving:
-    """Read current and latest, state and whether it makes current, services, replicas, agents."""
-    current, latest = (None if number is None else int(number) for number in numbers)
+    """Read the name's numbers, state and whether it makes current, services, replicas, agents."""
+    current, latest, canary = (None if each is None else int(each) for each in numbers[:3])
     state, makes_current, restored = found
     return Serving(
         current=current,
@@ -122,6 +125,8 @@ def read_serving(
         is_restored=restored == b"1",
         services=counts(services),
         replicas=tuple(read_replicas(replicas, set(agents)).values()),
+        canary=canary,
+        percent=float(numbers[3] or 0),
     )
 
 
