@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..status.status import Status
-    from ..store.events import Event
+    from ..store.records.events import Event
 
 KIND_ORDER = ("train", "prepare", "deploy", "eval")
 # What a row shows of several tasks: the first of these that one of them is in.

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from ..client.client import Client
     from ..client.deployment import Deployment
-    from ..store.events import Event
+    from ..store.records.events import Event
 
 STOP_TIMEOUT_S = 15.0
 # A worker that dies as often as this within its window won't be helped by another start.

@@ -19,7 +19,7 @@ from .picture import as_text, board_lines
 
 if TYPE_CHECKING:
     from ..client.deployment import Deployment
-    from ..store.events import Event
+    from ..store.records.events import Event
 
 REFRESHES_PER_SECOND = 8
 RELOAD_S = 2.0

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..security.signing import Signer
-    from ..store.events import Event
     from ..store.records import GenerationRecord, LogEntry
+    from ..store.records.events import Event
     from ..store.store import Store
     from .progress_line import ProgressLine
     from .tracing import DeploymentSpan

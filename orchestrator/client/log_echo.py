@@ -11,13 +11,13 @@ import sys
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from ..store.events import EventName
 from ..store.records import ERROR_FD
+from ..store.records.events import EventName
 from ..terminal import clean
 
 if TYPE_CHECKING:
-    from ..store.events import Event
     from ..store.records import LogEntry
+    from ..store.records.events import Event
     from ..store.store import Store
 
 _FINISHES = frozenset({EventName.TASK_SUCCEEDED, EventName.TASK_FAILED, EventName.TASK_RETRIED})

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from .events import Event
 from .part import StorePart
+from .records.events import Event
 from .records.history import read_log
 from .records.tasks import task_id
 from .rq_compat import job_id

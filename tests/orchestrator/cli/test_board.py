@@ -9,7 +9,7 @@ import pytest
 from rootward.orchestrator.cli.board import Board
 from rootward.orchestrator.cli.view import line_of
 from rootward.orchestrator.status.status import EndpointStatus, ServiceStatus, Status, TaskStatus
-from rootward.orchestrator.store.events import Event
+from rootward.orchestrator.store.records.events import Event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
