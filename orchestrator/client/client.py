@@ -213,7 +213,7 @@ class Client:
         modules would be served whose training has never run.
         """
         from ..planning.submission import Order
-        from .takeover import rollout_of
+        from .submitting.takeover import rollout_of
 
         asked = parse_kinds(kinds)
         wishes = Wishes(include=tuple(include), exclude=tuple(exclude), goes_along=bundle)
@@ -235,7 +235,7 @@ class Client:
 
     def store_definition(self, definition: Definition, plan: Plan, order: Order) -> Deployment:
         """Pack, sign and store a plan that was checked; all or nothing becomes visible."""
-        from .sending import send
+        from .submitting.sending import send
 
         sent = send(self, definition, plan, order)
         for path, count in sent.scaled.items():

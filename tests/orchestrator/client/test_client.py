@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 from rootward import orchestrator
 from rootward.modules.errors import NotPortable, TaskGetterError
 from rootward.modules.module import ModuleBase
-from rootward.orchestrator.client.submitter import submitter
+from rootward.orchestrator.client.submitting.submitter import submitter
 from rootward.orchestrator.errors import (
     BadName,
     DeploymentCancelled,

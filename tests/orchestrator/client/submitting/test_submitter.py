@@ -8,7 +8,7 @@ import pwd
 import socket
 from typing import TYPE_CHECKING
 
-from rootward.orchestrator.client.submitter import submitter
+from rootward.orchestrator.client.submitting.submitter import submitter
 
 if TYPE_CHECKING:
     import pytest

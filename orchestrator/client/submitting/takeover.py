@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import PlanError
-from ..planning.requirements import parse_requirement
-from ..planning.rollouts import Takeover, checked, make_rollout
-from ..status.evaluations import read_results
+from ...errors import PlanError
+from ...planning.requirements import parse_requirement
+from ...planning.rollouts import Takeover, checked, make_rollout
+from ...status.evaluations import read_results
 
 if TYPE_CHECKING:
-    from ..planning.plan import Plan
-    from ..store.records import Rollout
-    from .connected import Connected
+    from ...planning.plan import Plan
+    from ...store.records import Rollout
+    from ..connected import Connected
 
 
 def rollout_of(client: Connected, plan: Plan, wishes: Takeover, *, makes_current: bool) -> Rollout:

@@ -10,7 +10,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .capacity import check_fits
+from ..capacity import check_fits
 from .submitter import submitter
 
 if TYPE_CHECKING:
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
     from rootward.modules.code.bundle import Bundle
 
-    from ..planning.definition import Definition
-    from ..planning.plan import Plan
-    from ..planning.submission import Order
-    from .connected import Connected
-    from .tracing import DeploymentSpan
+    from ...planning.definition import Definition
+    from ...planning.plan import Plan
+    from ...planning.submission import Order
+    from ..connected import Connected
+    from ..tracing import DeploymentSpan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +36,8 @@ class Sent:
 
 def send(client: Connected, definition: Definition, plan: Plan, order: Order) -> Sent:
     """Pack, sign and store a plan that was checked; all or nothing becomes visible."""
-    from ..planning.submission import Writer
-    from .tracing import DeploymentSpan
+    from ...planning.submission import Writer
+    from ..tracing import DeploymentSpan
 
     keys, signer, store = client.store.keys, client.signer, client.store
     packed = definition.pack(client.settings.bundle_limit)
