@@ -49,11 +49,13 @@ class _Part:
         self.joint: dict[str, Any] = {}
 
 
-def encode(tree: Tree, changes: Iterable[ModuleChange], limit: int) -> list[bytes]:
+def encode(
+    tree: Tree, changes: Iterable[ModuleChange], limit: int, writer: str = ""
+) -> list[bytes]:
     """Return entries with the changes, in their order; modules outside of `tree` are left out.
 
-    `limit` is the largest change of one module in bytes. Raises NotPortable, which names the
-    attribute, and StateTooLarge.
+    `limit` is the largest change of one module in bytes, `writer` the id of the task that made
+    them. Raises NotPortable, which names the attribute, and StateTooLarge.
     """
     parts = [
         _part(module, path, names)
@@ -63,9 +65,9 @@ def encode(tree: Tree, changes: Iterable[ModuleChange], limit: int) -> list[byte
     joint = _join(parts, tree)
     alone = [part for part in parts if not part.joint]
     together = [part for part in parts if part.joint]
-    entries = [_packed([_coded(part, tree)], None) for part in alone]
+    entries = [_packed([_coded(part, tree)], None, writer) for part in alone]
     if together:
-        entries.append(_packed([_coded(part, tree) for part in together], joint))
+        entries.append(_packed([_coded(part, tree) for part in together], joint, writer))
     if any(len(entry) > limit for entry in entries):
         for part in parts:
             _check_size(part, tree, limit)
@@ -82,7 +84,7 @@ def apply(tree: Tree, entry: bytes) -> list[tuple[Composite, list[str]]]:
     import msgpack
 
     try:
-        parts, joint = msgpack.unpackb(entry, unicode_errors="surrogatepass")
+        parts, joint, *_ = msgpack.unpackb(entry, unicode_errors="surrogatepass")
         modules = [tree.module_at(path) for path, _, _, _ in parts]
     except KeyError as error:
         raise CodecError(f"a state names module {error}, which this tree lacks") from None
@@ -108,7 +110,7 @@ def plain_values(entry: bytes, names: Collection[str]) -> list[tuple[str, dict[s
 
     found: list[tuple[str, dict[str, Any]]] = []
     try:
-        parts, _ = msgpack.unpackb(entry, unicode_errors="surrogatepass")
+        parts, *_ = msgpack.unpackb(entry, unicode_errors="surrogatepass")
         for path, plain, coded, _ in parts:
             values_ = {name: plain[name] for name in names if name in plain}
             for name in names:
@@ -119,6 +121,28 @@ def plain_values(entry: bytes, names: Collection[str]) -> list[tuple[str, dict[s
     except (ValueError, TypeError) as error:
         raise CodecError(f"a state entry can't be read: {error}") from error
     return found
+
+
+class EntryOrigin(NamedTuple):
+    """Where an entry comes from: the id of the task that wrote it, and the modules it changes.
+
+    `writer` is empty where that isn't known.
+    """
+
+    writer: str
+    paths: tuple[str, ...]
+
+
+def origin_of(entry: bytes) -> EntryOrigin:
+    """Return where an entry comes from; nothing is unpickled. CodecError for no entry."""
+    import msgpack
+
+    try:
+        parts, _, *rest = msgpack.unpackb(entry, unicode_errors="surrogatepass")
+        (writer,) = rest or ("",)
+        return EntryOrigin(str(writer), tuple([str(path) for path, _, _, _ in parts]))
+    except (ValueError, TypeError) as error:
+        raise CodecError(f"a state entry can't be read: {error}") from error
 
 
 def shared_names(names: Iterable[str], attributes: dict[str, Any], tree: Tree) -> list[str]:
@@ -236,10 +260,11 @@ def _name_culprit(parts: Sequence[_Part], tree: Tree) -> None:
                 raise NotPortable(part.path, name) from error
 
 
-def _packed(parts: list[list[Any]], joint: bytes | None) -> bytes:
+def _packed(parts: list[list[Any]], joint: bytes | None, writer: str) -> bytes:
     import msgpack
 
-    entry: bytes = msgpack.packb([parts, joint], unicode_errors="surrogatepass")
+    packed = [parts, joint, writer] if writer else [parts, joint]
+    entry: bytes = msgpack.packb(packed, unicode_errors="surrogatepass")
     return entry
 
 

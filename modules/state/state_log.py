@@ -39,13 +39,14 @@ class Recorder:
 
     `limit` is the largest encoded change of one module, in bytes; None means that the changes
     stay in this process (a local run): nothing needs to be portable then, and `changes` is empty.
-    `changed` says afterwards what has changed. One task at a time records in a process.
+    `kind` is the task's, which the entries name as what wrote them. `changed` says afterwards what
+    has changed. One task at a time records in a process.
     """
 
-    def __init__(self, tree: Tree, path: str, limit: int | None) -> None:
+    def __init__(self, tree: Tree, path: str, limit: int | None, kind: str = "") -> None:
         """Prepare to record; nothing is read before the block is entered."""
         self._tree = tree
-        self._path = path
+        self._writer = f"{kind}:{path}" if kind else ""
         self.module = tree.module_at(path)
         self._limit = limit
         self._before: dict[str, tuple[object, object]] = {}
@@ -86,7 +87,7 @@ class Recorder:
             _mark(change.module, change.names)
         self._before = {}
         if self._limit is not None:
-            self._entries = entries.encode(self._tree, self.changed, self._limit)
+            self._entries = entries.encode(self._tree, self.changed, self._limit, self._writer)
 
     def changes(self) -> list[bytes]:
         """Return the entries, one for each changed module, in the order of their first change."""

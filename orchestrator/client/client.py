@@ -21,7 +21,7 @@ from ..errors import (
     other_secret,
 )
 from ..planning.collect import is_whole, plan_tree, refuse_untrained
-from ..planning.definition import Definition, Subject
+from ..planning.definition import Definition, Packable, Subject
 from ..planning.graph import ALL_KINDS, Kind
 from ..planning.planner import parse_kinds
 from ..settings import Settings
@@ -233,7 +233,7 @@ class Client:
         )
         return self.store_definition(definition, plan, order)
 
-    def store_definition(self, definition: Definition, plan: Plan, order: Order) -> Deployment:
+    def store_definition(self, definition: Packable, plan: Plan, order: Order) -> Deployment:
         """Pack, sign and store a plan that was checked; all or nothing becomes visible."""
         from .submitting.sending import send
 

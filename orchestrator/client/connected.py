@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from ..planning.definition import Definition
+    from ..planning.definition import Packable
     from ..planning.plan import Plan
     from ..planning.submission import Order
     from ..security.signing import Signer
@@ -29,7 +29,7 @@ class Connected(Protocol):
     def registry(self) -> RegistryMirror:
         """The local copy of the registry."""
 
-    def store_definition(self, definition: Definition, plan: Plan, order: Order) -> Deployment:
+    def store_definition(self, definition: Packable, plan: Plan, order: Order) -> Deployment:
         """Store a tree and its plan as the next generation."""
 
     def deployment(self, name: str, generation: int | None = None) -> Deployment:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from rootward.modules.code.collection import Wishes
 from rootward.modules.code.project import Project
@@ -31,10 +31,26 @@ Subject = ModuleBase | LoadedTarget | str | Callable[[], ModuleBase]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packed:
-    """A tree as workers unpack it, unsigned, and the bundle of code that it needs, if any."""
+    """A tree as workers unpack it, unsigned, and the bundle of code that it needs, if any.
+
+    `stored_bundle` is in its place the digest of one that is stored already.
+    """
 
     tree: bytes
     bundle: Bundle | None = None
+    stored_bundle: str = ""
+
+    @property
+    def bundle_digest(self) -> str:
+        """The digest of its code, or empty."""
+        return self.stored_bundle if self.bundle is None else self.bundle.digest
+
+
+class Packable(Protocol):
+    """What is submitted: a tree that can be packed for its way to the workers."""
+
+    def pack(self, limit: int) -> Packed:
+        """Return tree and code; `limit` is the most bytes of code that may go along."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from ..security.sealing import mark_of
 from ..security.signing import Signer, payloads
 from ..store.records import Rollout, Submission, TaskSpec
 from ..store.rq_compat import job_prefix, plain_queue, resource_queue
+from .carried import barriers
 from .graph import Kind
 from .reduction import reduce_edges
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..store.keys import Keys
+    from .carried import Carried
     from .definition import Packed
     from .plan import Plan
 
@@ -32,7 +34,8 @@ class Order:
 
     `timeout` is the deployment's own deadline and `history_s` how long a finished generation that
     serves nothing is kept, both in seconds; `owner` is the program that it ends with, or None.
-    `how` is what the generation comes about by, `rollout` how it takes over.
+    `how` is what the generation comes about by, `rollout` how it takes over, `taken` what it has
+    from an earlier one.
     """
 
     makes_current: bool
@@ -43,6 +46,7 @@ class Order:
     history_s: float = 7 * 86400.0
     how: str = "deploy"
     rollout: Rollout = field(default_factory=Rollout)
+    taken: Carried | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +65,9 @@ class Writer:
         self, plan: Plan, packed: Packed, order: Order, *, submission_id: str, generation: int
     ) -> Submission:
         """Return the submission of the plan as one generation of its deployment."""
-        mark = mark_of(submission_id)
+        mark, name, taken = mark_of(submission_id), plan.deployment, order.taken
         with GcPaused():
-            tasks = self._tasks(plan, generation, mark)
-        name = plan.deployment
+            tasks = self._tasks(plan, generation, mark, taken)
         return Submission(
             id=submission_id,
             name=name,
@@ -73,7 +76,9 @@ class Writer:
             tasks=tasks,
             plan=self.signer.seal_plan(plan.to_bytes(), name, generation, mark),
             tree=self.signer.seal_tree(packed.tree, name, generation, mark),
-            bundle="" if packed.bundle is None else packed.bundle.digest,
+            states=self._states(taken, name, generation, mark),
+            source=None if taken is None else taken.source,
+            bundle=packed.bundle_digest,
             services={service.path: service.wanted for service in plan.services},
             makes_current=order.makes_current,
             retries=order.retries,
@@ -85,12 +90,26 @@ class Writer:
             rollout=order.rollout,
         )
 
-    def _tasks(self, plan: Plan, generation: int, mark: bytes) -> tuple[TaskSpec, ...]:
-        waits = reduce_edges([after for _, _, after in plan.steps])
+    def _states(
+        self, taken: Carried | None, name: str, generation: int, mark: bytes
+    ) -> tuple[bytes, ...]:
+        # Sealed anew, because an entry is good for its own generation only; the bytes are the same.
+        entries = () if taken is None else taken.states
+        return tuple([self.signer.seal_state(each, name, generation, mark) for each in entries])
+
+    def _tasks(
+        self, plan: Plan, generation: int, mark: bytes, taken: Carried | None
+    ) -> tuple[TaskSpec, ...]:
+        edges = [after for _, _, after in plan.steps]
+        done = frozenset[str]() if taken is None else taken.tasks
+        if done:
+            edges = barriers(edges, [id_ in done for id_ in plan.ids])
+        waits = reduce_edges(edges)
         following: list[list[int]] = [[] for _ in waits]
         for number, before in enumerate(waits):
-            for each in before:
-                following[each].append(number)
+            if plan.ids[number] not in done:
+                for each in before:
+                    following[each].append(number)
         queue_of = self._queues(plan)
         plain = plain_queue(self.keys.prefix)
         jobs = job_prefix(self.keys.prefix, plan.deployment, generation)
@@ -104,6 +123,7 @@ class Writer:
                     # A join never reaches a worker: the scripts settle it.
                     data=b"" if kind == Kind.JOIN else payload(id_, f"{jobs}{number}"),
                     queue=queue_of.get(id_, plain),
+                    is_done=id_ in done,
                 )
                 for number, (id_, (kind, _, _)) in enumerate(zip(plan.ids, plan.steps, strict=True))
             ]

@@ -11,7 +11,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Final, Literal
 
-from ..errors import other_secret
+from ..errors import IncompleteSubmission, other_secret
 from .keys import STAGED_S
 from .part import StorePart
 from .records import DeploymentRecord, GenerationRecord, Reservation
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 TASKS_PER_PIECE: Final = 2000
 """Tasks, some hundred bytes each, that are sent at once."""
+STATES_BYTES: Final = 1 << 22
+"""Bytes of states that are sent at once, unless one entry is larger."""
 MOST_REPLICAS: Final = 1000
 """Replicas that a service can be scaled to."""
 SHORTEST_HISTORY_S: Final = 60.0
@@ -75,6 +77,9 @@ class DeploymentStore(StorePart):
         number_of = {queue: number for number, queue in enumerate(queues, 1)}
         services: list[Value] = [value for pair in submission.services.items() for value in pair]
         fields: list[Value] = [v for pair in submission.rollout.fields().items() for v in pair]
+        if submission.source is not None:
+            fields += ["source", submission.source, "taken", len(submission.states)]
+        self._stage_states(part, submission.states)
         *earlier, last = _pieces(submission.tasks, number_of)
         for number, piece in enumerate(earlier):
             key = self._keys.staged(*part, number)
@@ -104,6 +109,21 @@ class DeploymentStore(StorePart):
                 *services,
             ],
         )
+
+    def _stage_states(self, part: tuple[str, int], states: Sequence[bytes]) -> None:
+        """Store the entries that a state log begins with, as much at a time as a call should be."""
+        keys, start = [self._keys.part(*part, "states"), self._keys.generation(*part)], 0
+        while start < len(states):
+            end, size = start, 0
+            while end < len(states) and (end == start or size + len(states[end]) <= STATES_BYTES):
+                size += len(states[end])
+                end += 1
+            args: list[Value] = [STAGED_S, start, *states[start:end]]
+            if not self._scripts.run("stage_states", keys, args):
+                raise IncompleteSubmission(
+                    "the submission wasn't stored whole (its states): submit it again"
+                )
+            start = end
 
     def _seal(self, part: tuple[str, int], staged: int, args: Sequence[Value]) -> None:
         """Run the script that seals; of very many tasks it can take longer than an answer may.
@@ -286,7 +306,8 @@ def _pieces(tasks: Sequence[TaskSpec], number_of: Mapping[str, int]) -> list[byt
             head, tail = cut(task.id)
             timeout = "" if task.timeout is None else task.timeout
             following = ",".join(map(str, task.next))
-            line = f"{task.wait} {following} {timeout} {number_of.get(task.queue, 0)} "
+            wait = "-" if task.is_done else task.wait
+            line = f"{wait} {following} {timeout} {number_of.get(task.queue, 0)} "
             line += f"{len(head)} {len(tail)} {len(task.data)}\n"
             piece += (line.encode(), head, tail, task.data)
         pieces.append(b"".join(piece))

@@ -43,7 +43,8 @@ def test_a_plan_is_not_seen_before_it_is_sealed(store: Store) -> None:
 
 def test_a_submission_that_is_stored_in_part_is_refused_whole(store: Store) -> None:
     store.deployments.reserve("demo", "s")
-    head = ["s", "", 0, 0, "", "", 60, "x-", b"plan", b"tree", b"0   1 7 0 1\ntrain:ax", 1, "q"]
+    head = ["s", "", 0, 0, "", "", 60, "", "", "x-", b"plan", b"tree"]
+    head += [b"0   1 7 0 1\ntrain:ax", "", 0, 1, "q"]
     store.scripts.run("stage", [store.keys.staged("demo", 1, 0)], [60, b"0   1 7 0 1\ntrain:bx"])
     keys = [store.keys.generation("demo", 1)]
     keys += [store.keys.staged("demo", 1, number) for number in range(2)]

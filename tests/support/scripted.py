@@ -124,7 +124,7 @@ class ScriptedWorker:
 
     def _run_tasks(self, tree: Tree, claim: Claim) -> Finish:
         out, err, error = io.StringIO(), io.StringIO(), None
-        recorder = state_log.Recorder(tree, claim.path, 1 << 24)
+        recorder = state_log.Recorder(tree, claim.path, 1 << 24, claim.kind)
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
                 with recorder:

@@ -67,7 +67,7 @@ def flush() -> None:
 
 
 def _run(tree: Tree, path: str, kind: str, limit: int) -> list[bytes]:
-    recorder = state_log.Recorder(tree, path, limit)
+    recorder = state_log.Recorder(tree, path, limit, kind)
     with recorder:
         run_tasks(recorder.module, kind)
     return recorder.changes()

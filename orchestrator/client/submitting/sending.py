@@ -10,6 +10,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ...planning.carried import CantTakeOver
 from ..capacity import check_fits
 from .submitter import submitter
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from rootward.modules.code.bundle import Bundle
 
-    from ...planning.definition import Definition
+    from ...planning.definition import Packable
     from ...planning.plan import Plan
     from ...planning.submission import Order
     from ..connected import Connected
@@ -34,8 +35,11 @@ class Sent:
     scaled: Mapping[str, int]
 
 
-def send(client: Connected, definition: Definition, plan: Plan, order: Order) -> Sent:
-    """Pack, sign and store a plan that was checked; all or nothing becomes visible."""
+def send(client: Connected, definition: Packable, plan: Plan, order: Order) -> Sent:
+    """Pack, sign and store a plan that was checked; all or nothing becomes visible.
+
+    Raises CantTakeOver when code that was stored before is gone.
+    """
     from ...planning.submission import Writer
     from ..tracing import DeploymentSpan
 
@@ -51,11 +55,21 @@ def send(client: Connected, definition: Definition, plan: Plan, order: Order) ->
     signer.enter(reserved.store_id)
     if packed.bundle is not None:
         _send_code(client, packed.bundle)
+    elif packed.stored_bundle:
+        _keep_code(client, plan.deployment, packed.stored_bundle)
     store.deployments.create(
         writer.build(plan, packed, order, submission_id=submission_id, generation=generation)
     )
     span.stored(generation, len(plan.steps))
     return Sent(generation=generation, span=span, scaled=reserved.scaled)
+
+
+def _keep_code(client: Connected, name: str, digest: str) -> None:
+    """Have code that is stored stay until the submission uses it."""
+    if not client.store.bundles.holds(digest, client.signer.bundle_head()):
+        raise CantTakeOver(
+            f"the code of an earlier {name} ({digest[:8]}) is gone from Redis: deploy anew"
+        )
 
 
 def _send_code(client: Connected, bundle: Bundle) -> None:

@@ -3,8 +3,8 @@
 -- bundle (or ''), number of further fields, number of queues, those fields of the generation with
 -- their values, queues, then per service path and wanted replicas.
 -- A piece has for each task, in order, a line and what it tells the lengths of. The line: how many
--- it waits for, next, timeout (s or ''), number of its queue, lengths; these: its id in two parts,
--- and data ('' for a join).
+-- it waits for ('-' for one that is done), next, timeout (s or ''), number of its queue, lengths;
+-- these: its id in two parts, and data ('' for a join).
 -- Stores a submission whole: from here it is there, and its first tasks are on their queues.
 local name, n, submission, kinds, makes_current, retries, deadline_s, owner, history_s, by, how,
   jobs, plan, tree, last_piece, bundle, n_fields, n_queues = unpack(ARGV, 3, 20)
@@ -28,7 +28,9 @@ if bundle ~= '' and call('EXISTS', P .. ':bundle:' .. bundle) == 0 then
   return redis.error_reply('INCOMPLETE bundle')
 end
 
+local n_states
 for i = 1, #fields, 2 do
+  if fields[i] == 'taken' then n_states = tonumber(fields[i + 1]) end
   if fields[i] == 'canary' then
     -- The client has asked before; since then somebody else may have been quicker.
     local there = call('HMGET', g.name_key, 'current', 'canary')
@@ -36,6 +38,9 @@ for i = 1, #fields, 2 do
       or there[2] and 'has a canary already, generation ' .. there[2]
     if why then return redis.error_reply('REFUSED ' .. g.name .. ' ' .. why) end
   end
+end
+if n_states and call('LLEN', g.key .. ':states') ~= n_states then
+  return redis.error_reply('INCOMPLETE states')
 end
 
 local older = call('HGET', g.name_key, 'progressing')
@@ -45,22 +50,27 @@ if old_state == 'pending' or old_state == 'progressing' then
   rare.cancel_generation(old, 'replaced by ' .. g.id)
 end
 
+local finished_until = string.format('%d', NOW / 1000 + math.min(history_s, 30 * DAY_S))
+local done_reason = 'taken over from an earlier generation'
 local hidden = place_of(g.jobs .. '0') ~= g.name and g.name or ''
 local total, left, prepares, joins, deploys = 0, 0, {}, {}, {}
 
 -- What waits for nothing is written as it is on its queue; a join is settled when all are there.
 local function put(id, task, tail, data, wait, next, timeout, queue)
-  local is_first, fields = wait == '0', nil
+  local is_first, is_done, fields = wait == '0', wait == '-', nil
   if data == '' then
     fields = { 'rw', 'w 0 0 0  ', 'description', task }
     if is_first then joins[#joins + 1] = id end
   else
     -- A stock worker's result_ttl would take the task's record with it.
-    fields = { 'rw', is_first and 'q 0 0 0  ' .. NOW_MS or 'w 0 0 0  ', 'description', task,
-      'data', data, 'status', is_first and 'queued' or 'deferred', 'created_at', rq_date(),
+    fields = { 'rw', is_done and 's 0 0 0  ' or is_first and 'q 0 0 0  ' .. NOW_MS or 'w 0 0 0  ',
+      'description', task, 'data', data,
+      'status', is_done and 'finished' or is_first and 'queued' or 'deferred', 'created_at', rq_date(),
       'origin', queue, 'result_ttl', '-1',
       'timeout', timeout ~= '' and string.format('%.0f', math.ceil(timeout)) or '-1' }
-    if is_first then
+    if is_done then
+      gather('ZADD', RQ .. ':finished:' .. queue, finished_until, id)
+    elseif is_first then
       gather('RPUSH', RQ .. ':queue:' .. queue, id)
       n_released = n_released + 1
     else
@@ -70,7 +80,12 @@ local function put(id, task, tail, data, wait, next, timeout, queue)
   local function add(field, value) fields[#fields + 1], fields[#fields + 2] = field, value end
   if is_first and data ~= '' then add('enqueued_at', rq_date()) end
   if tail ~= '' then add('rw_tail', tail) end
-  if not is_first then add('rw_wait', wait) end
+  if is_done then
+    add('ended_at', rq_date())
+    add('rw_reason', done_reason)
+  elseif not is_first then
+    add('rw_wait', wait)
+  end
   if next ~= '' then add('rw_next', next) end
   if hidden ~= '' or timeout ~= '' then
     add('rw_more', more({ queue = '', name = hidden, timeout = timeout }))
@@ -82,7 +97,7 @@ for _, piece in ipairs(pieces) do
   local at = 1
   while at <= #piece do
     local wait, next, timeout, queue, n_task, n_tail, n_data, from = string.match(piece,
-      '^(%d+) ([%d,]*) (%S*) (%d+) (%d+) (%d+) (%d+)\n()', at)
+      '^([%d-]+) ([%d,]*) (%S*) (%d+) (%d+) (%d+) (%d+)\n()', at)
     local tail_at = from + n_task
     local data_at = tail_at + n_tail
     at = data_at + n_data
@@ -90,7 +105,11 @@ for _, piece in ipairs(pieces) do
     put(g.jobs .. total, task, tail, string.sub(piece, data_at, at - 1), wait, next, timeout,
       queues[tonumber(queue)])
     local kind = string.match(task, '^%a+')
-    if kind == 'prepare' then prepares[#prepares + 1] = total else left = left + 1 end
+    if kind == 'prepare' then
+      prepares[#prepares + 1] = total
+    elseif wait ~= '-' then
+      left = left + 1
+    end
     if kind == 'deploy' and wait == '0' then deploys[#deploys + 1] = string.sub(task .. tail, 8) end
     total = total + 1
   end
@@ -112,6 +131,7 @@ call('HSET', g.key, 'state', 'pending', 'reason', '', 'created', NOW_MS, 'ended'
   'owner', owner, 'history', history_s, 'by', by, 'how', how, 'jobs', g.jobs, 'bundle', bundle,
   'prepares', table.concat(prepares, ','))
 if #fields > 0 then call('HSET', g.key, unpack(fields)) end
+call('PERSIST', g.key .. ':states')
 call('SET', g.key .. ':plan', plan)
 call('SET', g.key .. ':tree', tree)
 rare.keep_bundle(g, '+inf')

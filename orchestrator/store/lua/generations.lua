@@ -186,6 +186,8 @@ local function begin_canary(g, percent)
 end
 
 local function become_ready(g, makes_current)
+  -- What its state log holds at least from here on: fewer entries later, and some were lost.
+  call('HSET', g.key, 'logged', call('LLEN', g.key .. ':states'))
   rare.change_state(g, 'ready', nil, call('HLEN', g.key .. ':services') == 0)
   for index in string.gmatch(call('HGET', g.key, 'prepares'), '%d+') do
     local job = load_job(g.jobs .. index)

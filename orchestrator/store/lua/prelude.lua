@@ -32,6 +32,8 @@
 --                                retries deadline owner history makes_current retire first_failed bundle
 --                                prepares prepared:PATH begun:PATH restored by how requires admitted
 --                                canary (percent) bake max_error_rate verdict (why it is rolled back)
+--                                source (the generation that it took over from) taken (its entries)
+--                                logged (entries of the state log when it was ready)
 --   P:{NAME}:GEN:plan tree (strings) states (list) logs (stream) course (stream: state)
 --                replicas (hash id -> "STATE AGENT PATH\n" + record) services ready (hash path -> n)
 --                repairs (hash job id -> path) figures (hash caller -> what it has counted)

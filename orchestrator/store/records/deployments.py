@@ -23,6 +23,8 @@ class Submission:
     from the moment it is stored; `history_s` is how long the generation is kept after it has ended.
     `owner` is the program that it ends with, if any; `bundle` the digest of its code, or empty.
     `by` says who submits it (user@host), `how` what it comes about by, `rollout` how it takes over.
+    `states` are the sealed entries that its state log begins with, `source` the generation that
+    they were taken over from.
     """
 
     id: str
@@ -42,6 +44,8 @@ class Submission:
     by: str = ""
     how: str = "deploy"
     rollout: Rollout = field(default_factory=Rollout)
+    states: tuple[bytes, ...] = ()
+    source: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +72,9 @@ class GenerationRecord:
     One that `is_restored` is all that workers could bring back after a loss of data: it has neither
     plan nor tree. `by` says who submitted it (user@host), `how` what it came about by, `bundle` is
     the digest of its code; `by` and `bundle` are empty where that isn't known. `rollout` says how
-    it takes over, `is_admitted` that it has met its requirements.
+    it takes over, `is_admitted` that it has met its requirements. `source` is the generation that
+    it took training over from; `was_ready` says that it was ready at some time, with `logged`
+    entries in its state log by then.
     """
 
     name: str
@@ -99,6 +105,9 @@ class GenerationRecord:
     bundle: str = ""
     rollout: Rollout = field(default_factory=Rollout)
     is_admitted: bool = False
+    source: int | None = None
+    was_ready: bool = False
+    logged: int = 0
 
     @property
     def must_be_judged(self) -> bool:
@@ -205,4 +214,7 @@ def read_generation(
         bundle=text.get("bundle", ""),
         rollout=read_rollout(text),
         is_admitted=text.get("admitted") == "1",
+        source=int(text["source"]) if text.get("source") else None,
+        was_ready="logged" in text,
+        logged=int(text.get("logged") or 0),
     )

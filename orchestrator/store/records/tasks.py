@@ -51,7 +51,7 @@ class TaskSpec:
 
     `wait` counts the tasks before it, `next` are the places of its dependants in the plan. `data`
     is the signed RQ payload, empty for a join. `timeout` is the longest run of one attempt in
-    seconds, None without limit.
+    seconds, None without limit. One that `is_done` was done by an earlier generation.
     """
 
     id: str
@@ -60,6 +60,7 @@ class TaskSpec:
     data: bytes = b""
     queue: str = ""
     timeout: float | None = None
+    is_done: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
