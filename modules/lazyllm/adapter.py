@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import lazyllm
+from lazyllm import FastapiApp
 from lazyllm.flow import FlowBase
 from lazyllm.module.llms.trainablemodule import _TrainableModuleImpl
 from lazyllm.module.servermodule import _ServerModuleImpl
@@ -50,6 +51,8 @@ def _taken(obj: Any) -> ForeignNode:
     join(node, obj)
     if isinstance(node, ServedNode) and not isinstance(node, EngineNode):
         own(node, obj._impl)
+        # A class that travels by value takes its routes along from here on.
+        FastapiApp.update()
     return node
 
 

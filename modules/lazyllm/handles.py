@@ -8,14 +8,20 @@ their attributes wherever they arrive. A copy, such as `share()` makes, is taken
 from __future__ import annotations
 
 import functools
-from typing import Any, ClassVar
+import weakref
+from typing import Any, ClassVar, Final
 
 import lazyllm
+import requests
 from lazyllm import package
 
 from ..foreign import adopted
 from .nodes import NODE, ForeignNode, ServedNode, join, node_of, owner_of
+from .routes import AskRoutes, at_host, has_routes, host_of
 from .serving import HandleCall
+
+_served_at: Final[weakref.WeakValueDictionary[str, ServedNode]] = weakref.WeakValueDictionary()
+"""By each address that was given out, what is served there."""
 
 
 class Adopted:
@@ -38,8 +44,16 @@ class ServerHandle(Adopted):
 
     @property
     def _url(self) -> str | None:
-        service = service_of(self)
-        return super()._url if service is None else service.url  # type: ignore[misc]
+        service = owner_of(self._impl)  # type: ignore[attr-defined]
+        if service is None or not _is_running(service):
+            return super()._url  # type: ignore[misc,no-any-return]
+        url = service.url
+        if url is None:
+            return None
+        if has_routes(service.m):
+            url = service._ask((AskRoutes(host_of(url)),), {}, stream=False)
+        _served_at[url] = service
+        return url
 
     def __call__(self, *args: Any, **kw: Any) -> Any:
         """Call without asking for an address first: while none is ready, the call is held."""
@@ -83,14 +97,28 @@ class EngineHandle(Adopted):
         engine = node_of(self._impl)  # type: ignore[attr-defined]
         if not isinstance(engine, ServedNode) or not _is_running(engine):
             return super()._url  # type: ignore[misc,no-any-return]
-        url: str = engine._ask((), {}, stream=False)
-        return url
+        # An engine names the machine it runs on as it sees itself.
+        known: str = engine._ask((), {}, stream=False)
+        return known if engine.url is None else at_host(known, host_of(engine.url))
 
 
 def service_of(handle: Any) -> ServedNode | None:
-    """Return the node through which a handle is called, None while it isn't served."""
+    """Return the node through which a handle is called, None while it isn't served.
+
+    A handle of a URL that another handle has given out means the same service; raises
+    RequestException, as lazyllm does, when it lacks that one's security key.
+    """
     service = owner_of(handle._impl)
+    if service is None:
+        service = served_at(handle)
+        if service is not None and service._impl._security_key not in {None, handle._security_key}:
+            raise requests.RequestException("401: Authentication failed")
     return service if service is not None and _is_running(service) else None
+
+
+def served_at(handle: Any) -> ServedNode | None:
+    """Return what is served at the URL that a handle was made with, None where we don't serve."""
+    return _served_at.get(handle._url_wrapper.url or "")
 
 
 def _is_running(node: ForeignNode) -> bool:

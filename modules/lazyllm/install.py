@@ -15,6 +15,7 @@ from .. import executor
 from ..local.executor import local_executor
 from ..tree import walk
 from .adapter import adopts
+from .handles import served_at
 from .nodes import ForeignNode, node_of
 
 _KINDS = {"train": "train", "server": "deploy", "eval": "eval"}
@@ -31,6 +32,9 @@ def install() -> None:
         for name in ("stop", "wait"):
             if name in vars(cls):
                 setattr(cls, name, _through_executor(name, vars(cls)[name]))
+    server: Any = lazyllm.ServerModule
+    for name in ("forward", "_call"):
+        setattr(server, name, _through_service(name, vars(server)[name]))
 
 
 def _update(self: Any, *, mode: Any = None, recursive: bool = True) -> Any:
@@ -40,7 +44,9 @@ def _update(self: Any, *, mode: Any = None, recursive: bool = True) -> Any:
     node = adopts(self)
     assert node is not None
     kinds = [_KINDS[each] for each in modes]
-    runs = local_executor() if kinds == ["eval"] and _is_served_elsewhere(node) else None
+    is_url = isinstance(self, lazyllm.ServerModule) and served_at(self) is not None
+    is_called_here = is_url or (kinds == ["eval"] and _is_served_elsewhere(node))
+    runs = local_executor() if is_called_here else None
     (runs or executor.resolve()).run(node, kinds=kinds, recursive=recursive)
     return self
 
@@ -62,6 +68,20 @@ def _through_executor(name: str, original: Any) -> Any:
         if isinstance(node, ForeignNode) and not args and not kwargs:
             getattr(executor.resolve_for(node), name)(node)
             return None
+        return original(self, *args, **kwargs)
+
+    run.__name__ = name
+    run.__doc__ = original.__doc__
+    return run
+
+
+def _through_service(name: str, original: Any) -> Any:
+    """Have a handle of a URL that we serve adopted at its first call."""
+
+    def run(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if node_of(self) is None and served_at(self) is not None:
+            adopts(self)
+            return getattr(self, name)(*args, **kwargs)
         return original(self, *args, **kwargs)
 
     run.__name__ = name

@@ -13,6 +13,7 @@ from typing import Any
 from lazyllm import kwargs as lazy_kwargs
 from lazyllm import package
 
+from .routes import AskRoutes, routes_url
 from .session import Session
 
 
@@ -38,6 +39,8 @@ class HandleCall:
 def run_served(handle: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Run what a handle serves, between its functions before and after."""
     impl = handle._impl
+    if len(args) == 1 and isinstance(args[0], AskRoutes):
+        return routes_url(impl._m, args[0].host)
     if len(args) == 1 and isinstance(args[0], HandleCall):
         call = args[0]
     else:

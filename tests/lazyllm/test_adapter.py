@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 APPS = Path(__file__).parent / "apps"
-NAMES = ("classes", "servers", "flows", "engines", "sessions")
+NAMES = ("classes", "servers", "flows", "engines", "sessions", "addresses")
 THROUGH = ("-m", "rootward.lazyllm")
 
 # What lazyllm 1.4 itself answers otherwise, and why.
@@ -59,25 +60,34 @@ def answers(app: str, how: tuple[str, ...], **more: str) -> Any:
     return done.stderr[-3000:]
 
 
-@pytest.fixture(scope="module")
-def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """Two workers and what a program needs to reach them."""
+@contextmanager
+def running(*hosts: str) -> Iterator[tuple[dict[str, str], list[subprocess.Popen[bytes]]]]:
+    """Start a worker at each address; yield what a program needs to reach them, and the workers."""
     from rootward.orchestrator.embedded.server import EmbeddedServer
 
     with EmbeddedServer() as server:
         settings = {"REDIS_URL": server.url, "ROOTWARD_SECRET": "s" * 40}
         command = [sys.executable, "-m", "rootward", "worker", "--slots", "4"]
         started = [
-            subprocess.Popen([*command, "--name", name], env=environment(**settings))
-            for name in ("w1", "w2")
+            subprocess.Popen(
+                [*command, "--name", f"w{number}", "--host", host], env=environment(**settings)
+            )
+            for number, host in enumerate(hosts)
         ]
         try:
-            yield settings
+            yield settings, started
         finally:
             for worker in started:
                 worker.terminate()
             for worker in started:
                 worker.wait(60)
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[dict[str, str]]:
+    """Two workers and what a program needs to reach them."""
+    with running("127.0.0.1", "127.0.0.1") as (settings, _):
+        yield settings
 
 
 @pytest.mark.parametrize("app", NAMES)
@@ -118,35 +128,73 @@ def test_a_killed_replica_costs_no_call() -> None:
     server = lazyllm.ServerModule(_pid_and, num_replicas=2)
     server.start()
     try:
-        failures: list[BaseException] = []
-        seen: set[int] = set()
-        over = threading.Event()
-
-        def call() -> None:
-            while not over.is_set():
-                try:
-                    pid, value = server(7)
-                    assert value == 7
-                    seen.add(pid)
-                except BaseException as error:
-                    failures.append(error)
-                    return
-
-        threads = [threading.Thread(target=call) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for _ in range(3):
-            os.kill(server(7)[0], signal.SIGKILL)
-            # Each goes on only when calls succeed after the loss.
-            for _ in range(50):
-                assert server(7)[1] == 7
-        over.set()
-        for thread in threads:
-            thread.join(60)
-        assert failures == []
+        with called_by_four(server) as seen:
+            for _ in range(3):
+                os.kill(server(7)[0], signal.SIGKILL)
+                # Each goes on only when calls succeed after the loss.
+                for _ in range(50):
+                    assert server(7)[1] == 7
         assert len(seen) >= 3
     finally:
         server.stop()
+
+
+def test_a_killed_worker_costs_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    import rootward.lazyllm  # noqa: F401 - as above
+
+    lazyllm: Any = importlib.import_module("lazyllm")
+    with running("127.0.0.1", "127.0.0.1") as (settings, started):
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        server = lazyllm.ServerModule(_pid_and, num_replicas=2)
+        server.start()
+        try:
+            with called_by_four(server) as seen:
+                while len(seen) < 2:
+                    server(7)
+                before = set(seen)
+                started[0].kill()
+                # Until the replica that was lost has come back on the other worker.
+                while seen <= before:
+                    assert server(7)[1] == 7
+        finally:
+            server.stop()
+
+
+def test_an_engine_is_reached_on_the_machine_where_it_runs() -> None:
+    """It knows itself as 127.0.0.1 only; another address of this machine stands for another one."""
+    with running("127.0.0.2") as (settings, _):
+        found = answers("distant", THROUGH, **settings)
+    assert found == ["127.0.0.2", answers("engines", THROUGH)[1]]
+
+
+@contextmanager
+def called_by_four(server: Any) -> Iterator[set[int]]:
+    """Call a server of `_pid_and` all the while, none of which may fail; yield who has answered."""
+    failures: list[BaseException] = []
+    seen: set[int] = set()
+    over = threading.Event()
+
+    def call() -> None:
+        while not over.is_set():
+            try:
+                pid, value = server(7)
+                assert value == 7
+                seen.add(pid)
+            except BaseException as error:
+                failures.append(error)
+                return
+
+    threads = [threading.Thread(target=call) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join(60)
+    assert failures == []
 
 
 def _pid_and(value: int) -> tuple[int, int]:
