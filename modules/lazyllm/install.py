@@ -10,13 +10,14 @@ from __future__ import annotations
 from typing import Any
 
 import lazyllm
+from lazyllm.module.servermodule import _UrlHelper
 
 from .. import executor
 from ..local.executor import local_executor
 from ..tree import walk
 from .adapter import adopts
 from .handles import served_at
-from .nodes import ForeignNode, node_of
+from .nodes import ForeignNode, ServedNode, node_of, owner_of
 
 _KINDS = {"train": "train", "server": "deploy", "eval": "eval"}
 
@@ -33,8 +34,9 @@ def install() -> None:
             if name in vars(cls):
                 setattr(cls, name, _through_executor(name, vars(cls)[name]))
     server: Any = lazyllm.ServerModule
-    for name in ("forward", "_call"):
-        setattr(server, name, _through_service(name, vars(server)[name]))
+    server._call = _adopted_first("_call", server._call)
+    helper: Any = _UrlHelper
+    helper._url = property(_adopted_first("_url", helper._url.fget))
 
 
 def _update(self: Any, *, mode: Any = None, recursive: bool = True) -> Any:
@@ -75,15 +77,26 @@ def _through_executor(name: str, original: Any) -> Any:
     return run
 
 
-def _through_service(name: str, original: Any) -> Any:
-    """Have a handle of a URL that we serve adopted at its first call."""
+def _adopted_first(name: str, original: Any) -> Any:
+    """Have a handle adopted when it is first used, where what it calls is served by us.
+
+    Such are a `share()` of what is in a tree, and a handle of a URL that another has given out.
+    """
 
     def run(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if node_of(self) is None and served_at(self) is not None:
+        if isinstance(self, lazyllm.UrlModule) and node_of(self) is None and _is_ours(self):
             adopts(self)
-            return getattr(self, name)(*args, **kwargs)
+            found = getattr(self, name)
+            return found(*args, **kwargs) if callable(found) else found
         return original(self, *args, **kwargs)
 
     run.__name__ = name
     run.__doc__ = original.__doc__
     return run
+
+
+def _is_ours(handle: Any) -> bool:
+    impl = vars(handle).get("_impl")
+    if impl is None:
+        return False
+    return served_at(handle) is not None or isinstance(owner_of(impl) or node_of(impl), ServedNode)
