@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .calling.hooks import Hook
+    from .command import CommandModule
     from .display import make_repr
     from .errors import RootwardError
     from .flows.action import ActionModule
@@ -53,6 +54,7 @@ __all__ = [  # noqa: RUF022 - grouped, like a table of contents
     "ModuleBase",
     "ActionModule",
     "ServerModule",
+    "CommandModule",
     "UrlModule",
     "module_register",
     # flows
@@ -87,6 +89,7 @@ _HOMES = {
     "flows.barrier": ["barrier"],
     "flows.binding": ["Bind", "bind", *(f"_{index}" for index in range(10))],
     "flows.branching": ["IFS", "Switch", "ifs", "switch"],
+    "command": ["CommandModule"],
     "display": ["make_repr"],
     "flows.graph": ["Graph", "graph"],
     "errors": ["RootwardError"],

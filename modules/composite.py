@@ -129,6 +129,13 @@ class Composite(Hooked):
     def setup(self) -> None:
         """Load what calls need; runs once in each replica, children first, before any call."""
 
+    def health(self) -> Any:
+        """Say whether calls can be answered: asked in each replica, at most every 5 seconds.
+
+        One that raises or returns False takes the replica out of the registry, and three times in a
+        row have it restarted.
+        """
+
     def _get_train_tasks(self) -> Any:
         return None
 

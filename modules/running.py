@@ -71,11 +71,16 @@ def workspace() -> Path:
     storage if workers are to find each other's, by default under this machine's cache. Raises
     NoTask outside of a task, BadWorkspace when the folder can't be made or written.
     """
+    task = _task("workspace")
+    return folder_of(task.deployment, task.path)
+
+
+def folder_of(deployment: str, path: str) -> Path:
+    """Return the workspace of the module at `path`, made if it isn't there; raises BadWorkspace."""
     from pathlib import Path
 
-    task = _task("workspace")
     # No part of a path has a plus sign.
-    folder = Path(_root(), task.deployment, task.path.replace("/", "+"))
+    folder = Path(_root(), deployment, path.replace("/", "+"))
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as cause:

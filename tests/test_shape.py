@@ -27,6 +27,7 @@ MAX_CONSTRUCTOR_PARAMETERS = 7
 MANY_PARAMETERS = {
     # How a module is served is said where it is wrapped; each option has a default.
     "ServerModule",
+    "CommandModule",
 }
 BANNED_FILE_NAMES = re.compile(r"(utils?|common|helpers?|manager|misc|base_\w+)(\.py)?")
 BANNED_FUNCTION_NAMES = re.compile(r"_*(handle|process|do_it|helper)")

@@ -41,10 +41,17 @@ class LocalReplica:
         self.is_serving = False
         self._path, self._address = spec.path, (spec.host, port)
         self._on_gone = on_gone
+        self.on_health: Callable[[LocalReplica], None] = lambda _: None
         self._tail = b""
         self._waitstatus: int | None = None
         self._error: dict[str, str] | None = None
         self._is_ready = asyncio.Event()
+        # How often in a row its own health has failed, and why.
+        self.failures = 0
+        self.ailment = ""
+        # What it last said that it waits for, while it starts.
+        self.waits_for = ""
+        self._is_foreign = False
         self._pings = self._pongs = self._idle_pings = 0
         self._effort = Effort()
         self._verdict = ""
@@ -66,7 +73,8 @@ class LocalReplica:
             raise ServeFailed(self._path, reason)
         if self.gone.is_set():
             raise ServeFailed(self._path, self.how_it_ended())
-        await self._probe()
+        if not self._is_foreign:
+            await self._probe()
 
     def send_states(self, log: Sequence[bytes]) -> None:
         """Send what it hasn't seen of a state log."""
@@ -89,8 +97,9 @@ class LocalReplica:
         self.kill()
         await self.gone.wait()
 
-    def kill(self) -> None:
-        """End it at once."""
+    def kill(self, verdict: str = "") -> None:
+        """End it at once; `verdict` is then the reason of its end."""
+        self._verdict = self._verdict or verdict
         self.child.kill(signal.SIGKILL)
 
     def ping(self, timeout_s: float) -> bool:
@@ -140,7 +149,15 @@ class LocalReplica:
         del child
         match message["event"]:
             case "ready":
+                self._is_foreign = "port" in message
+                if self._is_foreign:
+                    self.endpoint[0] = f"http://{self._address[0]}:{message['port']}"
                 self._is_ready.set()
+            case "waiting":
+                self.waits_for = message["reason"]
+            case "health":
+                self.failures, self.ailment = message["failures"], message["reason"]
+                self.on_health(self)
             case "failed":
                 self._error = message["error"]
                 self._is_ready.set()

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from ..command import CommandModule
 from ..errors import ServeFailed
 from ..processes.child import listen
 from ..processes.forkserver import LoadFailed, ReplicaSpec, Template
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 HOST: Final = "127.0.0.1"
 Table = Mapping[str, list[list[str]]]
 
+MOST_FAILURES: Final = 3
+"""How often in a row the health of a replica may fail until it is replaced."""
 _PING_S: Final = 1.0
 _DRAIN_S: Final = 5.0
 # Of a replica that is replaced: nobody waits for its place.
@@ -88,7 +91,9 @@ class Home:
 class LocalService:
     """One served module; `on_change` is called when its endpoints have changed."""
 
-    def __init__(self, module: ServerModule, home: Home, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self, module: ServerModule | CommandModule, home: Home, on_change: Callable[[], None]
+    ) -> None:
         """Start nothing yet."""
         self.module = module
         self.home = home
@@ -96,6 +101,8 @@ class LocalService:
         self._on_change = on_change
         self._ready: list[LocalReplica] = []
         self._living: set[LocalReplica] = set()
+        # Those that say that they aren't well.
+        self._withdrawn: set[LocalReplica] = set()
         self._restarts: set[asyncio.Task[None]] = set()
         self._policy = RestartPolicy(gives_up=False)
         self._is_stopping = False
@@ -120,18 +127,18 @@ class LocalService:
 
     async def start(self) -> None:
         """Bring up what isn't up; raises ServeFailed, and leaves what was up before."""
-        missing = self.module.replicas - len(self._ready)
+        missing = self.module.replicas - len(self._ready) - len(self._withdrawn)
         self._ready += await self._launch_all(max(missing, 0))
         self._on_change()
 
     async def replace(self, home: Home) -> None:
         """Replace all replicas by ones from `home`; a fixed port has to be free for them first."""
-        old, old_home, self.home = self._ready, self.home, home
+        old, old_home, self.home = [*self._ready, *self._withdrawn], self.home, home
         if self.module.port is not None:
             self._ready = []
+            self._withdrawn = set()
             self._on_change()
             await self._retire(old, _DRAIN_S)
-            old = []
         try:
             fresh = await self._launch_all(self.module.replicas)
         except BaseException:
@@ -139,8 +146,9 @@ class LocalService:
             self.home = old_home
             raise
         # Whoever ended on its own meanwhile was counted as lost, and may have come back.
-        old = [replica for replica in self._ready if replica not in fresh]
+        old = [each for each in (*self._ready, *self._withdrawn) if each not in fresh]
         self._ready = fresh
+        self._withdrawn = set()
         self._on_change()
         await self._retire(old, _CALLS_S)
 
@@ -151,6 +159,7 @@ class LocalService:
         for task in self._restarts:
             task.cancel()
         self._ready = []
+        self._withdrawn = set()
         self._on_change()
         await self._retire(list(self._living), drain_s)
         self.ended.set()
@@ -186,13 +195,16 @@ class LocalService:
             async with asyncio.timeout(timeout):
                 await replica.ready()
         except TimeoutError:
-            raise await self._given_up(replica, f"it was not ready within {timeout:g} s") from None
+            why = f": {replica.waits_for}" if replica.waits_for else ""
+            reason = f"it was not ready within {timeout:g} s{why}"
+            raise await self._given_up(replica, reason) from None
         except ServeFailed as error:
             raise await self._given_up(replica, error.reason) from None
         except BaseException:
             replica.kill()
             raise
         replica.is_serving = True
+        replica.on_health = self._judge
         return replica
 
     def _start(self, template: Template) -> LocalReplica:
@@ -205,6 +217,7 @@ class LocalService:
         with sock:
             spec = ReplicaSpec(
                 path=self.home.path,
+                replica=secrets.token_hex(8),
                 host=HOST,
                 token=secrets.token_hex(16),
                 call_key=self.home.call_key,
@@ -228,10 +241,13 @@ class LocalService:
     def _lost(self, replica: LocalReplica) -> None:
         """Take the end of a replica, asked for or not."""
         self._living.discard(replica)
-        if replica not in self._ready:
+        if replica in self._withdrawn:
+            self._withdrawn.discard(replica)
+        elif replica in self._ready:
+            self._ready.remove(replica)
+            self._on_change()
+        else:
             return
-        self._ready.remove(replica)
-        self._on_change()
         if self._is_stopping or replica.is_retired:
             return
         log.warning(
@@ -245,10 +261,26 @@ class LocalService:
         self._restarts.add(task)
         task.add_done_callback(self._restarts.discard)
 
+    def _judge(self, replica: LocalReplica) -> None:
+        """Take what a replica says of its health: out at a failure, back, or ended after some."""
+        if replica.failures >= MOST_FAILURES:
+            replica.kill(f"{replica.ailment}, {replica.failures} times in a row; it was killed")
+        elif replica.failures and replica in self._ready:
+            log.warning(
+                "%s: %s", self.home.path, replica.ailment, extra={"event": "replica.unready"}
+            )
+            self._ready.remove(replica)
+            self._withdrawn.add(replica)
+            self._on_change()
+        elif not replica.failures and replica in self._withdrawn:
+            self._withdrawn.discard(replica)
+            self._ready.append(replica)
+            self._on_change()
+
     async def _bring_back(self, pause_s: float | None) -> None:
         while pause_s is not None:
             await asyncio.sleep(pause_s)
-            if len(self._ready) >= self.module.replicas:
+            if len(self._ready) + len(self._withdrawn) >= self.module.replicas:
                 return
             try:
                 self._ready.append(await self._launch())
@@ -260,6 +292,9 @@ class LocalService:
                 return
 
     async def _retire(self, replicas: list[LocalReplica], drain_s: float) -> None:
+        if drain_s and isinstance(self.module, CommandModule):
+            # It says itself how long its server may take to end.
+            drain_s = max(drain_s, self.module.stop_timeout)
         await asyncio.gather(*(replica.retire(drain_s) for replica in replicas))
 
     async def _ping(self) -> None:

@@ -44,6 +44,7 @@ class ReplicaSpec:
     """
 
     path: str
+    replica: str = ""
     host: str = "127.0.0.1"
     token: str
     call_key: bytes

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rootward.modules.rpc.endpoints import Routes
 
     from ..errors import UnknownService
+    from ..planning.graph import Service
     from ..status.status import EndpointStatus, ServiceStatus
     from ..store.records import Change, GenerationRecord
     from .connected import Connected
@@ -30,11 +31,21 @@ BLOCK_MS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Way:
-    """How one call goes: by which routes, held for how long, repeatable or not."""
+    """How one call goes: by which routes, held for how long, to what; None is not known."""
 
     routes: Routes
     hold_s: float
-    repeatable: bool
+    to: Service | None
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the call may be sent again."""
+        return self.to is None or self.to.repeatable
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether a foreign server answers, which knows nothing of calls."""
+        return self.to is not None and self.to.is_foreign
 
 
 class Gateway:
@@ -42,7 +53,7 @@ class Gateway:
 
     def __init__(self, client: Connected) -> None:
         self._client = client
-        self._repeatable: dict[str, tuple[int, dict[str, bool]]] = {}
+        self._planned: dict[str, tuple[int, dict[str, Service]]] = {}
 
     def services(self) -> list[ServiceStatus]:
         """Return the services of all current generations, each with its live replicas."""
@@ -69,11 +80,14 @@ class Gateway:
         """Call the module's `forward` on a ready replica and return its result.
 
         While none is ready but one is on its way, the call is held for up to `hold` seconds; then
-        it is Unavailable. Raises UnknownService, and what `forward` raised.
+        it is Unavailable. A command is posted the one value as JSON, and returns what it answers.
+        Raises UnknownService, and what `forward` raised.
         """
-        from rootward.modules.rpc import client
+        from rootward.modules.rpc import client, foreign
 
         way = self._way_to(service, hold)
+        if way.is_foreign:
+            return foreign.post(way.routes, service, args, kwargs, hold=way.hold_s)
         return client.call(
             way.routes, service, args, kwargs, hold=way.hold_s, repeatable=way.repeatable
         )
@@ -82,9 +96,12 @@ class Gateway:
         self, service: str, /, *args: Any, hold: float = HOLD_S, **kwargs: Any
     ) -> Generator[Any]:
         """Call a module whose `forward` is a generator, and yield each item as it comes."""
-        from rootward.modules.rpc import client
+        from rootward.modules.rpc import client, foreign
 
         way = self._way_to(service, hold)
+        if way.is_foreign:
+            yield from foreign.post_for_lines(way.routes, service, args, kwargs, hold=way.hold_s)
+            return
         yield from client.stream(
             way.routes, service, args, kwargs, hold=way.hold_s, repeatable=way.repeatable
         )
@@ -142,16 +159,15 @@ class Gateway:
                     )
                 hold_s = 0.0
             current = record.generation
-        repeatable = self._repeatable_in(name, current).get(service, True)
-        return _Way(routes=routes, hold_s=hold_s, repeatable=repeatable)
+        to = self._services_in(name, current).get(service)
+        return _Way(routes=routes, hold_s=hold_s, to=to)
 
-    def _repeatable_in(self, name: str, generation: int) -> dict[str, bool]:
-        if self._repeatable.get(name, (0, {}))[0] != generation:
+    def _services_in(self, name: str, generation: int) -> dict[str, Service]:
+        if self._planned.get(name, (0, {}))[0] != generation:
             plan = read_plan(self._client.store, self._client.signer, name, generation)
             services = plan.services if plan is not None else ()
-            found = {each.path: each.repeatable for each in services}
-            self._repeatable[name] = (generation, found)
-        return self._repeatable[name][1]
+            self._planned[name] = (generation, {each.path: each for each in services})
+        return self._planned[name][1]
 
     def _generation_of(self, service: str) -> GenerationRecord | None:
         """Return the generation that serves it, or is about to as the first of its name."""

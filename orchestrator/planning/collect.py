@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, cast
 
+from rootward.modules.command import CommandModule
 from rootward.modules.processes.gc_pause import GcPaused
 from rootward.modules.tasks import WorkFinder
 
@@ -147,6 +148,7 @@ def _service(node: TreeNode, loads: Sequence[str], callers: Sequence[str]) -> Se
         # What isn't a ServerModule has no limits of its own.
         call_timeout=getattr(options, "call_timeout", None),
         ping_timeout=float(getattr(options, "ping_timeout", PING_TIMEOUT_S)),
+        is_foreign=isinstance(node.module, CommandModule),
     )
 
 

@@ -53,6 +53,8 @@ class Service:
     exclusive: bool = False
     call_timeout: float | None = None
     ping_timeout: float = PING_TIMEOUT_S
+    # A server of somebody else's, run as a command: it knows nothing of calls, tokens and keys.
+    is_foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -214,12 +214,19 @@ def _slot(tree: Any, routes: Any, fds: Sequence[int]) -> None:
 
 
 def _replica(tree: Any, routes: Any, spec: dict[str, Any], fds: Sequence[int]) -> None:
+    from rootward.modules.command import CommandModule
+
     from . import replica_main
 
     control, out, err, listening = fds
     _enter(out, err)
     messages = channel.Channel(socket.socket(fileno=control))
-    replica_main.run(tree, routes, spec, messages, socket.socket(fileno=listening))
+    kind: type[replica_main.LoadedReplica] = replica_main.ServingProcess
+    if isinstance(tree.module_at(spec["path"]), CommandModule):
+        from .command_main import CommandKeeper
+
+        kind = CommandKeeper
+    replica_main.run(tree, routes, spec, messages, socket.socket(fileno=listening), kind)
 
 
 def _enter(out: int, err: int) -> None:

@@ -30,6 +30,7 @@ from ..serving.raised import PERIOD_S, RaisedErrors
 from ..serving.router import ReplicaApp
 from ..serving.server import Listener
 from .execution import flush
+from .health import HealthRounds, checks_of
 from .parent_watch import ParentWatch
 
 if TYPE_CHECKING:
@@ -45,9 +46,10 @@ def run(
     spec: dict[str, Any],
     channel: Channel,
     sock: socket.socket,
+    kind: type[LoadedReplica],
 ) -> None:
     """Serve what `spec` (a ReplicaSpec's fields) says behind the bound socket, then exit."""
-    replica = ServingProcess(tree, channel, spec["path"])
+    replica = kind(tree, channel, spec["path"])
     try:
         os.environ.update(spec["env"])
         routes.key = spec["call_key"]
@@ -69,17 +71,18 @@ def run(
     os._exit(0)
 
 
-class ServingProcess:
-    """One served module of a loaded tree, in this process."""
+class LoadedReplica:
+    """A module of a loaded tree in the process of one replica, and what its owner says to it."""
 
     def __init__(self, tree: Tree, channel: Channel, path: str) -> None:
         """Set nothing up yet."""
         self._tree, self._channel, self._path = tree, channel, path
         self._early: deque[Message] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._listener: Listener | None = None
-        # Since when the loop has been asked for a sign of life; None while it has given it.
-        self._loop_asked_at: float | None = None
+
+    async def serve(self, spec: dict[str, Any], sock: socket.socket, guard: ParentWatch) -> None:
+        """Serve behind the bound socket, say so, and return when the drain has ended."""
+        raise NotImplementedError
 
     def hear(self, message: Message) -> None:
         """Take a message from the guard's thread; what comes before `serve` waits."""
@@ -89,9 +92,61 @@ class ServingProcess:
             self._loop.call_soon_threadsafe(self._obey_early)
 
     def vitals(self) -> dict[str, float]:
+        """Return what the answer to a ping says beside that; called by the guard's thread."""
+        return {}
+
+    def apply(self, entries: list[bytes]) -> None:
+        """Write states into the tree."""
+        for entry in entries:
+            state_log.apply(self._tree, entry)
+
+    def set_up(self) -> None:
+        """Run `setup()` of all that is loaded here, children first."""
+        self._obey_early()
+        for path in self._tree.loaded_by(self._path):
+            setup: Callable[[], Any] = self._tree.module_at(path).setup
+            finish(setup())
+
+    def _obey_early(self) -> None:
+        while self._early:
+            self._obey(self._early.popleft())
+
+    def _obey(self, message: Message) -> None:
+        match message["op"]:
+            case "states":
+                self._apply_now(message["states"])
+            case "drain":
+                self._drain(message["grace"])
+
+    def _apply_now(self, entries: list[bytes]) -> None:
+        try:
+            self.apply(entries)
+        except BaseException as error:
+            # Half a state must not serve.
+            self._channel.send({"event": "failed", "error": describe(error)})
+            flush()
+            os._exit(1)
+        self._channel.send({"event": "states_applied"})
+
+    def _drain(self, grace: float) -> None:
+        """Take nothing new, and end after the calls or in `grace` seconds."""
+        raise NotImplementedError
+
+
+class ServingProcess(LoadedReplica):
+    """One served module of a loaded tree, in this process."""
+
+    def __init__(self, tree: Tree, channel: Channel, path: str) -> None:
+        """Set nothing up yet."""
+        super().__init__(tree, channel, path)
+        self._listener: Listener | None = None
+        # Since when the loop has been asked for a sign of life; None while it has given it.
+        self._loop_asked_at: float | None = None
+
+    def vitals(self) -> dict[str, float]:
         """Return for how long (seconds) the loop has been blocked, and the oldest call under way.
 
-        What isn't so is left out. Called by the guard's thread.
+        What isn't so is left out.
         """
         told: dict[str, float] = {}
         loop, listener = self._loop, self._listener
@@ -108,18 +163,6 @@ class ServingProcess:
 
     def _loop_lives(self) -> None:
         self._loop_asked_at = None
-
-    def apply(self, entries: list[bytes]) -> None:
-        """Write states into the tree."""
-        for entry in entries:
-            state_log.apply(self._tree, entry)
-
-    def set_up(self) -> None:
-        """Run `setup()` of all that is loaded here, children first."""
-        self._obey_early()
-        for path in self._tree.loaded_by(self._path):
-            setup: Callable[[], Any] = self._tree.module_at(path).setup
-            finish(setup())
 
     async def serve(self, spec: dict[str, Any], sock: socket.socket, guard: ParentWatch) -> None:
         """Listen, say so, and serve until the drain has ended."""
@@ -155,35 +198,19 @@ class ServingProcess:
         self._loop = listener.loop
         self._obey_early()
         self._channel.send({"event": "ready"})
-        summing = asyncio.create_task(_sum_up(raised))
+        checks = checks_of(self._tree, self._path)
+        besides = [
+            asyncio.create_task(_sum_up(raised)),
+            asyncio.create_task(HealthRounds(checks, self._channel.send).run()),
+        ]
         try:
             await listener.ended()
         finally:
-            summing.cancel()
+            for task in besides:
+                task.cancel()
 
     def _log_error(self, text: str) -> None:
         self._channel.send({"event": "error", "text": text})
-
-    def _obey_early(self) -> None:
-        while self._early:
-            self._obey(self._early.popleft())
-
-    def _obey(self, message: Message) -> None:
-        match message["op"]:
-            case "states":
-                self._apply_now(message["states"])
-            case "drain":
-                self._drain(message["grace"])
-
-    def _apply_now(self, entries: list[bytes]) -> None:
-        try:
-            self.apply(entries)
-        except BaseException as error:
-            # Half a state must not serve.
-            self._channel.send({"event": "failed", "error": describe(error)})
-            flush()
-            os._exit(1)
-        self._channel.send({"event": "states_applied"})
 
     def _end_overdue(self, reason: str) -> None:
         """End the process: what a thread runs can't be ended by itself."""

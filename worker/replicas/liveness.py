@@ -14,7 +14,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,10 @@ logger = logging.getLogger(__name__)
 ROUND_S = 1.0
 PING_S = 3.0
 UNREADY_AFTER_S = 2.5
+MOST_FAILURES = 3
+_READY = ReplicaState.READY
+# One that drains ends by itself.
+_CALLED = frozenset({_READY, ReplicaState.UNREADY})
 # The replica's own limit of a call comes first, where it can act.
 _OVERDUE_MARGIN_S = 1.0
 _SHORTEST_S = 0.05
@@ -51,7 +55,8 @@ class Signs:
 
     `silent_s` is for how long it has owed an answer (0: it owes none), `idle_s` for how long it has
     done nothing meanwhile, `blocked_s` for how long its event loop has been blocked, `call_s` how
-    long a call has run at least.
+    long a call has run at least. `failures` is how often in a row its own health has failed, the
+    last time for the reason `ailment`.
     """
 
     silent_s: float = 0.0
@@ -59,6 +64,8 @@ class Signs:
     blocked_s: float = 0.0
     call_s: float = 0.0
     is_stopped: bool = False
+    failures: int = 0
+    ailment: str = ""
 
 
 def judge(
@@ -72,6 +79,10 @@ def judge(
         return Verdict.KILL, f"it did not answer for {idle_s:.0f} s, and used no CPU meanwhile"
     if call_timeout is not None and signs.call_s > call_timeout + _OVERDUE_MARGIN_S:
         return Verdict.KILL, f"a call took longer than its call_timeout of {call_timeout:g} s"
+    if signs.failures and state in _CALLED:
+        if signs.failures >= MOST_FAILURES:
+            return Verdict.KILL, f"{signs.ailment}, {signs.failures} times in a row"
+        return (Verdict.WITHDRAW, signs.ailment) if state is _READY else (Verdict.LEAVE, "")
     if state is ReplicaState.READY:
         if idle_s > min(UNREADY_AFTER_S, ping_timeout):
             return Verdict.WITHDRAW, f"no answer for {idle_s:.0f} s"
@@ -151,7 +162,7 @@ class Watch:
             self._ping(held, now)
         service = held.service
         verdict, why = judge(
-            self._signs(held, now),
+            replace(self._signs(held, now), failures=held.failures, ailment=held.ailment),
             held.state,
             ping_timeout=service.ping_timeout,
             call_timeout=service.call_timeout,
@@ -209,6 +220,6 @@ class Watch:
             logger.error("telling of a replica", exc_info=error, extra={"event": "replica.untold"})
 
     async def _bring_back(self, held: ReplicaHandle) -> None:
-        answer = await probe(*held.address, held.token)
-        if answer.is_ready and not held.is_stopping:
+        is_ready = held.service.is_foreign or (await probe(*held.address, held.token)).is_ready
+        if is_ready and not held.is_stopping:
             await self._registrar.put(held, ReplicaState.READY)

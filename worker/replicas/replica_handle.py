@@ -64,11 +64,15 @@ class ReplicaHandle:
         self.call_since: float | None = None
         self.worked_at = 0.0
         self.effort = Effort()
+        # What its own health says: failures in a row, and the reason of the last.
+        self.failures, self.ailment = 0, ""
         self.calls = 0
         self.calls_changed = asyncio.Event()
         self.drain_until = float("inf")
         self.verdict: str | None = None
         self.waits_for: str | None = None
+        # What a foreign server said last, while it starts.
+        self.last_answer = ""
         self.is_over = False
         self.output = Output()
         self.on_print: Callable[[], None] = lambda: None
@@ -112,22 +116,26 @@ class ReplicaHandle:
 
     def attach(self, child: Child, token: str, address: tuple[str, int]) -> None:
         """Take over a new process, which answers at `address` under `token`."""
-        host, port = address
-        self.child, self.token, self.address = child, token, address
+        self.child, self.token = child, token
+        self._answers_at(*address)
         self.since = time.time()
         self._waitstatus = None
-        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         # What it starts with is in its spec.
         self._states = StatesSent(child, len(self.generation.log))
         self.verdict = None
         self.asked_at = self.call_since = None
         self.loop_s = self.worked_at = 0.0
+        self.failures, self.last_answer = 0, ""
         self._ready = self._loop.create_future()
         self._ready.add_done_callback(_look_at)
         self.ended = self._loop.create_future()
         child.on_message = lambda _, message: self._hear(message)
         child.on_output = lambda _, fd, data: self._print(fd, data)
         child.on_exit = self._end
+
+    def _answers_at(self, host: str, port: int) -> None:
+        self.address = host, port
+        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def send_states(self) -> None:
         """Send the states that it hasn't seen; `until_applied` tells when it has them."""
@@ -199,7 +207,13 @@ class ReplicaHandle:
             case "error":
                 self._log_error(message["text"])
             case "ready" if not self._ready.done():
+                # A foreign server may have got another port than the one that was free before.
+                self._answers_at(self.address[0], message.get("port", self.address[1]))
                 self._ready.set_result(None)
+            case "waiting":
+                self.last_answer = message["reason"]
+            case "health":
+                self.failures, self.ailment = message["failures"], message["reason"]
             case "failed" if not self._ready.done():
                 error = message.get("error") or {}
                 if self.task is None:

@@ -11,27 +11,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import secrets
-import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from rootward.modules.processes.forkserver import ReplicaSpec, listen
+from rootward.modules.processes.forkserver import ReplicaSpec
 from rootward.modules.processes.restart_policy import RestartPolicy
-from rootward.modules.processes.scarcity import is_scarcity
 from rootward.orchestrator.states import ReplicaState, TaskState
 from rootward.orchestrator.store.records import ERROR_FD
 
 from ..work.assignment import Assignment, Outcome
+from .binding import bound_for
 from .liveness import Watch
 from .probe import probe
 from .replica_handle import ReplicaHandle
 
 if TYPE_CHECKING:
+    import socket
+
     from rootward.modules.processes.forkserver import Template
     from rootward.orchestrator.security.signing import Signer
 
@@ -44,7 +44,6 @@ logger = logging.getLogger(__name__)
 _DRAIN_MARGIN_S = 2.0
 _TELL_CALLS_S = 0.5
 _PROBE_PAUSE_S = 0.05
-_BIND_PAUSE_S = 0.1
 # A false record is put right before calls that are held for a replica give up.
 _MEND_S = 3.0
 
@@ -317,11 +316,14 @@ class Supervisor:
             async with asyncio.timeout(limit_s):
                 output = held.output if held.task is None else held.task.output
                 template = await held.generation.template(output)
-                with await self._listen(held) as listener:
+                with await bound_for(held, self._host) as listener:
                     self._fork(held, template, listener)
                 await held.until_ready()
         except TimeoutError:
-            why = held.waits_for or f"it was not ready within its startup_timeout of {limit_s:g} s"
+            why = f"it was not ready within its startup_timeout of {limit_s:g} s"
+            if held.last_answer:
+                why = f"{why}: {held.last_answer}"
+            why = held.waits_for or why
             held.kill(why)
             raise held.failure(why) from None
         if held.is_stopping:
@@ -333,6 +335,7 @@ class Supervisor:
         service, generation = held.service, held.generation
         spec = ReplicaSpec(
             path=service.path,
+            replica=held.id,
             host=self._host,
             token=secrets.token_hex(16),
             call_key=self._signer.call_key(generation.name),
@@ -351,40 +354,12 @@ class Supervisor:
         """Bring it up to date, ask it whether it is ready, and register it."""
         held.send_states()
         await held.until_applied()
-        deadline = asyncio.get_running_loop().time() + held.service.startup_timeout
-        while not (answer := await held.unless_ended(probe(*held.address, held.token))).is_ready:
-            if asyncio.get_running_loop().time() > deadline:
-                raise held.failure(f"GET /readyz: {answer.detail}")
-            await asyncio.sleep(_PROBE_PAUSE_S)
+        await _answers(held)
         if held.is_stopping or not await self._registrar.put(held, ReplicaState.READY):
             raise held.failure("its generation has ended")
         # A task may have changed the state before the store knew that there was a replica to tell.
         await held.generation.catch_up()
         held.send_states()
-
-    async def _listen(self, held: ReplicaHandle) -> socket.socket:
-        """Bind; a fixed port may still be held by the replica that this one replaces.
-
-        Only then is it waited for: what anyone else holds is a failure at once. A process of our
-        own that has just ended may hold it for a moment, too.
-        """
-        port = held.service.port
-        while True:
-            try:
-                listener = listen(self._host, port)
-            except OSError as error:
-                if is_scarcity(error):
-                    raise
-                if port is None or error.errno != errno.EADDRINUSE:
-                    raise held.failure(f"it can't listen: {error.strerror}") from error
-                held.waits_for = f"port {port} of {self._host} is taken by another program"
-                is_ours = held.is_published and held.loaded.done()
-                if not is_ours and not await held.generation.succeeds_another():
-                    raise held.failure(held.waits_for) from error
-                await asyncio.sleep(_BIND_PAUSE_S)
-            else:
-                held.waits_for = None
-                return listener
 
     def _end(self, held: ReplicaHandle, reason: str) -> None:
         held.stop_asked.set()
@@ -396,3 +371,15 @@ class Supervisor:
         life = self._lives.get(held.id)
         if life is not None:
             await asyncio.wait({life})
+
+
+async def _answers(held: ReplicaHandle) -> None:
+    """Return when the replica says over HTTP that it is ready; raises ServeFailed."""
+    if held.service.is_foreign:
+        # Whoever keeps it has asked it already, in the way that it understands.
+        return
+    deadline = asyncio.get_running_loop().time() + held.service.startup_timeout
+    while not (answer := await held.unless_ended(probe(*held.address, held.token))).is_ready:
+        if asyncio.get_running_loop().time() > deadline:
+            raise held.failure(f"GET /readyz: {answer.detail}")
+        await asyncio.sleep(_PROBE_PAUSE_S)

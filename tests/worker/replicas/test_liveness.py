@@ -50,6 +50,11 @@ def busy(seconds: float, **more: Any) -> Signs:
         (Signs(blocked_s=SOON_S), READY, Verdict.LEAVE),
         (Signs(blocked_s=LATE_S), READY, Verdict.WITHDRAW),
         (Signs(blocked_s=1000.0), UNREADY, Verdict.LEAVE),
+        (Signs(failures=1, ailment="ill"), READY, Verdict.WITHDRAW),
+        (Signs(failures=2, ailment="ill"), UNREADY, Verdict.LEAVE),
+        (Signs(failures=3, ailment="ill"), UNREADY, Verdict.KILL),
+        (Signs(failures=3, ailment="ill"), READY, Verdict.KILL),
+        (Signs(failures=3, ailment="ill"), DRAINING, Verdict.LEAVE),
     ],
 )
 def test_silence_is_judged_by_its_length_and_by_what_is_done_meanwhile(
