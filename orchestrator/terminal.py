@@ -9,6 +9,7 @@ sequence is left out, any other control character becomes visible.
 from __future__ import annotations
 
 import re
+import signal
 from typing import Final
 
 # ECMA-48, in 7 and in 8 bits: CSI to its final byte; OSC, DCS, SOS, PM and APC to their terminator.
@@ -31,6 +32,11 @@ def clean(text: str) -> str:
 def clean_json(document: str) -> str:
     """Return a JSON document with the controls escaped that JSON leaves as they are."""
     return _IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", document)
+
+
+def heeds_hangup() -> bool:
+    """Whether the end of the terminal is to end this process: `nohup` has it ignored."""
+    return signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
 
 
 def _cleaned(found: re.Match[str]) -> str:

@@ -10,6 +10,8 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from ..terminal import heeds_hangup
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,7 +22,16 @@ def main() -> None:
     """Run the command line of this process and exit with its code."""
     # A shell starts what it puts into the background with SIGINT ignored; here it always counts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if heeds_hangup():
+        signal.signal(signal.SIGHUP, _interrupt)
     sys.exit(run(sys.argv[1:]))
+
+
+def _interrupt(number: int, frame: object) -> None:
+    """Take the end of the terminal for a Ctrl-C, once: the shell tells it as the kernel does."""
+    del number, frame
+    signal.signal(signal.SIGHUP, lambda *_: None)
+    raise KeyboardInterrupt
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -29,7 +40,7 @@ def run(arguments: Sequence[str]) -> int:
 
     import click
 
-    from .output import StdoutClosed, forget_stdout, prepare_streams, warn
+    from .output import StdoutClosed, forget, is_unread, prepare_streams, warn
     from .root import cli
 
     prepare_streams()
@@ -39,13 +50,16 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = cli.main(list(arguments), prog_name="rootward", standalone_mode=False)
         sys.stdout.flush()
-    except (StdoutClosed, BrokenPipeError):
+    except StdoutClosed:
         # The reader has what it wanted (`rootward events NAME | head`).
-        forget_stdout()
+        forget(sys.stdout)
         return 0
     except (KeyboardInterrupt, click.Abort):
         return 130
     except Exception as error:
+        if is_unread(error):
+            forget(sys.stdout)
+            return 0
         from .failures import present
 
         return present(error)

@@ -7,6 +7,7 @@ terminal only, and never against `NO_COLOR`.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -69,10 +70,15 @@ def prepare_streams() -> None:
             reconfigure(errors="backslashreplace")
 
 
-def forget_stdout() -> None:
+def is_unread(error: BaseException) -> bool:
+    """Whether it says that nobody reads: a pipe without a reader, a terminal that was closed."""
+    return isinstance(error, OSError) and error.errno in {errno.EPIPE, errno.EIO}
+
+
+def forget(stream: TextIO) -> None:
     """Send what is still buffered nowhere, so that the interpreter's own flush stays quiet."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
 
 
@@ -81,7 +87,9 @@ def write(text: str, *, end: str = "\n") -> None:
     try:
         sys.stdout.write(clean(text) + end)
         sys.stdout.flush()
-    except BrokenPipeError as error:
+    except OSError as error:
+        if not is_unread(error):
+            raise
         raise StdoutClosed from error
 
 
@@ -124,9 +132,11 @@ def tell(text: str) -> None:
     """Write a line for the person who watches, to standard error."""
     try:
         print(clean(text), file=sys.stderr, flush=True)
-    except BrokenPipeError:
+    except OSError as error:
+        if not is_unread(error):
+            raise
         # Nobody watches: that is no reason to stop working.
-        return
+        forget(sys.stderr)
 
 
 def warn(

@@ -61,8 +61,7 @@ def up(
     """
     from .machine import Machine
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)
     order["recursive"] = not order.pop("no_recursive")
     if once and reload:
         raise click.UsageError("--once ends, so there is nothing for --reload to wait for")
@@ -187,6 +186,6 @@ def _tell_what_next(status: Status) -> None:
 
 
 def _interrupt(number: int, frame: object) -> None:
-    """Take SIGTERM and SIGHUP for a Ctrl-C."""
+    """Take SIGTERM for a Ctrl-C."""
     del number, frame
     raise KeyboardInterrupt

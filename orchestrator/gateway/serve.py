@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from rootward.modules.rpc import tracing
 
+from ..terminal import heeds_hangup
 from .access import Access
 from .admin.app import make_app
 from .frontend.server import Door
@@ -47,7 +48,7 @@ class ServeOptions:
 
 
 def run(client: Client, plan: ServeOptions, on_ready: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT; a second signal ends it at once.
+    """Serve until SIGTERM, SIGINT or the end of the terminal; a second signal ends it at once.
 
     `on_ready` is given the URL once it listens. Raises OSError when the address can't be had, and
     MissingSecret or WrongSecret when there is none to check the registry with.
@@ -111,6 +112,9 @@ def _signals(loop: asyncio.AbstractEventLoop) -> asyncio.Event:
     ended = asyncio.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, ended.set)
+    if heeds_hangup():
+        # It may be told twice: the second one ends nothing.
+        loop.add_signal_handler(signal.SIGHUP, ended.set)
     return ended
 
 

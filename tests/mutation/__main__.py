@@ -38,13 +38,18 @@ _STORE: Final = (
     "tests/conformance/test_leases.py",
 )
 _PLANNING: Final = ("tests/orchestrator/planning",)
+_CLIENT: Final = ("tests/orchestrator/client/test_client.py",)
 SUBJECTS: Final[dict[str, tuple[str, ...]]] = {
     "modules/processes/restart_policy.py": ("tests/modules/processes/test_restart_policy.py",),
-    "modules/state/values.py": ("tests/modules/state",),
+    "modules/state/values.py": ("tests/modules/state", "tests/modules/rpc/test_envelope.py"),
     "orchestrator/control/preemption.py": ("tests/orchestrator/control/test_preemption.py",),
     "orchestrator/control/reconcile.py": ("tests/orchestrator/control/test_reconcile.py",),
     "orchestrator/planning/collect.py": _PLANNING,
-    "orchestrator/planning/graph.py": _PLANNING,
+    "orchestrator/planning/graph.py": (
+        *_PLANNING,
+        "tests/orchestrator/control",
+        *_CLIENT,
+    ),
     "orchestrator/planning/plan_codec.py": _PLANNING,
     "orchestrator/planning/planner.py": _PLANNING,
     "orchestrator/planning/reduction.py": _PLANNING,
@@ -52,14 +57,23 @@ SUBJECTS: Final[dict[str, tuple[str, ...]]] = {
         "tests/orchestrator/security",
         "tests/worker/work/test_assignment.py",
         "tests/worker/work/test_generations.py",
+        "tests/orchestrator/control/test_counts.py",
+        "tests/modules/rpc/test_proof.py",
     ),
-    "orchestrator/store/lua/generations.lua": _STORE,
-    "orchestrator/store/tasks.py": _STORE,
+    "orchestrator/store/lua/generations.lua": (*_STORE, *_CLIENT),
+    "orchestrator/store/tasks.py": (
+        *_STORE,
+        "tests/worker/work/test_generations.py",
+        *_CLIENT,
+    ),
     "worker/agent/exchange_loop.py": (
         "tests/worker/agent/test_exchange_loop.py",
         "tests/worker/agent/test_agent.py",
     ),
-    "worker/agent/heartbeat.py": ("tests/worker/agent/test_heartbeat.py",),
+    "worker/agent/heartbeat.py": (
+        "tests/worker/agent/test_heartbeat.py",
+        "tests/worker/agent/test_agent.py",
+    ),
     "worker/slots/pool.py": ("tests/worker/slots", "tests/worker/work"),
 }
 """The core, and the tests whose business each file is."""

@@ -23,6 +23,7 @@ from rootward.orchestrator.settings import Settings
 from rootward.orchestrator.store.connection import Clients, check
 from rootward.orchestrator.store.keys import Keys
 from rootward.orchestrator.store.store import Store
+from rootward.orchestrator.terminal import heeds_hangup
 
 from ..work.identity import Identity, checked_name
 from .metrics_server import exposed
@@ -226,7 +227,10 @@ async def _outcome(work: asyncio.Future[None]) -> bool:
 
 @contextlib.contextmanager
 def _signals(shift: AgentSession, work: asyncio.Future[None]) -> Iterator[None]:
-    """Let the first SIGTERM or SIGINT drain, and the second end all at once."""
+    """Let the first SIGTERM or SIGINT drain, and the second end all at once.
+
+    A closed terminal drains too, unless that is to be ignored; it may be told more than once.
+    """
     loop = asyncio.get_running_loop()
 
     def ask() -> None:
@@ -234,9 +238,12 @@ def _signals(shift: AgentSession, work: asyncio.Future[None]) -> Iterator[None]:
             work.cancel()
         shift.stop_asked.set()
 
-    numbers = (signal.SIGTERM, signal.SIGINT)
+    numbers = [signal.SIGTERM, signal.SIGINT]
     for number in numbers:
         loop.add_signal_handler(number, ask)
+    if heeds_hangup():
+        numbers.append(signal.SIGHUP)
+        loop.add_signal_handler(signal.SIGHUP, shift.stop_asked.set)
     try:
         yield
     finally:
