@@ -165,7 +165,7 @@ class TemplateProcess:
 
     def _reap(self) -> None:
         try:
-            os.read(self._bell, 4096)
+            rung = os.read(self._bell, 4096)
         except BlockingIOError:
             return
         while True:
@@ -175,6 +175,9 @@ class TemplateProcess:
             except ChildProcessError:
                 return
             if ended is None:
+                if signal.SIGCHLD in rung:
+                    # A slot asks for it, when its task may have left something.
+                    process_tree.kill_strays(self._children, self._spared)
                 return
             child_id = self._children.pop(ended.si_pid, None)
             if child_id is not None:

@@ -102,13 +102,37 @@ def reserve_descriptors() -> None:
         os.close(fd)
 
 
-def children() -> list[int]:
-    """Return the ids of this process's children, adopted ones too; none where nobody can tell."""
+def has_children() -> bool:
+    """Whether this process has children, also ended ones that nobody has waited for."""
     try:
-        text = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii")
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def children(parent: int | None = None) -> list[int]:
+    """Return the ids of a process's children, adopted ones too; none where nobody can tell.
+
+    Of this process without a parent; of another those of its main thread.
+    """
+    pid = os.getpid() if parent is None else parent
+    try:
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
     except OSError:
         return []
     return [int(word) for word in text.split()]
+
+
+def kill_orphans_of_session(parent: int) -> None:
+    """Kill the processes of this one's session that `parent` has adopted."""
+    own = os.getpid()
+    for pid in children(parent):
+        try:
+            if pid != own and os.getsid(pid) == own:
+                os.kill(pid, signal.SIGKILL)
+        except OSError:
+            continue
 
 
 def kill_strays(known: Collection[int], spared: set[int]) -> None:

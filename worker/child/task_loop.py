@@ -18,6 +18,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from . import execution, process_tree
+from .leftovers import Leftovers
 from .parent_watch import ParentWatch
 
 if TYPE_CHECKING:
@@ -33,23 +34,25 @@ PROGRESS_EVERY_S = 0.125
 
 def run(tree: Tree, routes: PushedRoutes, channel: Channel, work: Work) -> None:
     """Run what comes on the lane; does not return before the owner is gone."""
-    message = work.next()
+    message, leftovers = work.next(), Leftovers()
     # Not sooner: what the owner had said before its first task is there now, and is heard first.
     ParentWatch(channel, routes, lambda _: None).start()
     while message is not None:
-        run_once(tree, work, message)
+        run_once(tree, work, message, leftovers)
         message = work.next()
 
 
-def run_once(tree: Tree, work: Work, message: Message) -> None:
-    """Run one task, report its progress and its end."""
+def run_once(tree: Tree, work: Work, message: Message, leftovers: Leftovers) -> None:
+    """Run one task, report its progress and its end; what it has started ends with it."""
     progress = Progress(work, message["number"])
     done = execution.execute(tree, message, progress.report)
+    is_spoiled = leftovers.end() or done["error"] is not None
     printed = has_printed()
     end = {"number": message["number"], "done": True, "printed": printed, **done}
-    work.send({**end, "progress": progress.left()})
-    if done["error"] is not None:
-        # The tree may hold half of what the task did: what else was to run here, others do.
+    work.send({**end, "spoiled": is_spoiled, "progress": progress.left()})
+    if is_spoiled:
+        # The tree may hold half of what the task did, or processes of the task are still here: what
+        # else was to run here, others do.
         threading.Event().wait()
     if printed:
         work.await_leave()

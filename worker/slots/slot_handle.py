@@ -185,7 +185,7 @@ class SlotHandle:
             self.child.lane.send({"op": "go"})
         self.turns.popleft()
         self.since = time.monotonic()
-        self.is_spoiled = error is not None
+        self.is_spoiled = message["spoiled"]
         if error is None:
             outcome = Outcome(state=TaskState.SUCCEEDED, states=message["states"])
         else:
