@@ -10,7 +10,11 @@ from .composite import Composite
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Self
+    from collections.abc import Callable
+    from typing import ParamSpec, Self, TypeVar
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
 
 
 KINDS = ("train", "deploy", "eval")
@@ -61,6 +65,22 @@ class Lifecycle(Composite):
         with in_one_sentence("stop"):
             executor.resolve_for(self).stop(self)
 
+    async def aupdate(self, recursive: bool = True, *, progress: bool = True) -> Self:
+        """Do what `update` does, from async code: a thread does the waiting."""
+        return await _in_thread(self.update, recursive, progress=progress)
+
+    async def astart(self, recursive: bool = True) -> Self:
+        """Do what `start` does, from async code."""
+        return await _in_thread(self.start, recursive)
+
+    async def aeval(self, recursive: bool = True) -> Self:
+        """Do what `eval` does, from async code."""
+        return await _in_thread(self.eval, recursive)
+
+    async def astop(self) -> None:
+        """Do what `stop` does, from async code."""
+        await _in_thread(self.stop)
+
     def _run(
         self,
         kinds: tuple[str, ...],
@@ -77,3 +97,9 @@ class Lifecycle(Composite):
                 self, kinds=kinds, recursive=recursive, restart=restart, progress=progress
             )
         return self
+
+
+async def _in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    import asyncio
+
+    return await asyncio.to_thread(function, *args, **kwargs)
