@@ -136,6 +136,30 @@ class NotPortable(RootwardError):
         error.args = (message,)
         return error
 
+    @classmethod
+    def of_evalset(cls, path: str, what: str) -> NotPortable:
+        """Return the error for a part of a module's evaluation set."""
+        error = cls(path, what)
+        message = (
+            f"{path}: {what} can't travel to another process; evaluate on what can be pickled, or "
+            "give evalset() a function that makes the items"
+        )
+        error.args = (message,)
+        return error
+
+
+class ResultRefused(RootwardError):
+    """What an item of an evaluation gave can't be brought to the process that collects."""
+
+
+class EvaluationLost(RootwardError):
+    """A part of an evaluation has ended without a result; `type_name` says of what."""
+
+    def __init__(self, type_name: str, message: str, traceback: str = "") -> None:
+        super().__init__(message)
+        self.type_name = type_name
+        self.traceback = traceback
+
 
 class StateTooLarge(RootwardError):
     """What a task changed on one module is above the limit (ROOTWARD_STATE_LIMIT, bytes)."""

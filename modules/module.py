@@ -13,7 +13,7 @@ from .lifecycle import Lifecycle
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from typing import Any, Self
+    from typing import Any, Literal, Self
 
     from .calling.awaiting import AsyncCall
 
@@ -84,15 +84,18 @@ class ModuleBase(Lifecycle):
         items: Any,
         load_f: Callable[[Any], Iterable[Any]] | None = None,
         collect_f: Callable[[list[Any]], Any] | None = None,
+        on_error: Literal["raise", "keep"] = "raise",
     ) -> None:
         """Set what the module is evaluated on.
 
-        `items` is a list, in which a dict is keyword arguments and anything else one argument; or a
-        file that `load_f` reads.  `collect_f` turns the list of results into `eval_result`.
+        `items` is a list, in which a dict is keyword arguments and anything else one argument; a
+        generator, or a function that returns the items; or a file that `load_f` reads.
+        `collect_f` turns the list of results into `eval_result`. With `on_error="keep"` the result
+        of an item that fails is its exception.
         """
-        from .evaluation import EvalSet
+        from .evaluation.evalset import EvalSet
 
-        self._evalset = EvalSet.of(items, load_f, collect_f)
+        self._evalset = EvalSet.of(items, load_f, collect_f, on_error)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what tasks have changed here and below: `{"path.attribute": value}`."""

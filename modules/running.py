@@ -20,6 +20,8 @@ from .errors import RootwardError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from .evaluation.protocol import Sharing
+
 LONGEST_TEXT = 200
 MOST_FIGURES = 20
 
@@ -36,12 +38,16 @@ class BadWorkspace(RootwardError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningTask:
-    """A task under way: `deployment` is a name without generation, `report` takes its progress."""
+    """A task under way: `deployment` is a name without generation, `report` takes its progress.
+
+    `sharing` has parts of an evaluation computed elsewhere, where that can be.
+    """
 
     deployment: str
     path: str
     attempt: int = 1
     report: Report | None = None
+    sharing: Sharing | None = None
 
 
 _current: RunningTask | None = None
@@ -56,6 +62,11 @@ def within(task: RunningTask) -> Iterator[None]:
         yield
     finally:
         _current = before
+
+
+def current() -> RunningTask | None:
+    """Return the task that runs in this process, None outside of one."""
+    return _current
 
 
 def attempt() -> int:

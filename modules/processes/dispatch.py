@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from . import channel
@@ -102,6 +103,7 @@ class Work:
         self._tasks: dict[int, channel.Message] = {}
         self._states: list[bytes] = []
         self._has_leave = False
+        self._shard_news: deque[channel.Message] = deque()
         self._sending = threading.Lock()
 
     def next(self) -> channel.Message | None:
@@ -122,6 +124,8 @@ class Work:
             if earlier == number:
                 break
         task["states"], self._states = self._states, []
+        # What came after the end of the task before it.
+        self._shard_news.clear()
         return task
 
     def send(self, message: channel.Message) -> None:
@@ -135,6 +139,13 @@ class Work:
             pass
         self._has_leave = False
 
+    def next_shard_news(self) -> channel.Message | None:
+        """Wait for what the owner says of the running task's shards; None when it is gone."""
+        while not self._shard_news:
+            if not self._read():
+                return None
+        return self._shard_news.popleft()
+
     def close(self) -> None:
         """Let go of both."""
         self._channel.close()
@@ -147,6 +158,9 @@ class Work:
         message, _ = received
         if message["op"] == "go":
             self._has_leave = True
+            return True
+        if message["op"] == "shards":
+            self._shard_news.append(message)
             return True
         self._states += message["states"]
         for task in message["tasks"]:

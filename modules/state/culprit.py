@@ -8,10 +8,12 @@ named, and not the attribute by which it was reached.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import CodeType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from ..errors import NotPortable
+from ..evaluation.evalset import EvalSet
 from .attributes import attributes_of
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ def culprit(tree: Tree, dump: Dump, error: Exception) -> NotPortable:
         for name, value in attributes_of(node.module).items():
             if name not in node.module.local_attributes and not _travels(dump, value):
                 found = _global_of(value, dump, set())
+                if found is None and isinstance(value, EvalSet):
+                    refused = value.refused(partial(_travels, dump))
+                    return NotPortable.of_evalset(node.path, refused)
                 return _of_global(node.path, found) if found else NotPortable(node.path, name)
         if not _travels(dump, type(node.module)):
             found = _global_of(node.module, dump, set())

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from .. import composite
 from ..composite import Composite
 from ..errors import CodecError
-from ..evaluation import ACCOUNT
+from ..evaluation.account import ACCOUNT
 from . import entries, values
 from .attributes import attributes_of
 from .entries import ModuleChange

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rootward.modules.evaluation import ACCOUNT, account_of
+from rootward.modules.evaluation.account import ACCOUNT, account_of
 from rootward.modules.state.entries import plain_values
 
 from ..states import TaskState

@@ -158,6 +158,7 @@ GENERATION_PARTS: Final = {
     "repairs": "hash: open job outside the plan to path",
     "course": "stream: each state that it came to",
     "figures": "hash: caller to what it has counted of a canary's calls",
+    "shards": "hash: outcomes of the shards of evaluations that run",
 }
 
 _LASTING: Final = (

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -72,6 +73,40 @@ def job_id(prefix: str, name: str, generation: int, index: int) -> str:
 def repair_job_id(prefix: str, name: str, generation: int) -> str:
     """Return a new id for a job outside the plan, which brings back a replica."""
     return f"{job_prefix(prefix, name, generation)}r{secrets.token_hex(6)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Items `start` to `stop` (not with it) of an evaluation, the job of whose task is named."""
+
+    evaluation: str
+    start: int
+    stop: int
+    attempt: int
+
+    @property
+    def job_id(self) -> str:
+        """The id of its job, outside the plan."""
+        prefix, _, index = self.evaluation.rpartition("-")
+        return f"{prefix}-s{index}x{self.start}x{self.stop}x{self.attempt}"
+
+    @property
+    def field(self) -> str:
+        """Where its outcome stands in the hash of the generation's shards."""
+        return self.job_id.rpartition("-s")[2]
+
+
+def shard_of(job_id: str) -> Shard | None:
+    """Return which shard a job is; None for any other job."""
+    prefix, _, last = job_id.rpartition("-")
+    # Of most tasks, that is all there is to see.
+    if not last.startswith("s"):
+        return None
+    told = re.fullmatch(r"s(\d+)x(\d+)x(\d+)x(\d+)", last)
+    if told is None:
+        return None
+    start, stop, attempt = map(int, told.groups()[1:])
+    return Shard(f"{prefix}-{told[1]}", start, stop, attempt)
 
 
 def ascii_name(name: str) -> str:

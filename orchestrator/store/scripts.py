@@ -33,6 +33,7 @@ SHARED: Final[Mapping[str, tuple[str, ...]]] = {
     "claim": ("tasks", "claiming"),
     "hand_back": ("tasks",),
     "log": ("tasks",),
+    "add_shards": ("tasks",),
     "cancel": ("tasks",),
     "fail": ("tasks",),
     "stop": ("tasks",),

@@ -2,8 +2,8 @@
 
 `deployments` is what is asked for, `tasks` the work that this takes, `agents` who does it,
 `registry` what serves, `history` what happened, `bundles` the code, `rollouts` how generations take
-over. Every write is one script that may be repeated, all times are those of Redis, and RQ's keys
-are kept as a mirror for RQ's tools.
+over, `shards` the parts of evaluations. Every write is one script that may be repeated, all times
+are those of Redis, and RQ's keys are kept as a mirror for RQ's tools.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .history import HistoryStore
 from .registry import RegistryStore
 from .rollouts import RolloutStore
 from .scripts import ScriptRunner
-from .tasks import TaskStore
+from .tasks import ShardStore, TaskStore
 
 if TYPE_CHECKING:
     from .connection import Clients
@@ -43,3 +43,4 @@ class Store:
         self.history = HistoryStore(clients, keys, scripts)
         self.bundles = BundleStore(clients, keys, scripts)
         self.rollouts = RolloutStore(clients, keys, scripts)
+        self.shards = ShardStore(clients, keys, scripts)

@@ -20,6 +20,7 @@ from .records.tasks import (
     read_claims,
     read_task,
 )
+from .rq_compat import Shard, shard_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from .line import Line
     from .scripts import ScriptRunner, Value
 
+_SHARD_RESULT = b"r"
 _RESULTS = {result[0]: result for result in FinishResult}
 
 
@@ -218,6 +220,40 @@ class TaskStore(StorePart):
         key = self._keys.part(name, generation, "states")
         entries: list[bytes] = self._client.lrange(key, offset, last)
         return entries
+
+
+class ShardStore(StorePart):
+    """Queues shards of evaluations and reads their outcomes.
+
+    A shard is a job outside the plan, queued by the attempt of an evaluation that runs, claimed and
+    finished like any task, and never counted twice: its result is stored with its finish. Results
+    stay until the evaluation has ended, whichever attempt of it collects them.
+    """
+
+    def add(self, claim: Claim, shards: Sequence[tuple[Shard, bytes]]) -> bool:
+        """Queue shards of the evaluation that was claimed, with the payloads signed for them.
+
+        False when that attempt doesn't run any more.
+        """
+        place = claim.name, claim.generation
+        keys = [self._keys.generation(*place), self._keys.job(claim.job_id)]
+        args: list[Value] = [*place, claim.job_id, claim.token]
+        for shard, data in shards:
+            args += [shard.job_id, data]
+        return bool(self._scripts.run("add_shards", keys, args))
+
+    def known(self, claim: Claim) -> list[Shard]:
+        """Return the shards that earlier attempts of the evaluation have left."""
+        fields = self._client.hkeys(self._keys.part(claim.name, claim.generation, "shards"))
+        prefix = claim.job_id.rpartition("-")[0]
+        found = (shard_of(f"{prefix}-s{field.decode()}") for field in fields)
+        return [each for each in found if each and each.evaluation == claim.job_id]
+
+    def result(self, claim: Claim, shard: Shard) -> bytes | None:
+        """Return the sealed result of a shard; None when it is open or has none."""
+        key = self._keys.part(claim.name, claim.generation, "shards")
+        outcome: bytes | None = self._client.hget(key, shard.field)
+        return outcome[1:] if outcome is not None and outcome.startswith(_SHARD_RESULT) else None
 
 
 def _flat_finish(finish: Finish) -> list[Value]:

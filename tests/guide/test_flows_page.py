@@ -1,4 +1,4 @@
-"""The examples on the page about flows run as they stand there."""
+"""The examples on the pages about flows and evaluation run as they stand there."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).parents[2] / "docs" / "flows.md"
-BLOCKS = re.findall(r"```python\n(.+?)```", PAGE.read_text(), re.DOTALL)
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def blocks(page: str) -> list[str]:
+    return re.findall(r"```python\n(.+?)```", (DOCS / page).read_text(), re.DOTALL)
+
+
+BLOCKS = [*blocks("flows.md"), "\n\n".join(blocks("evaluation.md"))]
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))

@@ -21,6 +21,7 @@ from ..replicas.registrar import Registrar
 from ..replicas.supervisor import Supervisor
 from ..slots.pool import SlotPool
 from ..work.assignment import Assignment, Error, Outcome, Workload
+from ..work.evaluations import Evaluations
 from ..work.generations import Generations, place_in
 from ..work.resources import Resources
 from ..work.task_runner import Runner
@@ -84,6 +85,7 @@ class AgentSession:
         self._supervisor = Supervisor(self._registrar, signer, self._resources, host=settings.host)
         self._pump = ExchangeLoop(store, self._link, agent_id, self)
         self._runner = Runner(self._generations, self._slots, self._supervisor, self._pump.kick)
+        self._evaluations = Evaluations(*store_access, self._slots, self._chores, self._pump.kick)
         self.account = AgentMetrics(self._slots, self._supervisor, store, self._link)
         self.watches = self._runner.watches
         self._bell = Inbox(store, agent_id, on_loop(loop, self._rung))
@@ -201,6 +203,7 @@ class AgentSession:
             self._pump.kick()
 
     def _forget(self, assignment: Assignment) -> None:
+        self._evaluations.forget(assignment)
         self._work.remove(assignment)
         self._resources.release(assignment)
 
@@ -221,6 +224,8 @@ class AgentSession:
             case "cancel_job":
                 reason = str(command.get("reason") or "cancelled")
                 self._end_job(str(command["job"]), {"type": "Cancelled", "message": reason})
+            case "shard":
+                self._evaluations.told(str(command["job"]), str(command["shard"]))
             case "states":
                 self._chores.begin(self._supervisor.follow_states(place_in(command)))
             case "drop_generation":

@@ -20,13 +20,16 @@ from rootward.modules.state.exceptions import describe
 from rootward.modules.tasks import run_tasks
 
 if TYPE_CHECKING:
+    from rootward.modules.evaluation.protocol import Sharing
     from rootward.modules.tree import Tree
 
 
-def execute(tree: Tree, message: dict[str, Any], report: running.Report) -> dict[str, Any]:
+def execute(
+    tree: Tree, message: dict[str, Any], report: running.Report, sharing: Sharing | None = None
+) -> dict[str, Any]:
     """Run the task that the message tells of and return how it ended, with what it took.
 
-    Its progress goes to `report`.
+    Its progress goes to `report`; an evaluation may have shards computed by `sharing`.
 
     After a failure the tree may hold half of what the task did: another process is needed then.
     """
@@ -41,9 +44,13 @@ def execute(tree: Tree, message: dict[str, Any], report: running.Report) -> dict
             path=message["path"],
             attempt=message["attempt"],
             report=report,
+            sharing=sharing,
         )
         with running.within(task), _traced(message):
-            entries = _run(tree, message["path"], message["kind"], message["limit"])
+            if (shard := message.get("shard")) is not None:
+                entries = [_shard(tree, message["path"], shard, message["limit"])]
+            else:
+                entries = _run(tree, message["path"], message["kind"], message["limit"])
     except BaseException as raised:
         # Also SystemExit and KeyboardInterrupt: a task that calls sys.exit() has failed.
         error = describe(raised)
@@ -64,6 +71,13 @@ def flush() -> None:
         except (OSError, ValueError):
             # Closed or replaced by the user's code: there is nothing to bring.
             continue
+
+
+def _shard(tree: Tree, path: str, shard: tuple[int, int], limit: int) -> bytes:
+    from rootward.modules.evaluation.shards import compute_shard
+
+    start, stop = shard
+    return compute_shard(tree, path, (start, stop), limit)
 
 
 def _run(tree: Tree, path: str, kind: str, limit: int) -> list[bytes]:

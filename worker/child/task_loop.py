@@ -45,7 +45,12 @@ def run(tree: Tree, routes: PushedRoutes, channel: Channel, work: Work) -> None:
 def run_once(tree: Tree, work: Work, message: Message, leftovers: Leftovers) -> None:
     """Run one task, report its progress and its end; what it has started ends with it."""
     progress = Progress(work, message["number"])
-    done = execution.execute(tree, message, progress.report)
+    sharing = None
+    if message["kind"] == "eval" and message.get("shard") is None:
+        from .shard_channel import ShardChannel
+
+        sharing = ShardChannel(work, message["number"])
+    done = execution.execute(tree, message, progress.report, sharing)
     is_spoiled = leftovers.end() or done["error"] is not None
     printed = has_printed()
     end = {"number": message["number"], "done": True, "printed": printed, **done}

@@ -14,8 +14,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rootward.modules.processes.scarcity import NoProcess
 
@@ -25,6 +25,9 @@ from .slot_handle import SlotHandle, Ticket
 
 if TYPE_CHECKING:
     from ..work.generation import Generation
+
+Say = Callable[[Mapping[str, Any]], None]
+OnShare = Callable[[Assignment, Mapping[str, Any], Say], None]
 
 _REST_S = 0.05
 _TRIM_S = 0.1
@@ -48,6 +51,7 @@ class SlotPool:
         self._pace = Prefetch()
         self._is_due = False
         self._busy_at = 0.0
+        self.on_share: OnShare | None = None
         self._watch: asyncio.TimerHandle | None = None
 
     @property
@@ -60,8 +64,8 @@ class SlotPool:
 
     @property
     def busy(self) -> int:
-        """How many have a task."""
-        return sum(bool(slot.turns) for slot in self._slots)
+        """How many have a task that keeps them busy: not one that waits for its shards."""
+        return sum(bool(slot.turns) and not slot.is_lent for slot in self._slots)
 
     @property
     def pids(self) -> list[int]:
@@ -119,6 +123,27 @@ class SlotPool:
         waiting, self._waiting = self._waiting, deque()
         for turn in waiting:
             self._tell(turn, NotBegun())
+
+    def share(self, slot: SlotHandle, assignment: Assignment, wish: Mapping[str, Any]) -> None:
+        """Take what an evaluation wants of its shards."""
+        if self.on_share is None:
+            slot.say({"slots": 0})
+        else:
+            self.on_share(assignment, wish, slot.say)
+
+    def lend(self, assignment: Assignment) -> bool:
+        """Let others run in the place of a task that waits; False when as many as may do already.
+
+        A process waits beside each of them.
+        """
+        turn = self._turns.get(assignment)
+        slot = next((each for each in self._slots if turn in each.turns), None)
+        if turn is None or slot is None or sum(each.is_lent for each in self._slots) >= self.limit:
+            return False
+        slot.is_lent = True
+        self._put_back(slot.take_back())
+        self._soon()
+        return True
 
     def kill_all(self) -> None:
         """End every slot, busy or idle."""
@@ -185,7 +210,9 @@ class SlotPool:
         own = [
             slot
             for slot in self._slots
-            if slot.generation is turn.generation and not slot.is_retiring and not slot.is_full
+            if slot.generation is turn.generation
+            and not (slot.is_retiring or slot.is_full or slot.is_lent)
+            and slot.is_fit(turn.assignment)
         ]
         pace = self._pace_of(turn)
         # The latest: its caches are warm, and the others can go.

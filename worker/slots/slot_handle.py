@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -50,6 +50,9 @@ class Pool(Protocol):
     def ended(self, slot: SlotHandle, turn: Ticket | None, how: TaskLost | NoProcess) -> None:
         """Take that the process has ended, under which task, and take back what it didn't begin."""
 
+    def share(self, slot: SlotHandle, assignment: Assignment, wish: Mapping[str, Any]) -> None:
+        """Take what an evaluation wants of its shards."""
+
 
 class SlotHandle:
     """One slot; `limit_bytes` is the largest state of one module."""
@@ -62,6 +65,8 @@ class SlotHandle:
         self.since = time.monotonic()
         self.is_spoiled = False
         self.is_retiring = False
+        self.is_lent = False
+        self.evaluation: str | None = None
         self._limit_bytes = limit_bytes
         self._pool = pool
         self._unsent: list[Ticket] = []
@@ -80,8 +85,21 @@ class SlotHandle:
         self._unsent = list(self.turns)
         self.send()
 
+    def is_fit(self, assignment: Assignment) -> bool:
+        """Whether a task may run in its process.
+
+        A shard may leave changes of its module behind, which no other task is to see.
+        """
+        return self.evaluation in {None, assignment.evaluation}
+
+    def say(self, message: Mapping[str, Any]) -> None:
+        """Tell its running task of shards."""
+        if self.child is not None:
+            self.child.lane.send({"op": "shards", **message})
+
     def add(self, turn: Ticket) -> None:
         """Let it run a task after those that it has; `send` tells it, once it has a process."""
+        self.evaluation = self.evaluation or turn.assignment.evaluation
         self._count += 1
         turn.number = self._count
         if not self.turns:
@@ -157,7 +175,7 @@ class SlotHandle:
 
     def _described(self, turn: Ticket) -> dict[str, Any]:
         claim = turn.assignment.claim
-        told = {
+        told: dict[str, Any] = {
             "number": turn.number,
             "kind": claim.kind,
             "path": claim.path,
@@ -165,6 +183,8 @@ class SlotHandle:
             "deployment": claim.name,
             "attempt": claim.attempt,
         }
+        if (shard := turn.assignment.shard) is not None:
+            told["shard"] = [shard.start, shard.stop]
         if turn.assignment.trace:
             told["trace"] = dict(turn.assignment.trace)
         return told
@@ -175,6 +195,8 @@ class SlotHandle:
         turn = self.turns[0]
         if (progress := message.get("progress")) is not None:
             turn.assignment.output.report(progress)
+        if (wish := message.get("shards")) is not None:
+            self._pool.share(self, turn.assignment, wish)
         if not message["done"]:
             return
         error = message["error"]
@@ -185,6 +207,7 @@ class SlotHandle:
             self.child.lane.send({"op": "go"})
         self.turns.popleft()
         self.since = time.monotonic()
+        self.is_lent = False
         self.is_spoiled = message["spoiled"]
         if error is None:
             outcome = Outcome(state=TaskState.SUCCEEDED, states=message["states"])

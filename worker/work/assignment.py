@@ -22,6 +22,7 @@ from rootward.orchestrator.security.signing import JOB_FUNCTION, mark_in_payload
 from rootward.orchestrator.states import TaskState
 from rootward.orchestrator.store.connection import LARGEST_VALUE
 from rootward.orchestrator.store.records import ERROR_FD, Finish
+from rootward.orchestrator.store.rq_compat import Shard, shard_of
 
 from .memory_kills import MemoryKills
 from .output import Output
@@ -79,6 +80,17 @@ class Assignment:
     def place(self) -> tuple[str, int]:
         """Name and number of its generation."""
         return self.claim.name, self.claim.generation
+
+    @property
+    def shard(self) -> Shard | None:
+        """Which part of an evaluation it is; None for a task."""
+        return shard_of(self.claim.job_id)
+
+    @property
+    def evaluation(self) -> str | None:
+        """Id of the job whose shard it is; None for a task."""
+        shard = self.shard
+        return None if shard is None else shard.evaluation
 
     def finish(self, outcome: Outcome, signer: Signer) -> Finish:
         """Return what is sent to the store; takes the output that is left.

@@ -62,7 +62,7 @@ local function finish(f)
   end
 end
 
--- The state log at once and first: it is what Redis may refuse, and then nothing has been written.
+-- The state log (of a shard its result) at once and first: it is what Redis may refuse, and then nothing has been written.
 local order, accepted = {}, {}
 for i, f in ipairs(finishes) do
   results[i] = accepted[f.id] == f.token and 'r' or check(f)
@@ -70,7 +70,11 @@ for i, f in ipairs(finishes) do
     local g = f.job.g
     accepted[f.id] = f.token
     if not g.ended then g.ended, g.log, order[#order + 1] = {}, {}, g end
-    if f.state == 'succeeded' then
+    if f.state == 'succeeded' and f.job.is_shard then
+      -- Where its evaluation waits for it no more, nobody reads it.
+      local key, field = g.key .. ':shards', string.sub(f.job.number, 2)
+      if call('HEXISTS', key, field) == 1 then call('HSET', key, field, 'r' .. f.states[1]) end
+    elseif f.state == 'succeeded' then
       for _, entry in ipairs(f.states) do g.log[#g.log + 1] = entry end
     end
   end

@@ -85,6 +85,11 @@ function rare.fail_task(g, job, reason, token)
   skip_after(g, job.next, task_of(job) .. ' failed')
 end
 
+local function shard_name(job)
+  local start, stop = string.match(job.number, '^s%d+x(%d+)x(%d+)')
+  return string.format('items %d to %d', start, stop - 1)
+end
+
 -- The one place where losses are counted, of a task's worker or of its process (`how` says of which).
 -- The third fails it for good, whatever is left of its retries, which are for exceptions only.
 function rare.lose_task(g, job, how, error, exc)
@@ -94,7 +99,7 @@ function rare.lose_task(g, job, how, error, exc)
     rare.fail_task(g, job, 'it was lost ' .. job.losses .. ' times, the last time as ' .. how)
     return false
   end
-  task_event(g, 'task.lost', job, how)
+  task_event(g, 'task.lost', job, job.is_shard and shard_name(job) .. ': ' .. how or how)
   rare.requeue(g, job, true, '')
   return true
 end

@@ -41,7 +41,7 @@ function rare.each_task(g, visit)
 end
 
 local PARTS = { '', ':plan', ':tree', ':states', ':logs', ':replicas', ':services', ':ready',
-  ':repairs', ':course', ':figures' }
+  ':repairs', ':course', ':figures', ':shards' }
 
 -- The bundle of code stays as long as the last of the generations that use it: each is in `users`
 -- with the time (ms) when it goes, '+inf' while it is active.
@@ -91,6 +91,32 @@ local function cancel_task(g, job, reason)
     -- A long queue isn't searched for each of many: what is left there is dropped when it is taken.
     g.removed = (g.removed or 0) + 1
     call('LREM', RQ .. ':queue:' .. job.origin, 1, job.id)
+  end
+end
+
+-- A shard has ended: who waits for it is told. Its outcome stays until the evaluation ends, so that
+-- another attempt of that goes on from there: '' while it is open, 'r' and its result, or 'f'.
+function rare.end_shard(g, job)
+  local key, field = g.key .. ':shards', string.sub(job.number, 2)
+  call('EXPIRE', job.key, DAY_S)
+  local outcome = call('HGET', key, field)
+  if not outcome then return end
+  if job.state ~= 'succeeded' then call('HSET', key, field, 'f') end
+  local waiting = load_job(g.jobs .. string.match(field, '^%d+'), true)
+  if waiting and waiting.state == 'running' and is_agent(waiting.agent) then
+    command(waiting.agent, { op = 'shard', job = waiting.id, shard = field })
+  end
+end
+
+-- What is left of an evaluation's shards is of no use when it has ended.
+function rare.end_evaluation(g, job)
+  local key = g.key .. ':shards'
+  for _, field in ipairs(call('HKEYS', key)) do
+    if string.match(field, '^%d+') == job.number then
+      call('HDEL', key, field)
+      local shard = load_job(g.jobs .. 's' .. field)
+      if shard then cancel_task(g, shard, 'its evaluation has ended') end
+    end
   end
 end
 

@@ -37,6 +37,7 @@
 --   P:{NAME}:GEN:plan tree (strings) states (list) logs (stream) course (stream: state)
 --                replicas (hash id -> "STATE AGENT PATH\n" + record) services ready (hash path -> n)
 --                repairs (hash job id -> path) figures (hash caller -> what it has counted)
+--                shards (hash INDEXxSTARTxSTOPxATTEMPT -> '' while open, 'r' and its result, 'f')
 --   RQ:job:ID            hash    RQ's fields, of which `description` is the task's id (its first part,
 --                                when it is long: `rw_tail` has the rest), and ours:
 --                                rw "STATE ATTEMPT LOSSES RETRIED TOKEN REST": STATE a letter

@@ -95,9 +95,9 @@ local function load_job(id, is_over)
     retried = retried, token = token, agent = state == 'running' and rest or '',
     since = state == 'running' and '' or rest, worker = v[5] or '', next = v[6] or '',
     origin = v[4] or '', queue = queue ~= '' and queue or v[4] or '',
-    repair = repair == '1', timeout = timeout,
-    -- Neither prepares nor repairs are waited for, so they aren't counted.
-    counted = kind ~= 'prepare' and repair ~= '1' }
+    repair = repair ~= '', is_shard = repair == 's', timeout = timeout,
+    -- Neither prepares nor jobs outside the plan are waited for, so they aren't counted.
+    counted = kind ~= 'prepare' and repair == '' }
 end
 
 local function task_of(job) return job.head .. job.tail end
@@ -110,8 +110,9 @@ end
 -- The two events of every task name it by its number, as its record names it whole.
 local function task_event(g, name, job, reason)
   if job.kind == 'join' then return end
-  -- A repair runs under the name of a task that is long done; its replica's events tell of it.
-  if job.repair and name ~= 'task.failed' then return end
+  -- A repair runs under the name of a task that is long done; its replica's events tell of it. Of a
+  -- shard its evaluation tells, but for a loss.
+  if job.repair and name ~= (job.is_shard and 'task.lost' or 'task.failed') then return end
   if reason or job.repair then
     event(g, name, 'task', task_of(job), 'worker', job.worker, 'attempt', job.attempt,
       'reason', reason or '')
@@ -128,6 +129,6 @@ local function record(job)
 end
 
 local function more(job)
-  return job.queue .. '\n' .. (job.name or job.g.name) .. '\n' .. (job.repair and '1' or '') .. '\n'
+  return job.queue .. '\n' .. (job.name or job.g.name) .. '\n' .. (job.is_shard and 's' or job.repair and '1' or '') .. '\n'
     .. (job.timeout or '')
 end

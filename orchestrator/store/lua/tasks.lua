@@ -138,9 +138,13 @@ local function end_task(g, job, state, reason, token)
   end
   if reason then call('HSET', job.key, 'rw_reason', reason) end
   if job.counted then g.left = g.left - 1 end
-  if job.repair then
+  if job.is_shard then
+    rare.end_shard(g, job)
+  elseif job.repair then
     call('HDEL', g.key .. ':repairs', job.id)
     call('EXPIRE', job.key, DAY_S)
+  elseif job.kind == 'eval' and call('EXISTS', g.key .. ':shards') == 1 then
+    rare.end_evaluation(g, job)
   end
   if state ~= 'succeeded' and job.kind == 'prepare' then rare.forget_prepared(g, job) end
   task_event(g, 'task.' .. state, job, reason)

@@ -9,7 +9,7 @@ import pytest
 
 from rootward.modules import ModuleBase
 from rootward.modules.errors import CodecError
-from rootward.modules.evaluation import ACCOUNT, account_of
+from rootward.modules.evaluation.account import ACCOUNT, account_of
 from rootward.modules.state import entries, state_log
 from rootward.modules.tree import Tree
 
