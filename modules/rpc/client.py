@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from ..errors import CallError, Unavailable
@@ -21,6 +21,8 @@ from .endpoints import Endpoint, PushedRoutes, Routes
 
 __all__ = ["Endpoint", "PushedRoutes", "Routes", "call", "stream"]
 
+OnStatus = Callable[[int], None] | None
+"""Called with the HTTP status of each answer, 0 where none has come."""
 # A call that ends its replica each time must not end them all.
 MAX_BEGUN: Final = 3
 _MAX_HEADERS: Final = 100
@@ -43,14 +45,16 @@ def call(
     hold: float = 10.0,
     timeout: float | None = None,
     repeatable: bool = True,
+    on_status: OnStatus = None,
 ) -> Any:
     """Call the service at `path` and return its result; an iterator when it answers with a stream.
 
     `hold` is how long (seconds) to wait for a replica, `timeout` how long for the answer, or for
-    each item of a stream. Raises what the service raised (RemoteError where its class can't be had
-    here), Unavailable, TimeoutError, CallError.
+    each item of a stream. `on_status` hears the HTTP status of each attempt. Raises what the
+    service raised (RemoteError where its class can't be had here), Unavailable, TimeoutError,
+    CallError.
     """
-    answer = _answered(routes, path, (args, kwargs or {}), hold, timeout, repeatable)
+    answer = _answered(routes, path, (args, kwargs or {}), hold, timeout, repeatable, on_status)
     return answer.items() if answer.is_stream else answer.value()
 
 
@@ -63,9 +67,10 @@ def stream(
     hold: float = 10.0,
     timeout: float | None = None,
     repeatable: bool = True,
+    on_status: OnStatus = None,
 ) -> Iterator[Any]:
     """Call the service at `path` and yield what it yields; a plain result is the only item."""
-    answer = _answered(routes, path, (args, kwargs or {}), hold, timeout, repeatable)
+    answer = _answered(routes, path, (args, kwargs or {}), hold, timeout, repeatable, on_status)
     if answer.is_stream:
         yield from answer.items()
     else:
@@ -79,6 +84,7 @@ def _answered(
     hold: float,
     timeout: float | None,
     repeatable: bool,
+    on_status: OnStatus,
 ) -> _Answer:
     held_until: float | None = None
     begun, why = 0, "it has no replica"
@@ -105,7 +111,7 @@ def _answered(
         endpoint = _less_busy(endpoints)
         body = envelope.seal_call(*arguments, routes.key, endpoint.token)
         try:
-            return _ask(endpoint, path, body, routes.key, timeout)
+            return _ask(endpoint, path, body, routes.key, timeout, on_status)
         except _Missed as missed:
             routes.eject(path, endpoint)
             tried.add(endpoint)
@@ -132,7 +138,14 @@ def _less_busy(endpoints: tuple[Endpoint, ...]) -> Endpoint:
     return one if busy(one.token) <= busy(other.token) else other
 
 
-def _ask(endpoint: Endpoint, path: str, body: bytes, key: bytes, timeout: float | None) -> _Answer:
+def _ask(
+    endpoint: Endpoint,
+    path: str,
+    body: bytes,
+    key: bytes,
+    timeout: float | None,
+    on_status: OnStatus,
+) -> _Answer:
     """Send one call to one replica and return its answer once the first of it is here."""
     try:
         connection = connect(endpoint.url, endpoint.token)
@@ -146,6 +159,9 @@ def _ask(endpoint: Endpoint, path: str, body: bytes, key: bytes, timeout: float 
         if isinstance(error, TimeoutError):
             raise TimeoutError(f"{path}: {endpoint.url} took longer than {timeout} s") from None
         raise
+    finally:
+        if on_status is not None:
+            on_status(answer.status)
     return answer
 
 
@@ -167,7 +183,7 @@ class _Answer:
         self.is_stream = False
         self._connection, self._endpoint, self._path = connection, endpoint, path
         self._call, self._key = call_body, key
-        self._status = 0
+        self.status = 0
         self._headers: dict[bytes, bytes] = {}
         self._body = b""
         self._ahead = b""
@@ -190,7 +206,7 @@ class _Answer:
         except NotSent as error:
             raise _Missed("broke off before the call was sent", begun=False) from error
         try:
-            self._status = int(connection.line().split(b" ", 2)[1])
+            self.status = int(connection.line().split(b" ", 2)[1])
             for _ in range(_MAX_HEADERS):
                 line = connection.line()
                 if line == b"\r\n":
@@ -211,8 +227,8 @@ class _Answer:
             # The caller has had nothing of it yet, not even of a whole answer that came in part.
             what = "the first item" if self.is_stream else "its answer was whole"
             raise self._missed(what, error) from error
-        if self._status in (421, 503) and content_type != envelope.CALL_TYPE:
-            raise _Missed(f"answered {self._status}", begun=False)
+        if self.status in (421, 503) and content_type != envelope.CALL_TYPE:
+            raise _Missed(f"answered {self.status}", begun=False)
         if content_type not in (envelope.CALL_TYPE, envelope.STREAM_TYPE):
             raise CallError(f"{self._path}: {self._endpoint.url} {self._refusal()}")
 
@@ -287,7 +303,7 @@ class _Answer:
             error = json.loads(self._body)["error"]
             return f"refused the call: {error['type']}: {error['message']}"
         except (ValueError, KeyError, TypeError):
-            return f"answered {self._status}, which is no answer to a signed call"
+            return f"answered {self.status}, which is no answer to a signed call"
 
     def _release(self, *, keep: bool) -> None:
         if self._is_released:

@@ -92,6 +92,12 @@ def get(service: str, as_json: bool, redis_url: str | None, prefix: str | None) 
     metavar="SECONDS",
     help="How long to wait for a replica that is on its way (default: 10).",
 )
+@click.option(
+    "--generation",
+    type=click.IntRange(1),
+    metavar="G",
+    help="Call this generation: a canary, say.",
+)
 @verbose_option
 @click.option("--json", "as_json", is_flag=True, hidden=True, help="Results are always JSON.")
 @connection_options
@@ -102,6 +108,7 @@ def call(
     kwargs: str | None,
     stream: bool,
     hold: float,
+    generation: int | None,
     verbose: bool,
     as_json: bool,
     redis_url: str | None,
@@ -119,10 +126,11 @@ def call(
     arguments, keywords = _arguments(values, args, kwargs)
     with connected(redis_url, prefix, service) as client:
         # An unknown service is told before anything is sent.
-        client.gateway.service(service)
+        if generation is None:
+            client.gateway.service(service)
         try:
             ask = client.gateway.stream if stream else client.gateway.call
-            result = ask(service, *arguments, hold=hold, **keywords)
+            result = ask(service, *arguments, hold=hold, generation=generation, **keywords)
             # What streams by itself needs no option.
             for item in result if isinstance(result, Iterator) else [result]:
                 emit_line(item)

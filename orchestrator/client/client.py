@@ -134,6 +134,8 @@ class Client:
         """Close every connection, and stop what this client's programs own; twice is harmless."""
         if self._executor is not None:
             self._executor.close()
+        if "gateway" in self.__dict__:
+            self.gateway.close()
         if "registry" in self.__dict__:
             self.registry.close()
         self._clients.close()

@@ -1,21 +1,19 @@
 """What calls were like in the last quarter of an hour: 60 points of 15 seconds, by logarithm.
 
 One belongs to a service, one to each of its replicas; they are changed from the event loop only. A
-time is counted in one of some 200 classes, each 12 % wider than the one before, so that percentiles
-keep two figures at any scale.
+time is counted in one of some 150 classes (`tally`), so that percentiles keep two figures at any
+scale.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from typing import Final, NamedTuple
 
+from ..rollout.tally import percentile, time_class
+
 POINTS: Final = 60
 POINT_S: Final = 15.0
-_LEAST_S: Final = 1e-5
-_PER_DOUBLING: Final = 6
-_CLASSES: Final = 150
 
 
 class Figures(NamedTuple):
@@ -55,8 +53,7 @@ class Recent:
         if point.number != number:
             point = self._current = _Point(number)
             self._points = [*self._points[1 - POINTS :], point]
-        kind = int(math.log2(seconds / _LEAST_S) * _PER_DOUBLING) if seconds > _LEAST_S else 0
-        kind = min(kind, _CLASSES - 1)
+        kind = time_class(seconds)
         point.classes[kind] = point.classes.get(kind, 0) + 1
         point.errors += is_error
 
@@ -96,20 +93,8 @@ def _figures(points: list[_Point], elapsed: float) -> Figures:
     kinds = sorted(classes.items())
     return Figures(
         calls / elapsed,
-        _percentile(kinds, calls, 0.5),
-        _percentile(kinds, calls, 0.99),
+        percentile(kinds, calls, 0.5),
+        percentile(kinds, calls, 0.99),
         calls,
         errors,
     )
-
-
-def _percentile(kinds: list[tuple[int, int]], calls: int, share: float) -> float | None:
-    if not calls:
-        return None
-    wanted, total = share * calls, 0
-    for kind, count in kinds:
-        total += count
-        if total >= wanted:
-            within = 1 - (total - wanted) / count
-            return float(_LEAST_S * 2.0 ** ((kind + within) / _PER_DOUBLING))
-    return None

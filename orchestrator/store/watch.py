@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from rootward.modules.errors import SignatureError
 from rootward.modules.rpc.endpoints import GONE, WHOLE, PushedRoutes
 
+from ..rollout.counting import CanaryShare
 from ..states import DeploymentState, ReplicaState
 from .records import Serving
 
@@ -48,8 +49,10 @@ Table = dict[str, list[list[str]]]
 
 What is on its way has none yet; what is missing isn't, where the table is `WHOLE`.
 """
+CANARY = 0
+"""In place of a generation: the canary, and what is current for all that the canary lacks."""
 Place = tuple[str, int | None]
-"""A deployment's name and a generation, None for the one that is current."""
+"""A deployment's name and a generation, None for the one that is current, or CANARY."""
 Reader = Callable[[int], Serving]
 """Reads what a generation of one deployment serves."""
 
@@ -69,6 +72,7 @@ class RegistryMirror:
         self._routes: dict[Place, PushedRoutes] = {}
         self._tables: dict[Place, Table] = {}
         self._current: dict[str, int | None] = {}
+        self._trials: dict[str, CanaryShare] = {}
         # Endpoints by their replica, and by deployment the last of those that have ended.
         self._known: dict[str, list[str]] = {}
         self._gone: dict[str, deque[list[str]]] = {}
@@ -77,6 +81,8 @@ class RegistryMirror:
         # Until when tables stay that a store has lost, unless its workers bring them back.
         self._lost: dict[Place, float] = {}
         self._callbacks: list[Callable[[str, int | None], None]] = []
+        # Called about once a second in the mirror's own thread.
+        self.on_round: Callable[[], None] = lambda: None
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -106,6 +112,11 @@ class RegistryMirror:
         """Return the current generation of a deployment whose current routes are followed."""
         with self._lock:
             return self._current.get(name)
+
+    def trial(self, name: str) -> CanaryShare | None:
+        """Return the canary of a deployment whose current routes are followed, with its share."""
+        with self._lock:
+            return self._trials.get(name)
 
     def last_current(self, name: str) -> int | None:
         """Return the current generation as it was last read, also from a store that lost it."""
@@ -165,6 +176,7 @@ class RegistryMirror:
                 self._refresh(place for place in self._places() if place[0] in touched)
                 after = newest
                 is_away = False
+                self.on_round()
             except Exception as error:
                 if self._closing.is_set():
                     return
@@ -209,8 +221,8 @@ class RegistryMirror:
         return True
 
     def _read(self, name: str, generation: int | None, read: Reader) -> Table:
-        if generation is None:
-            serving, table = self._read_current(name, read)
+        if generation is None or generation == CANARY:
+            serving, table = self._read_current(name, read, is_canary=generation == CANARY)
         else:
             serving = read(generation)
             table = self._table_of(name, serving)
@@ -243,7 +255,9 @@ class RegistryMirror:
         with self._lock:
             return {name for (name, _), until in self._lost.items() if _OVER < until <= now}
 
-    def _read_current(self, name: str, read: Reader) -> tuple[Serving, Table]:
+    def _read_current(
+        self, name: str, read: Reader, *, is_canary: bool = False
+    ) -> tuple[Serving, Table]:
         # The one that was current last time nearly always still is: one round trip. When another
         # becomes it between two of them, the stream of changes tells so.
         number = self._current.get(name) or 1
@@ -251,12 +265,23 @@ class RegistryMirror:
         wanted = serving.current or serving.latest
         if wanted is not None and wanted != number:
             number, serving = wanted, read(wanted)
+        trial = _trial_of(serving)
+        beside = None if trial is None else read(trial.canary)
         with self._lock:
             self._current[name] = None if serving.current is None else number
+            if trial is None:
+                self._trials.pop(name, None)
+            else:
+                self._trials[name] = trial
         if serving.latest is None:
             return serving, {}
         if serving.current is not None:
-            return serving, self._table_of(name, serving)
+            table = self._table_of(name, serving)
+            if beside is None:
+                return serving, table
+            # What only one of the two serves gets all of its calls, whichever was meant.
+            other = self._table_of(name, beside)
+            return serving, table | other if is_canary else other | table
         return serving, _coming(serving) if serving.makes_current else {WHOLE: []}
 
     def _table_of(self, name: str, serving: Serving) -> Table:
@@ -306,6 +331,13 @@ class RegistryMirror:
             if not self._signer.enter(self._store.agents.store_id()):
                 raise
             self._signer.verify_endpoint(replica)
+
+
+def _trial_of(serving: Serving) -> CanaryShare | None:
+    if serving.canary is None or serving.current in {None, serving.canary}:
+        return None
+    assert serving.current is not None
+    return CanaryShare(canary=serving.canary, current=serving.current, percent=serving.percent)
 
 
 def _coming(serving: Serving) -> Table:
