@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from ..client.client import Client
-    from .proxy.views import ServiceView
+    from .proxy.views import CanaryView, ServiceView
 
 log = logging.getLogger(__name__)
 
@@ -77,8 +77,8 @@ async def _serve(
         door.make_call = partial(TracedProxiedCall, tracer=tracer)
     read = asyncio.Event()
 
-    def put(name: str, views: Sequence[ServiceView]) -> None:
-        loop.call_soon_threadsafe(table.put, name, views)
+    def put(name: str, views: Sequence[ServiceView], canary: CanaryView | None) -> None:
+        loop.call_soon_threadsafe(table.put, name, views, canary)
 
     def reached(is_reached: bool) -> None:
         loop.call_soon_threadsafe(table.reached, is_reached)
@@ -87,7 +87,7 @@ async def _serve(
     def gone(replicas: Collection[str]) -> None:
         loop.call_soon_threadsafe(table.gone, replicas)
 
-    follower = Follower(client.store, signer, put, reached, gone)
+    follower = Follower(client.store, signer, put, reached, gone, table.counting)
     follower.start()
     try:
         # Before the first read every service is unknown: nobody is let in to be told so.

@@ -128,6 +128,7 @@ class Publisher:
 def export(client: Client, *, root: str, follow: bool, told: Callable[[int, int], None]) -> None:
     """Write the registry out once, or until the process ends; `told(services, keys)` each time.
 
+    Routes lead to the current generation: a canary gets none of the calls that come this way.
     Raises WrongSecret: a table in which no address can be checked would take all routes away.
     """
     client.check_secret()
@@ -135,7 +136,7 @@ def export(client: Client, *, root: str, follow: bool, told: Callable[[int, int]
     follower = Follower(
         client.store,
         client.signer,
-        lambda name, views: changes.put((name, views)),
+        lambda name, views, _canary: changes.put((name, views)),
         changes.put,
     )
     publisher = Publisher(client.store.clients.scripts, root)

@@ -50,6 +50,7 @@ _OWN: Final = HOP_BY_HOP | {
     b"sec-fetch-site",
     b"x-rootward-token",
     b"x-rootward-timeout",
+    b"x-rootward-generation",
     b"x-forwarded-for",
     b"x-forwarded-host",
     b"x-forwarded-proto",

@@ -16,7 +16,8 @@ from rootward.orchestrator.gateway.access import Access
 from rootward.orchestrator.gateway.frontend.server import Door
 from rootward.orchestrator.gateway.limits import Limits
 from rootward.orchestrator.gateway.proxy.table import Table
-from rootward.orchestrator.gateway.proxy.views import EndpointView, ServiceView
+from rootward.orchestrator.gateway.proxy.views import CanaryView, EndpointView, ServiceView
+from rootward.orchestrator.rollout.counting import CanaryShare
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -147,9 +148,23 @@ class House:
 
     def serve(self, path: str, *replicas: Replica, **options: Any) -> None:
         """Put a service into the table."""
+        self.table.put(path.partition("/")[0], [self.view(path, *replicas, **options)])
+
+    def serve_two(
+        self, current: ServiceView, canary: ServiceView, percent: float, *more: ServiceView
+    ) -> None:
+        """Put a service into the table with a canary beside it, and what only one of them has."""
+        share = CanaryShare(canary=canary.generation, current=current.generation, percent=percent)
+        beside = (canary, *(each for each in more if each.generation == canary.generation))
+        self.table.put(
+            current.deployment, [current, *more], CanaryView(share=share, services=beside)
+        )
+
+    def view(self, path: str, *replicas: Replica, **options: Any) -> ServiceView:
+        """Return a service with those replicas."""
         name = path.partition("/")[0]
         endpoints = tuple(replica.view for replica in replicas)
-        view = ServiceView(
+        return ServiceView(
             **{
                 "path": path,
                 "deployment": name,
@@ -161,7 +176,6 @@ class House:
                 **options,
             }
         )
-        self.table.put(name, [view])
 
     async def connect(self) -> Caller:
         caller = Caller(*await asyncio.open_connection("127.0.0.1", self.port))

@@ -130,7 +130,8 @@ class Door:
             return Visit(client, request, self.application)
         if request.method not in _METHODS:
             raise RefusedRequest(405, "services take GET and POST", b"allow: GET, HEAD, POST")
-        return self.make_call(client, request, match.service, match.route)
+        service = match.service.next(request.own.get(b"x-rootward-generation"))
+        return self.make_call(client, request, service, match.route)
 
     async def _go_round(self) -> None:
         loop = asyncio.get_running_loop()
@@ -145,7 +146,7 @@ class Door:
         stale_s = self.table.stale_s
         told = None if stale_s is None else b"x-rootward-stale: %d" % stale_s
         self.stale_line = told
-        for service in self.table:
+        for service in self.table.each():
             for replica in service.replicas.values():
                 if replica.idle:
                     replica.trim(now, IDLE_S)

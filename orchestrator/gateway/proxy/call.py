@@ -37,6 +37,7 @@ class ProxiedCall:
         "_caller",
         "_chunked_answer",
         "_connection",
+        "_generation",
         "_has_started",
         "_hold_until",
         "_is_body_whole",
@@ -71,6 +72,7 @@ class ProxiedCall:
         self._is_body_whole = self._has_started = self._is_streaming = False
         self.has_begun = self._is_over = self._chunked_answer = self._was_held = False
         self._keep_alive = request.keep_alive
+        self._generation = request.own.get(b"x-rootward-generation")
         self._connection: Kept | None = None
         self._replica: UpstreamReplica | None = None
         self._timers: list[asyncio.TimerHandle] = []
@@ -148,6 +150,10 @@ class ProxiedCall:
     def dispatch(self) -> None:
         """Send the call to a replica, or wait for one."""
         if self._is_over or self._replica is not None:
+            return
+        self._service = self._service.pass_on()
+        if self._generation is not None and int(self._generation) != self._service.view.generation:
+            self._refuse(404, f"generation {int(self._generation)} takes calls no more")
             return
         now = self._loop.time()
         replica = self._service.choose(now)
@@ -312,7 +318,7 @@ class ProxiedCall:
 
     def _lines(self, response: Response) -> list[bytes]:
         assert self._replica is not None
-        lines = [*response.lines, b"x-rootward-replica: " + self._replica.view.replica.encode()]
+        lines = [*response.lines, *self._replica.told]
         if self._caller.stale_line is not None:
             lines.append(self._caller.stale_line)
         return lines
@@ -353,14 +359,14 @@ class ProxiedCall:
 
     def _refuse(self, status: int, message: str) -> None:
         self._abandon()
-        self._service.meter.answered(status, self._loop.time() - self._began)
+        self._service.answered(status, self._loop.time() - self._began)
         more = (b"retry-after: 1",) if status in {429, 503} else ()
         self._caller.refuse(RefusedRequest(status, message, *more))
 
     def _timed_out(self) -> None:
         if self.has_begun:
             self._abandon()
-            self._service.meter.answered(504, self._loop.time() - self._began)
+            self._service.answered(504, self._loop.time() - self._began)
             self._caller.cut()
         else:
             self._refuse(504, f"{self._service.view.path} didn't answer in the time that was given")
@@ -390,4 +396,4 @@ class ProxiedCall:
         if self._has_started:
             self._service.in_flight -= 1
         if status:
-            self._service.meter.answered(status, self._loop.time() - self._began)
+            self._service.answered(status, self._loop.time() - self._began)

@@ -16,13 +16,15 @@ from urllib.parse import urlsplit
 
 from rootward.modules.errors import RootwardError, SignatureError
 
+from ...rollout.counting import CanaryShare
 from ...states import DeploymentState, ReplicaState
 from ...status.read_status import read_plan, read_status
-from .views import EndpointView, ServiceView
+from .views import CanaryView, EndpointView, ServiceView
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from ...rollout.counting import Counting
     from ...security.signing import Signer
     from ...store.records import DeploymentRecord, GenerationRecord, ReplicaRecord
     from ...store.store import Store
@@ -32,28 +34,36 @@ log = logging.getLogger(__name__)
 BLOCK_MS: Final = 1000
 RETRY_S: Final = 0.5
 REFRESH_S: Final = 15.0
+REPORT_S: Final = 1.0
 _LOOK_S: Final = 1.0
+_MOST_PLANS: Final = 10_000
+
+
+Views = tuple[tuple["ServiceView", ...], CanaryView | None]
+"""What is served of a deployment, and the canary beside it."""
 
 
 class Follower:
     """Reads the registry of all deployments in a thread of its own.
 
-    `put(name, views)`, `reached(bool)` and `gone(ids of replicas that have ended)` are called in
-    that thread.
+    `put(name, views, canary)`, `reached(bool)` and `gone(ids of replicas that have ended)` are
+    called in that thread.
     """
 
     def __init__(
         self,
         store: Store,
         signer: Signer,
-        put: Callable[[str, Sequence[ServiceView]], None],
+        put: Callable[[str, Sequence[ServiceView], CanaryView | None], None],
         reached: Callable[[bool], None],
         gone: Callable[[Collection[str]], None] = lambda _: None,
+        counting: Counting | None = None,
     ) -> None:
+        self._counting = counting
         self._store, self._signer = store, signer
         self._put, self._reached, self._gone = put, reached, gone
-        self._views: dict[str, tuple[ServiceView, ...]] = {}
-        self._repeatable: dict[str, tuple[int, dict[str, bool]]] = {}
+        self._views: dict[str, Views] = {}
+        self._repeatable: dict[tuple[str, int], dict[str, bool]] = {}
         self._verified: dict[tuple[str, bytes], EndpointView] = {}
         self._closing = threading.Event()
         self._thread = threading.Thread(
@@ -87,13 +97,16 @@ class Follower:
 
     def _follow_from(self, after: str) -> None:
         """Follow until Redis is away or the thread is to end."""
-        looked = refreshed = time.monotonic()
+        looked = refreshed = reported = time.monotonic()
         while not self._closing.is_set():
             changes = self._store.registry.changes(after, block_ms=BLOCK_MS)
             after = changes[-1].id if changes else after
             touched = {change.name for change in changes}
             ended = {each.replica for each in changes if each.op == "drop" and each.replica}
             now = time.monotonic()
+            if now - reported >= REPORT_S:
+                reported = now
+                self._report()
             if now - refreshed >= REFRESH_S:
                 self._read_all()
                 looked = refreshed = now
@@ -108,6 +121,15 @@ class Follower:
                 # Afterwards: their calls are sent again, and not to them.
                 self._gone(ended)
 
+    def _report(self) -> None:
+        """Store what this gateway has counted of canaries."""
+        if self._counting is None:
+            return
+        for report in self._counting.reports():
+            self._store.rollouts.put_figures(
+                report.name, report.generation, self._counting.reporter, report.counted
+            )
+
     def _read_all(self) -> None:
         records = self._store.deployments.all()
         for name in self._views.keys() - {record.name for record in records}:
@@ -116,27 +138,39 @@ class Follower:
             self._take(record.name, record)
 
     def _take(self, name: str, record: DeploymentRecord | None) -> None:
-        views = () if record is None else self._read(record)
+        views: Views = ((), None) if record is None else self._read(record)
         if record is None:
             self._views.pop(name, None)
         elif self._views.get(name) == views:
             return
         else:
             self._views[name] = views
-        self._put(name, views)
+        self._put(name, *views)
 
-    def _read(self, record: DeploymentRecord) -> tuple[ServiceView, ...]:
+    def _read(self, record: DeploymentRecord) -> Views:
         number = record.current or record.latest
+        views = self._services_of(record, number, takes_calls=record.current == number)
+        if record.canary is None or record.current in {None, record.canary}:
+            return views, None
+        beside = self._services_of(record, record.canary, takes_calls=True)
+        share = CanaryShare(canary=record.canary, current=number, percent=record.canary_percent)
+        known = {view.path for view in views}
+        # What is new in the canary gets all of its calls.
+        new = tuple(view for view in beside if view.path not in known)
+        return (*views, *new), CanaryView(share=share, services=beside)
+
+    def _services_of(
+        self, record: DeploymentRecord, number: int, *, takes_calls: bool
+    ) -> tuple[ServiceView, ...]:
         generation = record.newest
         if generation is None or generation.generation != number:
             generation = self._store.deployments.generation(record.name, number)
         if generation is None or not generation.services:
             return ()
-        is_current = record.current == number
         replicas = [each for each, _ in self._store.registry.replicas(record.name, number)]
         repeatable = self._repeatable_in(record.name, number)
         return tuple(
-            self._view(generation, path, is_current, replicas, repeatable.get(path, False))
+            self._view(generation, path, takes_calls, replicas, repeatable.get(path, False))
             for path in generation.services
         )
 
@@ -190,8 +224,8 @@ class Follower:
         )
 
     def _repeatable_in(self, name: str, generation: int) -> dict[str, bool]:
-        known = self._repeatable.get(name)
-        if known is None or known[0] != generation:
+        known = self._repeatable.get((name, generation))
+        if known is None:
             try:
                 plan = read_plan(self._store, self._signer, name, generation)
             except RootwardError as error:
@@ -201,9 +235,11 @@ class Follower:
             if plan is None:
                 # What can't be known to be repeatable is not repeated.
                 return {}
-            known = (generation, {each.path: each.repeatable for each in plan.services})
-            self._repeatable[name] = known
-        return known[1]
+            known = {each.path: each.repeatable for each in plan.services}
+            if len(self._repeatable) >= _MOST_PLANS:
+                self._repeatable.clear()
+            self._repeatable[name, generation] = known
+        return known
 
     def _endpoint(self, record: ReplicaRecord) -> EndpointView | None:
         # Signatures cost more than the rest of reading; the same record has the same answer.
@@ -234,5 +270,7 @@ class Follower:
         )
 
 
-def _is_incomplete(views: Sequence[ServiceView]) -> bool:
-    return any(len(view.endpoints) < view.wanted for view in views)
+def _is_incomplete(views: Views) -> bool:
+    services, canary = views
+    beside = () if canary is None else canary.services
+    return any(len(view.endpoints) < view.wanted for view in (*services, *beside))

@@ -43,11 +43,19 @@ class UpstreamReplica:
         "pause_s",
         "paused_until",
         "recent",
+        "told",
         "view",
     )
 
-    def __init__(self, view: EndpointView, call_token: str, call_key: bytes | None) -> None:
+    def __init__(
+        self, view: EndpointView, call_token: str, call_key: bytes | None, generation: int = 0
+    ) -> None:
         """`call_key` is what it has to prove that it holds; None asks for no proof."""
+        # What the caller is told of who has answered.
+        self.told = (
+            b"x-rootward-replica: " + view.replica.encode(),
+            b"x-rootward-generation: %d" % generation,
+        )
         self.view, self.call_key = view, call_key
         host = f"[{view.host}]" if ":" in view.host else view.host
         self.netloc = f"{host}:{view.port}"

@@ -14,16 +14,19 @@ import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
+from ...rollout.counting import Counting
+from ...rollout.share import FairShare
+from ...rollout.tally import CallTally
 from ..frontend.responses import RefusedRequest
 from ..meters import Meter
 from .budget import Budget
 from .replica import UpstreamReplica, choose
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from .roles import Waiting
-    from .views import EndpointView, ServiceView
+    from .views import CanaryView, EndpointView, ServiceView
 
 PREFIX: Final = "/services/"
 ROUTES: Final = frozenset({"call", "healthz", "readyz", "metrics", "openapi.json", "docs"})
@@ -34,14 +37,24 @@ _ARRIVAL_S: Final = 0.25
 class RoutedService:
     """One service with its replicas, the calls under way and those that wait."""
 
-    def __init__(self, view: ServiceView) -> None:
+    def __init__(
+        self, view: ServiceView, counting: Counting, *, meter: Meter | None = None
+    ) -> None:
         self.view = view
+        self._counting = counting
         self.replicas: dict[EndpointView, UpstreamReplica] = {}
         self.in_flight = 0
         self.waiting: dict[Waiting, None] = {}
-        self.meter = Meter()
+        # That of its path: a canary adds to it.
+        self.meter = Meter() if meter is None else meter
+        self.tally = CallTally()
         self.budget = Budget()
         self.is_gone = False
+        self.canary: RoutedService | None = None
+        self.percent = 0.0
+        # Where its calls go when it is gone.
+        self.successor: RoutedService | None = None
+        self._share = FairShare()
         self._lost = ""
         # No longer in the view, and with calls under way.
         self._leaving: list[UpstreamReplica] = []
@@ -52,7 +65,7 @@ class RoutedService:
         """Follow a newer view; what waits looks again."""
         fresh = {
             endpoint: self.replicas.get(endpoint)
-            or UpstreamReplica(endpoint, view.call_token, view.call_key)
+            or UpstreamReplica(endpoint, view.call_token, view.call_key, view.generation)
             for endpoint in view.endpoints
         }
         for endpoint, replica in self.replicas.items():
@@ -62,6 +75,7 @@ class RoutedService:
                 self._leaving.append(replica)
                 self._lost = f"{endpoint.host}:{endpoint.port} on {endpoint.worker}"
         self.view, self.replicas = view, fresh
+        self.tally = self._counting.of(view.deployment, view.generation)
         self._order = tuple(fresh.values())
         self.wake()
 
@@ -72,11 +86,52 @@ class RoutedService:
             if replica.view.replica in replicas:
                 replica.break_off()
 
-    def drop(self) -> None:
-        """The service is gone for good."""
-        self.is_gone = True
+    def drop(self, successor: RoutedService | None = None) -> None:
+        """The service is gone for good; what waits for it goes on with its successor, if any."""
+        self.is_gone, self.successor = True, successor
         self.close()
         self.wake()
+
+    def next(self, given: bytes | None) -> RoutedService:
+        """Return whose the next call is: the canary's in its turn, or that of a `given` generation.
+
+        Raises RefusedRequest for a generation that takes no calls.
+        """
+        if given is not None:
+            return self._generation(given)
+        canary = self.canary
+        if canary is None or not self._share.is_due(self.percent):
+            return self
+        # Never to nothing: what is current serves all there is.
+        return canary if canary.replicas else self
+
+    def _generation(self, given: bytes) -> RoutedService:
+        if not (given.isdigit() and len(given) < 10):
+            raise RefusedRequest(400, "x-rootward-generation is the number of a generation")
+        routed = [self] if self.canary is None else [self, self.canary]
+        for each in routed:
+            if each.view.generation == int(given):
+                return each
+        known = " and ".join(f"{each.view.deployment}@{each.view.generation}" for each in routed)
+        raise RefusedRequest(
+            404,
+            f"{self.view.deployment} has no generation {int(given)} that takes calls of "
+            f"{self.view.path}: they go to {known}",
+        )
+
+    def pass_on(self) -> RoutedService:
+        """Return the one that a call which is under way here goes on with."""
+        successor = self.successor
+        if successor is None:
+            return self
+        self.in_flight -= 1
+        successor.in_flight += 1
+        return successor
+
+    def answered(self, status: int, seconds: float) -> None:
+        """Count one answer, by path and by generation."""
+        self.meter.answered(status, seconds)
+        self.tally.observe(seconds, is_error=status >= 500)
 
     def choose(self, now: float) -> UpstreamReplica | None:
         """Return the replica for the next call, None while none is open."""
@@ -115,6 +170,21 @@ class RoutedService:
         for replica in self.replicas.values():
             replica.close()
 
+    def follow_canary(self, view: ServiceView | None, percent: float) -> RoutedService | None:
+        """Have that canary beside it, or none; return the one that is gone, if any."""
+        self.percent = percent
+        gone = None
+        if self.canary is not None and (
+            view is None or view.generation != self.canary.view.generation
+        ):
+            gone, self.canary = self.canary, None
+            gone.drop(self)
+        if view is not None and self.canary is None:
+            self.canary = RoutedService(view, self._counting, meter=self.meter)
+        elif view is not None and self.canary is not None and self.canary.view != view:
+            self.canary.take(view)
+        return gone
+
 
 class Match(NamedTuple):
     """A service and the route of its replica's that a path asks for."""
@@ -128,6 +198,7 @@ class Table:
 
     def __init__(self) -> None:
         self._services: dict[str, RoutedService] = {}
+        self.counting = Counting()
         self._names: dict[str, tuple[str, ...]] = {}
         self.is_complete = False
         self.unreached_since: float | None = None
@@ -140,23 +211,53 @@ class Table:
     def __len__(self) -> int:
         return len(self._services)
 
-    def put(self, name: str, views: Iterable[ServiceView]) -> None:
-        """Replace what is known of one deployment."""
+    def each(self) -> Iterator[RoutedService]:
+        """Yield the services of every generation that takes calls."""
+        for service in self._services.values():
+            yield service
+            if service.canary is not None:
+                yield service.canary
+
+    def put(
+        self, name: str, views: Iterable[ServiceView], canary: CanaryView | None = None
+    ) -> None:
+        """Replace what is known of one deployment.
+
+        `views` are of the current generation, and of a canary what only that serves.
+        """
         fresh = {view.path: view for view in views}
         for path in self._names.get(name, ()):
             if path not in fresh:
                 removed = self._services.pop(path)
+                if (beside := removed.follow_canary(None, 0.0)) is not None:
+                    self._removed.append(beside)
                 removed.drop()
                 self._removed.append(removed)
         for path, view in fresh.items():
             known = self._services.get(path)
             if known is None:
-                self._services[path] = RoutedService(view)
+                self._services[path] = RoutedService(view, self.counting)
             elif known.view != view:
                 known.take(view)
         self._names[name] = tuple(fresh)
         if not fresh:
             del self._names[name]
+        self._put_canary(name, fresh, canary)
+
+    def _put_canary(
+        self, name: str, fresh: Mapping[str, ServiceView], canary: CanaryView | None
+    ) -> None:
+        beside = {view.path: view for view in canary.services} if canary is not None else {}
+        percent = 0.0 if canary is None else canary.share.percent
+        for path, view in fresh.items():
+            its = beside.get(path)
+            if its is not None and its.generation == view.generation:
+                its = None
+            gone = self._services[path].follow_canary(its, percent)
+            if gone is not None:
+                self._removed.append(gone)
+        routed = {view.generation for view in (*fresh.values(), *beside.values())}
+        self.counting.follow(name, None if canary is None else canary.share, routed)
 
     def gone(self, replicas: Collection[str]) -> None:
         """Follow the registry's word that replicas, named by their ids, have ended.
@@ -168,7 +269,7 @@ class Table:
 
     def _break_off(self, replicas: Collection[str]) -> None:
         self._removed = [service for service in self._removed if service.in_flight]
-        for service in (*self._services.values(), *self._removed):
+        for service in (*self.each(), *self._removed):
             service.break_off(replicas)
 
     def reached(self, is_reached: bool) -> None:

@@ -7,6 +7,10 @@ from signed records only.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ...rollout.counting import CanaryShare
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,3 +43,11 @@ class ServiceView:
     reason: str = ""
     call_token: str = ""
     call_key: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanaryView:
+    """A canary beside the current generation: its share of the calls, and what it serves."""
+
+    share: CanaryShare
+    services: tuple[ServiceView, ...] = ()

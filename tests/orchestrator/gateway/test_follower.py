@@ -12,9 +12,11 @@ import pytest
 from rootward.orchestrator.gateway.proxy.follower import Follower
 from rootward.orchestrator.planning.graph import Service
 from rootward.orchestrator.planning.plan import Plan
+from rootward.orchestrator.rollout.counting import CanaryShare, Counting, unpack_pair
 from rootward.orchestrator.security.signing import Signer
 from rootward.orchestrator.store.connection import Clients
 from rootward.orchestrator.store.keys import Keys
+from rootward.orchestrator.store.records import Rollout
 from rootward.orchestrator.store.store import Store
 from tests.support.scenes import Scene
 from tests.support.waiting import wait_until
@@ -22,7 +24,7 @@ from tests.support.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rootward.orchestrator.gateway.proxy.views import ServiceView
+    from rootward.orchestrator.gateway.proxy.views import CanaryView, ServiceView
 
 SIGNER = Signer(b"a secret that only these tests know")
 PATH = "demo"
@@ -34,10 +36,14 @@ class Followed:
     def __init__(self, store: Store) -> None:
         self.scene = Scene(store)
         self.views: dict[str, Sequence[ServiceView]] = {}
+        self.canaries: dict[str, CanaryView | None] = {}
         self.reached = threading.Event()
-        self.follower = Follower(store, SIGNER, self._put, self._reached)
+        self.counting = Counting()
+        self.follower = Follower(store, SIGNER, self._put, self._reached, counting=self.counting)
 
-    def submit(self, *, repeatable: bool = True, makes_current: bool = True) -> int:
+    def submit(
+        self, *, repeatable: bool = True, makes_current: bool = True, percent: float | None = None
+    ) -> int:
         """Submit and run a plan that serves `demo`."""
         store = self.scene.store
         number = store.deployments.reserve("demo", f"{time.monotonic_ns()}").generation
@@ -47,6 +53,7 @@ class Followed:
             generation=number,
             services={PATH: 1},
             makes_current=makes_current,
+            rollout=Rollout(percent=percent),
         )
         key = store.keys.part("demo", number, "plan")
         store.clients.scripts.set(key, SIGNER.seal_plan(plan.to_bytes(), "demo", number), xx=True)
@@ -65,8 +72,8 @@ class Followed:
     def replicas(self) -> set[str]:
         return {each.replica for view in self.views.get("demo", ()) for each in view.endpoints}
 
-    def _put(self, name: str, views: Sequence[ServiceView]) -> None:
-        self.views[name] = views
+    def _put(self, name: str, views: Sequence[ServiceView], canary: CanaryView | None) -> None:
+        self.views[name], self.canaries[name] = views, canary
 
     def _reached(self, is_reached: bool) -> None:
         if is_reached:
@@ -151,3 +158,30 @@ def test_a_forged_plan_is_only_its_own_deployments_trouble(followed: Followed) -
     (view,) = followed.views["demo"]
     assert [each.replica for each in view.endpoints] == ["r1"]
     assert not view.repeatable
+
+
+def test_a_canary_is_told_with_its_share_and_what_was_counted_of_it_is_stored(
+    followed: Followed,
+) -> None:
+    followed.submit()
+    followed.ready("r1")
+    followed.follower.start()
+    wait_until(lambda: followed.replicas() == {"r1"}, description="the current one is told")
+    assert followed.canaries["demo"] is None
+    followed.submit(percent=12.5)
+    followed.ready("r2", 2)
+    canary = wait_until(lambda: followed.canaries["demo"], description="the canary is told")
+    assert canary.share == CanaryShare(canary=2, current=1, percent=12.5)
+    (service,) = canary.services
+    assert [each.replica for each in service.endpoints] == ["r2"]
+    assert followed.replicas() == {"r1"}
+
+    followed.counting.follow("demo", canary.share, [1, 2])
+    followed.counting.observe("demo", 2, 0.1, is_error=True)
+    rollouts = followed.scene.store.rollouts
+    stored = wait_until(lambda: rollouts.figures("demo", 2), description="figures are stored")
+    assert unpack_pair(stored[followed.counting.reporter]).canary.errors == 1
+
+    assert rollouts.promote("demo", 2, "by hand")
+    wait_until(lambda: followed.canaries["demo"] is None, description="it is a canary no more")
+    assert followed.replicas() == {"r2"}
