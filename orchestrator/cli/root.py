@@ -26,6 +26,7 @@ COMMANDS = {
     "why": Entry("analysis:why", "Say why a deployment or module is in its state."),
     "analyze": Entry("analysis:analyze", "Show what the time of a generation went into."),
     "cancel": Entry("control:cancel", "Cancel a deployment that progresses."),
+    "promote": Entry("promote:promote", "Make a deployment's canary its current generation."),
     "resume": Entry("control:resume", "Run what has not succeeded, and bring back lost replicas."),
     "stop": Entry("control:stop", "Stop all that a deployment serves, parents first."),
     "scale": Entry("control:scale", "Change how many replicas a served module has."),

@@ -286,6 +286,18 @@ class Client:
             raise self._unknown(name)
         return read_history(self.store, record, self._signer_if_any())
 
+    def promote(self, name: str) -> Deployment:
+        """Make the canary of a deployment current; what was current stops. Returns the canary.
+
+        Raises UnknownDeployment, and PlanError when there is none or it lacks replicas.
+        """
+        wanted = self.deployment(name)
+        record = self.store.deployments.get(wanted.name)
+        canary = None if record is None else record.canary
+        if "@" not in name and canary is not None:
+            wanted = self._deployment(wanted.name, canary)
+        return wanted.promote()
+
     def workers(self) -> list[AgentRecord]:
         """Return the workers whose lease holds, newest first."""
         return list(self.store.agents.all())

@@ -20,6 +20,7 @@ from ..errors import (
     UnknownTask,
     WaitTimeout,
 )
+from ..rollout.promotion import promote
 from ..states import DeploymentState, TaskState
 from ..status.failure import explain
 from ..status.lost_data import gone, not_startable
@@ -27,6 +28,7 @@ from ..status.read_status import GONE, read_failures
 from .deployment_view import DeploymentView
 from .notice import Notice
 from .progress_line import progress_line
+from .submitting.submitter import submitter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -182,6 +184,15 @@ class Deployment(DeploymentView):
     def cancel(self, reason: str = "cancelled by hand") -> Deployment:
         """Start nothing more of it and end what runs; its task outcomes stay."""
         self._store.deployments.cancel(self.name, self.generation, reason)
+        return self
+
+    def promote(self) -> Deployment:
+        """Make this canary the current generation in one step; what was current stops.
+
+        Raises PlanError when it is no canary, or lacks replicas.
+        """
+        promote(self._store, self.name, self.generation, submitter())
+        self._settled(self.name)
         return self
 
     def resume(self) -> Deployment:

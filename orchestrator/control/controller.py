@@ -23,6 +23,7 @@ from ..status.read_status import GONE, read_plan
 from ..store.deployments import MOST_REPLICAS
 from ..store.records import TaskSpec
 from ..store.rq_compat import repair_job_id, resource_queue
+from .canaries import watch_canary
 from .candidates import judge_candidate
 from .preemption import Successor, giving_way
 from .reconcile import (
@@ -100,6 +101,7 @@ class Controller:
         for record in active:
             try:
                 judge_candidate(self._store, self._signer, record)
+                watch_canary(self._store, record)
                 self._look_after(record, active, now)
             except RootwardError as error:
                 log.warning(
@@ -260,7 +262,13 @@ class Controller:
 
     def _is_replaced(self, record: GenerationRecord) -> bool:
         deployment = self._store.deployments.get(record.name)
-        return deployment is not None and (deployment.current or 0) > record.generation
+        if deployment is None or deployment.current is None:
+            return False
+        # A canary that is rolled back ends as what was replaced does: without cutting a call.
+        was_beside = record.rollout.percent is not None and deployment.canary is None
+        return deployment.current > record.generation or (
+            was_beside and deployment.current != record.generation
+        )
 
     def _giving_way(
         self,
@@ -275,6 +283,8 @@ class Controller:
             for newer in active
             if newer.name == record.name and newer.generation > record.generation
             if newer.state.is_progressing and newer.makes_current
+            # A canary stands beside what is current, so nothing makes room for it.
+            if newer.rollout.percent is None
             for successor in self._successors(newer)
         ]
         if not successors:
