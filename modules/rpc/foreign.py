@@ -113,14 +113,17 @@ def post(
     kwargs: dict[str, Any],
     *,
     hold: float = HOLD_S,
+    on_status: Callable[[int], None] | None = None,
 ) -> Any:
     """Post one value, or an object of keywords, as JSON to `/`; return what is answered.
 
-    JSON is decoded, anything else is text. Raises TypeError for several values, CallError for any
+    JSON is decoded, anything else is text. `on_status` hears the status of the answer. Raises TypeError for several values, CallError for any
     status but 2xx, and what `request` does.
     """
     asked = _posting(path, args, kwargs)
     answer: ForeignResponse = _answered(routes, path, asked, None, _whole, hold)
+    if on_status is not None:
+        on_status(answer.status)
     if not answer.is_success:
         raise CallError(f"{path}: POST / was answered {answer.status}: {answer.start}")
     return answer.json() if "json" in answer.headers.get("content-type", "") else answer.text

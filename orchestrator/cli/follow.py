@@ -45,6 +45,7 @@ def follow(
     except KeyboardInterrupt:
         tell_detached(deployment)
         return INTERRUPTED
+    tell_canary(client, deployment)
     print_outcome(deployment, as_json=as_json)
     return code
 
@@ -76,6 +77,19 @@ def tell_current(client: Client, deployment: Deployment) -> None:
     record = client.store.deployments.get(deployment.name)
     if record is not None and record.current not in {None, deployment.generation}:
         tell(f"{deployment.name}@{record.current} is current and keeps serving")
+
+
+def tell_canary(client: Client, deployment: Deployment) -> None:
+    """Say that the deployment is a canary, which share it gets and how it ends, if it is one."""
+    record = client.store.deployments.get(deployment.name)
+    if record is None or record.canary != deployment.generation:
+        return
+    name, found = deployment.name, client.store.deployments.generation(record.name, record.canary)
+    percent = f"{record.canary_percent:g} %"
+    tell(f"{deployment.id} gets {percent} of the calls, {name}@{record.current} the rest")
+    if found is not None and found.rollout.bake_s is not None:
+        tell(f"after {found.rollout.bake_s:g} s without a breach it is promoted by itself")
+    tell(f"`rootward promote {name}` gives it all calls, `rootward rollback {name}` takes it back")
 
 
 def tell_scaled(client: Client, deployment: Deployment) -> None:

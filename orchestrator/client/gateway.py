@@ -74,7 +74,9 @@ class Gateway:
         way = self._way_to(service, hold, generation)
         with self._ways.counted(way) as on_status:
             if way.is_foreign:
-                return foreign.post(way.routes, service, args, kwargs, hold=way.hold_s)
+                return foreign.post(
+                    way.routes, service, args, kwargs, hold=way.hold_s, on_status=on_status
+                )
             return client.call(
                 way.routes,
                 service,

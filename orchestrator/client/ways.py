@@ -182,7 +182,7 @@ class Ways:
     @contextmanager
     def counted(self, way: Way) -> Iterator[Callable[[int], None]]:
         """Count the call that is made inside; what it yields is to hear the answer's status."""
-        from rootward.modules.errors import Unavailable
+        from rootward.modules.errors import CallError, Unavailable
 
         statuses: list[int] = [0]
         began, is_error = time.monotonic(), False
@@ -191,8 +191,11 @@ class Ways:
         except GeneratorExit:
             raise
         except Exception as error:
-            # What the caller did wrong is nobody else's fault.
-            is_error = isinstance(error, Unavailable) or not 400 <= statuses[-1] < 500
+            # What the caller did wrong is nobody else's fault, nor what couldn't even be sent.
+            if statuses[-1] and not isinstance(error, Unavailable):
+                is_error = not 400 <= statuses[-1] < 500
+            else:
+                is_error = isinstance(error, (CallError, OSError))
             raise
         finally:
             elapsed_s = time.monotonic() - began
