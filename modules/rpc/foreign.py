@@ -12,7 +12,7 @@ import http.client
 import json as json_
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -117,8 +117,8 @@ def post(
 ) -> Any:
     """Post one value, or an object of keywords, as JSON to `/`; return what is answered.
 
-    JSON is decoded, anything else is text. `on_status` hears the status of the answer. Raises TypeError for several values, CallError for any
-    status but 2xx, and what `request` does.
+    JSON is decoded, anything else is text. `on_status` hears the status of the answer. Raises
+    TypeError for several values, CallError for any status but 2xx, and what `request` does.
     """
     asked = _posting(path, args, kwargs)
     answer: ForeignResponse = _answered(routes, path, asked, None, _whole, hold)
