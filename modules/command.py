@@ -128,6 +128,18 @@ class CommandModule(ModuleBase):
         endpoints = runtime.routes.endpoints(runtime.path)
         return endpoints[0].url if endpoints else None
 
+    def open_server(self, host: str, port: int) -> int:
+        """Open the server within the replica's own process, and return its port while it serves.
+
+        For subclasses whose `command` is empty: they serve from here instead of by a command. It
+        may listen on another port than the free one that it is given.
+        """
+        raise NotImplementedError
+
+    def close_server(self) -> None:
+        """Close what `open_server` has opened."""
+        raise NotImplementedError
+
     def _routes(self) -> Routes:
         runtime = self._runtime
         if runtime is None or runtime.routes is None:

@@ -19,6 +19,7 @@ from ..errors import ForeignError
 from ..module import ModuleBase
 from .handles import adopted_class
 from .nodes import EngineNode, ForeignNode, ServedNode, join, node_of, own, owner_of, unwrapped
+from .pages import PageNode
 
 _ACTION = "_rootward_action"
 
@@ -64,6 +65,8 @@ def _node_class(obj: Any) -> type[ForeignNode]:
     if isinstance(obj, _TrainableModuleImpl):
         is_elsewhere = bool(obj._url_wrapper.url) or bool(obj._get_deploy_tasks.flag)
         return ForeignNode if is_elsewhere or obj._deploy is None else EngineNode
+    if isinstance(obj, lazyllm.WebModule):
+        return PageNode
     if isinstance(obj, _ServerModuleImpl):
         raise ForeignError("a part of a lazyllm ServerModule is no module of its own")
     return ForeignNode

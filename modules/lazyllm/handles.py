@@ -17,6 +17,7 @@ from lazyllm import package
 
 from ..foreign import adopted
 from .nodes import NODE, ForeignNode, ServedNode, join, node_of, owner_of
+from .pages import PageNode
 from .routes import AskRoutes, at_host, has_routes, host_of
 from .serving import HandleCall
 
@@ -102,6 +103,23 @@ class EngineHandle(Adopted):
         return known if engine.url is None else at_host(known, host_of(engine.url))
 
 
+class PageHandle(Adopted):
+    """A handle of a WebModule: its page is where a ready replica is."""
+
+    @property
+    def url(self) -> str | None:
+        """Address of the page; what lazyllm has set while it isn't served by us."""
+        node = node_of(self)
+        if isinstance(node, PageNode) and _is_running(node):
+            return node.url
+        found: str | None = vars(self).get("url")
+        return found
+
+    @url.setter
+    def url(self, value: str | None) -> None:
+        vars(self)["url"] = value
+
+
 def service_of(handle: Any) -> ServedNode | None:
     """Return the node through which a handle is called, None while it isn't served.
 
@@ -132,6 +150,8 @@ def adopted_class(cls: Any) -> Any:
         mixin: type = EngineHandle
     elif issubclass(cls, lazyllm.ServerModule):
         mixin = ServerHandle
+    elif issubclass(cls, lazyllm.WebModule):
+        mixin = PageHandle
     else:
         mixin = Adopted
     body = {

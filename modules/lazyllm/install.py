@@ -7,6 +7,7 @@ rootward doesn't know go on as they were. It is done once.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import lazyllm
@@ -18,6 +19,7 @@ from ..tree import walk
 from .adapter import adopts
 from .handles import served_at
 from .nodes import ForeignNode, ServedNode, node_of, owner_of
+from .pages import COMPONENTS
 
 _KINDS = {"train": "train", "server": "deploy", "eval": "eval"}
 
@@ -29,7 +31,10 @@ def install() -> None:
         return
     base._rootward_installed = True
     base._update = _update
-    for cls in (lazyllm.ModuleBase, lazyllm.ServerModule, lazyllm.TrainableModule):
+    page: Any = lazyllm.WebModule
+    page._update = _update_page
+    page.init_web = _remembering_components(page.init_web)
+    for cls in (lazyllm.ModuleBase, lazyllm.ServerModule, lazyllm.TrainableModule, page):
         for name in ("stop", "wait"):
             if name in vars(cls):
                 setattr(cls, name, _through_executor(name, vars(cls)[name]))
@@ -51,6 +56,25 @@ def _update(self: Any, *, mode: Any = None, recursive: bool = True) -> Any:
     runs = local_executor() if is_called_here else None
     (runs or executor.resolve()).run(node, kinds=kinds, recursive=recursive)
     return self
+
+
+def _update_page(self: Any, *, mode: Any = None, recursive: bool = True) -> Any:
+    """Update as any module, which serves the page too, and say where it is."""
+    _update(self, mode=mode, recursive=recursive)
+    if self.url:
+        lazyllm.LOG.success(f"the page is at {self.url}")
+    return self
+
+
+def _remembering_components(original: Any) -> Any:
+    """Keep what a page was made of: lazyllm forgets it, and a replica makes the page anew."""
+
+    @functools.wraps(original)
+    def init_web(self: Any, component_descs: Any) -> Any:
+        vars(self).setdefault(COMPONENTS, component_descs)
+        return original(self, component_descs)
+
+    return init_web
 
 
 def _is_served_elsewhere(node: Any) -> bool:

@@ -8,6 +8,7 @@ business.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -148,7 +149,7 @@ def load(text: str) -> LoadedTarget:
     """Import TARGET and return its tree. Raises TargetError."""
     from rootward.modules.state.target import load_target
 
-    with _stdout_to_stderr():
+    with _stdout_to_stderr(), _signals_kept():
         return load_target(text)
 
 
@@ -163,3 +164,16 @@ def _stdout_to_stderr() -> Iterator[None]:
         sys.stdout.flush()
         os.dup2(kept, 1)
         os.close(kept)
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Put back what signals do here: some code that is imported takes them for itself."""
+    kept = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for each, handler in kept.items():
+            # None is one that no Python code has set.
+            if handler is not None and signal.getsignal(each) is not handler:
+                signal.signal(each, handler)

@@ -25,6 +25,7 @@ from tests.support.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+ROOT = Path(__file__).parents[2]
 APPS = Path(__file__).parent / "apps"
 ENGINE = Path(__file__).parent / "engine"
 NAMES = ("classes", "servers", "flows", "engines", "sessions", "addresses", "chat")
@@ -46,7 +47,8 @@ pytestmark = [
 
 
 def environment(**more: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": f"{APPS}{os.pathsep}{ENGINE}", **more}
+    path = os.pathsep.join(map(str, (APPS, ENGINE, ROOT)))
+    return {**os.environ, "PYTHONPATH": path, **more}
 
 
 def answers(app: str, how: tuple[str, ...], **more: str) -> Any:
@@ -159,6 +161,21 @@ def test_an_engine_streams_through_the_gateway(tmp_path: Path) -> None:
         assert "".join(texts) == "hello hello hello"
         assert b"event: end\n" in pieces
         assert up.stop(signal.SIGINT) == 130, up.report()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="gradio is not installed")
+def test_a_page_is_served_by_a_replica() -> None:
+    """The page that a script starts is a process of its own, and comes back when it is killed."""
+    done = subprocess.run(
+        [sys.executable, *THROUGH, "page_comes_back.py"],
+        cwd=APPS,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=170,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 def test_a_killed_replica_costs_no_call() -> None:

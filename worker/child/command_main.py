@@ -19,7 +19,7 @@ from rootward.modules import running
 from rootward.modules.processes.child import listen
 
 from . import http_health
-from .command_process import CannotStart, CommandProcess, how_it_ended
+from .command_process import CannotStart, CommandProcess, OwnServer, how_it_ended
 from .execution import flush
 from .health import WELL, Diagnosis, HealthRounds, checks_of
 from .listeners import connections_to, is_taken
@@ -49,7 +49,7 @@ class CommandKeeper(LoadedReplica):
         self._exited: asyncio.Future[int] = self._loop.create_future()
         self._told = ""
         self._is_silent = False
-        self._process: CommandProcess | None = None
+        self._process: CommandProcess | OwnServer | None = None
         self._draining: asyncio.Task[None] | None = None
         self._obey_early()
         try:
@@ -85,7 +85,7 @@ class CommandKeeper(LoadedReplica):
             sock = listen(self._spec["host"], None)
         self._end_because(how)
 
-    def _run(self) -> CommandProcess:
+    def _run(self) -> CommandProcess | OwnServer:
         loop, exited = asyncio.get_running_loop(), self._exited
 
         def on_exit(code: int) -> None:
@@ -93,6 +93,10 @@ class CommandKeeper(LoadedReplica):
                 loop.call_soon_threadsafe(exited.set_result, code)
 
         host, port = self._spec["host"], self._port
+        if not self._module.command:
+            server = OwnServer(self._module, host, port, on_exit=on_exit)
+            self._port = server.port
+            return server
         env = {**os.environ, "HOST": host, "PORT": str(port)}
         cwd = None if self._module.cwd is None else self._filled(self._module.cwd)
         return CommandProcess(self._command(), env=env, cwd=cwd, on_exit=on_exit)
@@ -165,7 +169,7 @@ class CommandKeeper(LoadedReplica):
         if self._draining is None:
             self._draining = asyncio.create_task(self._end_in_order(self._process, grace))
 
-    async def _end_in_order(self, process: CommandProcess, grace_s: float) -> None:
+    async def _end_in_order(self, process: CommandProcess | OwnServer, grace_s: float) -> None:
         """Let calls end that are under way, ask the command to end, and end what is left."""
         loop = asyncio.get_running_loop()
         limit_s = min(grace_s, self._module.stop_timeout)

@@ -1,9 +1,10 @@
-"""A foreign command as a process: started, waited for, ended with all that it has started.
+"""What a foreign server runs in: a command as a process, or the process of the replica itself.
 
-It has a session and process group of its own, in which its signals reach wrappers and what those
-have started. It dies with the process that keeps it: by the kernel's hand when that is killed (also
-behind `exec`, which keeps the death signal), and what it has left behind comes to its keeper, which
-ends it too. Which command, when, and what for is the keeper's to say.
+A command is started, waited for, and ended with all that it has started. It has a session and
+process group of its own, in which its signals reach wrappers and what those have started. It dies
+with the process that keeps it: by the kernel's hand when that is killed (also behind `exec`, which
+keeps the death signal), and what it has left behind comes to its keeper, which ends it too. Which
+command, when, and what for is the keeper's to say.
 """
 
 from __future__ import annotations
@@ -16,12 +17,16 @@ import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
 from rootward.modules.processes.effort import Effort
 
 from . import process_tree
+
+if TYPE_CHECKING:
+    from rootward.modules.command import CommandModule
 
 
 class CannotStart(Exception):
@@ -99,6 +104,49 @@ class CommandProcess:
 
     def _wait(self) -> None:
         self._on_exit(self._process.wait())
+
+
+class OwnServer:
+    """What `open_server` of a module has opened; it ends with this process, or when it is closed.
+
+    `on_exit` is called once, with 0, when it was closed. What `open_server` raises is raised.
+    """
+
+    def __init__(
+        self, module: CommandModule, host: str, port: int, *, on_exit: Callable[[int], None]
+    ) -> None:
+        self._module, self._on_exit = module, on_exit
+        self._effort = Effort()
+        self._closing: threading.Thread | None = None
+        self.port = module.open_server(host, port)
+
+    @property
+    def pid(self) -> int:
+        """This process."""
+        return os.getpid()
+
+    def signal(self, name: str) -> None:
+        """Close it at the first signal that asks it to end; the others mean nothing to it."""
+        if name == self._module.stop_signal and self._closing is None:
+            # It may wait for its own threads, and the loop has to go on.
+            self._closing = threading.Thread(target=self._close, daemon=True)
+            self._closing.start()
+
+    def has_worked(self) -> bool:
+        """Whether this process has used a processor since the last look."""
+        return self._effort.has_worked(os.getpid())
+
+    def end(self) -> None:
+        """Leave the rest to the end of this process."""
+
+    def bury(self) -> None:
+        """Leave its children to it."""
+
+    def _close(self) -> None:
+        try:
+            self._module.close_server()
+        finally:
+            self._on_exit(0)
 
 
 def how_it_ended(code: int) -> str:
