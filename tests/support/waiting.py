@@ -23,7 +23,7 @@ def wait_until(
     predicate: Callable[[], T],
     *,
     description: str,
-    timeout: float = 10.0,
+    timeout: float = 30.0,
 ) -> T:
     """Return the first true value of `predicate`, which is called until it gives one.
 
