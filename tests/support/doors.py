@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Answer = Callable[["Replica", bytes, asyncio.StreamWriter], Awaitable[None]]
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0
 CALL = "/services/app/echo/call"
 TOKEN = "a token of the tests, long enough"
 KEY = b"k" * 32

@@ -48,7 +48,7 @@ def mark(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv(MARK, mark)
     yield mark
     try:
-        wait_until(lambda: not marked_processes(mark), description="no process is left", timeout=3)
+        wait_until(lambda: not marked_processes(mark), description="no process is left")
     finally:
         kill_marked(mark)
 
@@ -220,7 +220,7 @@ def test_killed_program_leaves_nothing(mark: str, tmp_path: Path, stopped: str) 
         assert len(marked_processes(mark)) >= 7
         driver.process.kill()
         driver.wait(5)
-        wait_until(lambda: not marked_processes(mark), description="no process is left", timeout=3)
+        wait_until(lambda: not marked_processes(mark), description="no process is left")
 
 
 def test_program_that_ends_leaves_nothing(mark: str, tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def mark(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv(MARK, mark)
     yield mark
     try:
-        wait_until(lambda: not marked_processes(mark), description="no process is left", timeout=3)
+        wait_until(lambda: not marked_processes(mark), description="no process is left")
     finally:
         kill_marked(mark)
 
