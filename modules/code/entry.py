@@ -66,6 +66,8 @@ class Entered:
 
     def __init__(self, origin: Origin, root: str, worker: str | None) -> None:
         self._origin, self._root, self._worker = origin, root, worker
+        # Where its modules are found, for programs that this process starts.
+        self.folders = [os.path.join(root, *entry.split("/")) for entry in origin.search_path]
         self._prefix = os.path.join(root, "")
         self._prefixes = [os.path.join(each, "") for each in (root, origin.root) if each != "/"]
 

@@ -80,8 +80,12 @@ class Access:
                 b"www-authenticate: Bearer",
             )
 
+    def is_token(self, authorization: bytes) -> bool:
+        """Whether it is the gateway's own token, which opens this door and no other."""
+        scheme, _, given = authorization.partition(b" ")
+        return scheme.lower() == b"bearer" and hmac.compare_digest(given.strip(), self._token)
+
     def _is_known(self, own: dict[bytes, bytes]) -> bool:
-        scheme, _, given = own.get(b"authorization", b"").partition(b" ")
-        if scheme.lower() == b"bearer":
-            return hmac.compare_digest(given.strip(), self._token)
+        if own.get(b"authorization", b"")[:7].lower() == b"bearer ":
+            return self.is_token(own[b"authorization"])
         return self.sessions.is_known(own.get(b"cookie", b""))

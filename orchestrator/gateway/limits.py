@@ -19,7 +19,8 @@ class Limits:
 
     A body of up to `replay_bytes` is read whole before a replica sees any of it, so that a slow
     sender occupies no replica and the call can be repeated; a larger one is streamed. Bodies must
-    come with at least `body_rate` bytes a second after a grace of `body_s`.
+    come with at least `body_rate` bytes a second after a grace of `body_s`. A tunnel (WebSocket) in
+    which neither side says anything for `tunnel_idle_s` is cut.
     """
 
     hold_s: float = 10.0
@@ -36,5 +37,6 @@ class Limits:
     body_rate: int = KIB
     idle_s: float = 60.0
     unread_s: float = 60.0
+    tunnel_idle_s: float = 3600.0
     connect_s: float = 2.0
     grace_s: float = 30.0

@@ -72,9 +72,9 @@ async def _serve(
     door = Door(table, Access(plan.host, plan.token, plan.hosts), plan.limits)
     door.application = make_app(client, door)
     if (tracer := tracing.tracer("gateway")) is not None:
-        from .proxy.tracing import TracedProxiedCall
+        from .proxy.tracing import traced_call_of
 
-        door.make_call = partial(TracedProxiedCall, tracer=tracer)
+        door.make_call = partial(traced_call_of, tracer=tracer)
     read = asyncio.Event()
 
     def put(name: str, views: Sequence[ServiceView], canary: CanaryView | None) -> None:

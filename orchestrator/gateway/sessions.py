@@ -62,6 +62,12 @@ class Sessions:
                 return self._lasts(value.decode("latin-1"))
         return False
 
+    def without_own(self, header: bytes) -> bytes:
+        """Return a Cookie header's value without the session."""
+        pairs = [pair.strip() for pair in header.split(b";")]
+        own = self.name.encode() + b"="
+        return b"; ".join(pair for pair in pairs if pair and not pair.startswith(own))
+
     def _lasts(self, value: str) -> bool:
         end, _, signature = value.partition(".")
         if not (end.isascii() and end.isdecimal()) or len(end) > 12:

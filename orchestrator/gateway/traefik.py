@@ -55,16 +55,17 @@ def _of_service(view: ServiceView) -> dict[str, str]:
         f"middlewares/{id_}-strip/stripPrefix/prefixes/0": prefix,
         # On loopback a replica is known by its own address only.
         f"{server}/passHostHeader": "false",
-        f"{server}/healthCheck/path": "/readyz",
-        f"{server}/healthCheck/interval": "1s",
-        f"{server}/healthCheck/timeout": "1s",
     }
+    if not view.is_foreign:
+        found[f"{server}/healthCheck/path"] = "/readyz"
+        found[f"{server}/healthCheck/interval"] = "1s"
+        found[f"{server}/healthCheck/timeout"] = "1s"
     used = [f"{id_}-strip"]
     if view.repeatable:
         used.append(f"{id_}-retry")
         found[f"middlewares/{id_}-retry/retry/attempts"] = "4"
         found[f"middlewares/{id_}-retry/retry/initialInterval"] = "20ms"
-    if not all(is_loopback(endpoint.host) for endpoint in view.endpoints):
+    if not (view.is_foreign or all(is_loopback(endpoint.host) for endpoint in view.endpoints)):
         used.append(f"{id_}-token")
         key = f"middlewares/{id_}-token/headers/customRequestHeaders/Authorization"
         found[key] = f"Bearer {view.call_token}"

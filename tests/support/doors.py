@@ -202,6 +202,20 @@ def post(path: str, body: bytes = b"{}", *lines: bytes) -> bytes:
     )
 
 
+# The options of a service that is somebody else's server.
+FOREIGN = {"is_foreign": True, "call_key": None, "repeatable": False}
+
+
+def get(path: str, *lines: bytes, method: bytes = b"GET", host: bytes = b"localhost") -> bytes:
+    more = b"".join(line + b"\r\n" for line in lines)
+    return b"%b %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (method, path.encode(), host, more)
+
+
+def headers_of(request: bytes) -> dict[bytes, bytes]:
+    lines = request.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]
+    return {name.lower(): value for name, _, value in (line.partition(b": ") for line in lines)}
+
+
 class Reply:
     """One answer, read whole."""
 

@@ -12,10 +12,12 @@ import asyncio
 import os
 import shlex
 import socket
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from rootward.modules import running
+from rootward.modules.code.entry import entered
 from rootward.modules.processes.child import listen
 
 from . import http_health
@@ -97,7 +99,7 @@ class CommandKeeper(LoadedReplica):
             server = OwnServer(self._module, host, port, on_exit=on_exit)
             self._port = server.port
             return server
-        env = {**os.environ, "HOST": host, "PORT": str(port)}
+        env = {**os.environ, "HOST": host, "PORT": str(port), "PYTHONPATH": _python_path()}
         cwd = None if self._module.cwd is None else self._filled(self._module.cwd)
         return CommandProcess(self._command(), env=env, cwd=cwd, on_exit=on_exit)
 
@@ -108,6 +110,7 @@ class CommandKeeper(LoadedReplica):
         """Return an item of the command with what stands for this replica in it."""
         text = text.replace("{port}", str(self._port)).replace("{host}", self._spec["host"])
         text = text.replace("{replica}", self._spec["replica"])
+        text = text.replace("{python}", sys.executable)
         if "{workspace}" in text:
             folder = running.folder_of(self._tree.name, self._path)
             text = text.replace("{workspace}", str(folder))
@@ -184,3 +187,10 @@ class CommandKeeper(LoadedReplica):
         process.signal("SIGCONT")
         await asyncio.wait({self._exited}, timeout=max(0.0, until - loop.time()))
         process.end()
+
+
+def _python_path() -> str:
+    """Return the user's own, and where the code that has come with the tree is."""
+    code = entered()
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return os.pathsep.join(path for path in [*given, *(code.folders if code else ())] if path)

@@ -8,10 +8,20 @@ to send or to read loses the connection at a deadline that the server's round lo
 from __future__ import annotations
 
 import asyncio
+import sys
 from math import inf
 from typing import TYPE_CHECKING, Final, Protocol
 
-from ...http.framing import END, Body, ChunkedBody, LengthBody, Malformed, Request, check_partial
+from ...http.framing import (
+    END,
+    Body,
+    ChunkedBody,
+    LengthBody,
+    Malformed,
+    OpenBody,
+    Request,
+    check_partial,
+)
 from ..access import Right
 from ..proxy.table import PREFIX
 from .error_page import accepts, wants_page
@@ -88,6 +98,7 @@ class ClientConnection(asyncio.Protocol):
         "_door",
         "_is_closing",
         "_is_reading",
+        "_is_tunnel",
         "_limit",
         "_loop",
         "_request",
@@ -108,7 +119,7 @@ class ClientConnection(asyncio.Protocol):
         self._body: Body | None = None
         self._body_began = 0.0
         self._body_size = self._body_total = self._limit = 0
-        self._is_closing = False
+        self._is_closing = self._is_tunnel = False
         self._is_reading = True
         self.deadline = inf
 
@@ -162,7 +173,9 @@ class ClientConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """The caller reads again."""
-        self.deadline = inf if self._answering is not None else self._idle_until()
+        self.deadline = (
+            self._answered_until() if self._answering is not None else self._idle_until()
+        )
         if self._answering is not None:
             self._answering.resume_answer()
 
@@ -187,6 +200,8 @@ class ClientConnection(asyncio.Protocol):
     def send(self, data: bytes) -> None:
         """Write to the caller."""
         self.transport.write(data)
+        if self._is_tunnel and not self.transport.get_write_buffer_size():
+            self.deadline = self._answered_until()
 
     def done(self, *, keep_alive: bool) -> None:
         """Go on to the next request, or close."""
@@ -236,15 +251,26 @@ class ClientConnection(asyncio.Protocol):
         self._is_closing = True
         self.transport.abort()
 
+    def open_tunnel(self) -> None:
+        """Give all that comes from here on to the call, as it comes, until one side closes."""
+        self._is_tunnel, self._body, self._limit = True, OpenBody(), sys.maxsize
+        self.deadline = self._answered_until()
+        self._resume()
+        if self._buffer:
+            data, self._buffer = self._buffer, b""
+            self._take_body(data)
+
     def pause_body(self) -> None:
         """Read no more of the body until somebody takes it."""
         self._pause()
-        self.deadline = inf
+        self.deadline = self._answered_until()
 
     def resume_body(self) -> None:
         """Read on."""
         self._resume()
-        if self._body is not None:
+        if self._is_tunnel:
+            self.deadline = self._answered_until()
+        elif self._body is not None:
             self._body_began, self._body_size = self._loop.time(), 0
             self.deadline = self._body_began + self.limits.body_s
 
@@ -303,7 +329,9 @@ class ClientConnection(asyncio.Protocol):
         if self._body_total > self._limit:
             self.refuse(self._too_large())
             return
-        if rest is None:
+        if self._is_tunnel:
+            self.deadline = self._answered_until()
+        elif rest is None:
             self.deadline = (
                 self._body_began + self.limits.body_s + self._body_size / self.limits.body_rate
             )
@@ -314,6 +342,9 @@ class ClientConnection(asyncio.Protocol):
         # The piece may have led to an answer, and that to the end of the request.
         if rest is not None and self._answering is answering:
             answering.body_ends()
+
+    def _answered_until(self) -> float:
+        return self._loop.time() + self.limits.tunnel_idle_s if self._is_tunnel else inf
 
     def _idle_until(self) -> float:
         return self._loop.time() + self.limits.idle_s

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from ...http.framing import read_request
 from ...http.head_cache import HeadCache
-from ..proxy.call import ProxiedCall
+from ..access import Right
+from ..proxy.passthrough import call_of, given_on
 from ..proxy.table import PREFIX
 from ..proxy.upstream import IDLE_S
 from .asgi import Application, Visit
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ...http.framing import Request
     from ..access import Access
     from ..limits import Limits
+    from ..proxy.call import ProxiedCall
     from ..proxy.table import RoutedService, Table
     from .connection import Answering
 
@@ -48,7 +50,7 @@ class Door:
         self.application: Application = _nothing
         # Another kind of call where traces are asked for.
         self.make_call: Callable[[ClientConnection, Request, RoutedService, str], ProxiedCall] = (
-            ProxiedCall
+            call_of
         )
         self.is_draining = False
         self.stale_line: bytes | None = None
@@ -126,11 +128,17 @@ class Door:
                 )
             return Visit(client, request, self.application)
         match = self.table.match(target.partition(b"?")[0].decode())
-        if match.route == "/docs":
+        if match.route == "/docs" and not match.service.view.is_foreign:
             return Visit(client, request, self.application)
-        if request.method not in _METHODS:
-            raise RefusedRequest(405, "services take GET and POST", b"allow: GET, HEAD, POST")
         service = match.service.next(request.own.get(b"x-rootward-generation"))
+        if service.view.is_foreign:
+            # Whatever its path looks like: nothing there is a page of ours.
+            self.access.check(request, Right.READ)
+            if request.method == b"TRACE":
+                raise RefusedRequest(405, "TRACE would show what only the server is to see")
+            request.lines = given_on(request, self.access)
+        elif request.method not in _METHODS:
+            raise RefusedRequest(405, "services take GET and POST", b"allow: GET, HEAD, POST")
         return self.make_call(client, request, service, match.route)
 
     async def _go_round(self) -> None:

@@ -9,11 +9,12 @@ call, has not begun it, so that always leads to another. Framing, both ways, is 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from ...http.framing import seconds_of
 from ..frontend.responses import RefusedRequest, head
 from .prover import connect
+from .repetition import why_not_again
 from .upstream import seen
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from .roles import Kept
     from .table import RoutedService
 
-ATTEMPTS: Final = 4
-_NOT_BEGUN: Final = frozenset({421, 503})
 _SAFE: Final = frozenset({b"GET", b"HEAD"})
 
 
@@ -58,6 +57,11 @@ class ProxiedCall:
         "has_begun",
         "method",
     )
+
+    # By which a replica says that it hasn't begun a call; what may always be sent again.
+    not_begun: ClassVar[frozenset[int]] = frozenset({421, 503})
+    repeats: ClassVar[frozenset[bytes]] = frozenset({b"GET", b"HEAD"})
+    wants_upgrade = False
 
     def __init__(
         self, caller: Responder, request: Request, service: RoutedService, route: str
@@ -184,7 +188,7 @@ class ProxiedCall:
         if self._is_over:
             # Others may have use for it.
             self._leave()
-            replica.idle.append(connection)
+            replica.keep(connection)
         else:
             self._send(connection, replica)
         if was_suspect:
@@ -194,10 +198,7 @@ class ProxiedCall:
         self._connection, connection.call = connection, self
         replica.busy.add(connection)
         self._attempts += 1
-        lines = [*self._request.lines]
-        lines.append(b"x-forwarded-for: " + self._caller.address)
-        if self._until is not None:
-            lines.append(b"x-rootward-timeout: %.3f" % max(self._until - self._loop.time(), 0.001))
+        lines = self._lines_to(replica)
         self._is_streaming = not self._is_body_whole
         if not self._is_streaming:
             if self._size or self.method not in _SAFE:
@@ -214,6 +215,14 @@ class ProxiedCall:
             self._caller.resume_body()
         first = b"%b %b HTTP/1.1\r\n%b" % (self.method, self._route, replica.head)
         connection.transport.write(first + b"\r\n".join([*lines, b"", body]))
+
+    def _lines_to(self, replica: UpstreamReplica) -> list[bytes]:
+        """Return the header lines for a replica, without the body's."""
+        del replica
+        lines = [*self._request.lines, b"x-forwarded-for: " + self._caller.address]
+        if self._until is not None:
+            lines.append(b"x-rootward-timeout: %.3f" % max(self._until - self._loop.time(), 0.001))
+        return lines
 
     def _framed(self, piece: bytes) -> bytes:
         if self._request.length is None and piece:
@@ -247,10 +256,11 @@ class ProxiedCall:
         self._service.budget.lost(replica.broke(now), now)
         meter.ejections += 1
         self._leave()
+        again = self._service.view.repeatable or self.method in self.repeats
         if self.has_begun:
             self._end(502)
             self._caller.cut()
-        elif why := self._why_not_again():
+        elif why := why_not_again(self._attempts, again, in_part=self._is_streaming):
             view = replica.view
             self._refuse(502, f"the replica at {view.host}:{view.port} on {view.worker} {why}")
         elif not self._service.budget.spend(now):
@@ -259,15 +269,6 @@ class ProxiedCall:
         else:
             meter.repeats += 1
             self.dispatch()
-
-    def _why_not_again(self) -> str | None:
-        if self._is_streaming:
-            return "was lost, and the call not repeated: its body was sent in part"
-        if not (self._service.view.repeatable or self.method in _SAFE):
-            return "was lost, and the call not repeated: it may have begun there"
-        if self._attempts >= ATTEMPTS:
-            return f"was lost, the last of {self._attempts}"
-        return None
 
     def answer_is_bad(self, error: Malformed) -> None:
         """The replica's answer is no HTTP; its connection is closed."""
@@ -280,7 +281,7 @@ class ProxiedCall:
 
     def answer_begins(self, response: Response, piece: bytes) -> None:
         """Take the head and the first piece of an answer of which more will come."""
-        if response.status in _NOT_BEGUN:
+        if response.status in self.not_begun:
             connection = self._connection
             assert connection is not None
             connection.close()
@@ -308,7 +309,7 @@ class ProxiedCall:
 
     def answer_is_whole(self, response: Response, piece: bytes) -> None:
         """Take an answer that has come at once."""
-        if response.status in _NOT_BEGUN:
+        if response.status in self.not_begun:
             self._turned_away()
             return
         lines = self._lines(response)

@@ -24,6 +24,7 @@ from .views import CanaryView, EndpointView, ServiceView
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from ...planning.graph import Service
     from ...rollout.counting import Counting
     from ...security.signing import Signer
     from ...store.records import DeploymentRecord, GenerationRecord, ReplicaRecord
@@ -63,7 +64,7 @@ class Follower:
         self._store, self._signer = store, signer
         self._put, self._reached, self._gone = put, reached, gone
         self._views: dict[str, Views] = {}
-        self._repeatable: dict[tuple[str, int], dict[str, bool]] = {}
+        self._planned: dict[tuple[str, int], dict[str, Service]] = {}
         self._verified: dict[tuple[str, bytes], EndpointView] = {}
         self._closing = threading.Event()
         self._thread = threading.Thread(
@@ -168,9 +169,9 @@ class Follower:
         if generation is None or not generation.services:
             return ()
         replicas = [each for each, _ in self._store.registry.replicas(record.name, number)]
-        repeatable = self._repeatable_in(record.name, number)
+        planned = self._services_in(record.name, number)
         return tuple(
-            self._view(generation, path, takes_calls, replicas, repeatable.get(path, False))
+            self._view(generation, path, takes_calls, replicas, planned.get(path))
             for path in generation.services
         )
 
@@ -180,12 +181,13 @@ class Follower:
         path: str,
         is_current: bool,
         replicas: Sequence[ReplicaRecord],
-        repeatable: bool,
+        planned: Service | None,
     ) -> ServiceView:
         mine = [replica for replica in replicas if replica.path == path]
         ready = [each for each in mine if each.state is ReplicaState.READY] if is_current else []
         endpoints = tuple(found for each in ready if (found := self._endpoint(each)) is not None)
         wanted = generation.services[path]
+        is_foreign = planned is not None and planned.is_foreign
         ending = generation.state.is_final or generation.state is DeploymentState.STOPPING
         return ServiceView(
             path=path,
@@ -193,11 +195,13 @@ class Follower:
             generation=generation.generation,
             wanted=wanted,
             endpoints=endpoints,
-            repeatable=repeatable,
+            # What can't be known to be repeatable is not repeated.
+            repeatable=planned is not None and planned.repeatable,
             is_coming=bool(wanted) and not (ending and not is_current),
             reason="" if endpoints else self._reason(generation, wanted, mine, is_current),
             call_token=self._signer.call_token(generation.name, generation.generation),
-            call_key=self._signer.call_key(generation.name),
+            call_key=None if is_foreign else self._signer.call_key(generation.name),
+            is_foreign=is_foreign,
         )
 
     def _reason(
@@ -223,8 +227,8 @@ class Follower:
             f": {', '.join(told[:5])}" if told else ""
         )
 
-    def _repeatable_in(self, name: str, generation: int) -> dict[str, bool]:
-        known = self._repeatable.get((name, generation))
+    def _services_in(self, name: str, generation: int) -> dict[str, Service]:
+        known = self._planned.get((name, generation))
         if known is None:
             try:
                 plan = read_plan(self._store, self._signer, name, generation)
@@ -233,12 +237,11 @@ class Follower:
                 log.warning("registry.refused: %s", error, extra={"event": "registry.refused"})
                 plan = None
             if plan is None:
-                # What can't be known to be repeatable is not repeated.
                 return {}
-            known = {each.path: each.repeatable for each in plan.services}
-            if len(self._repeatable) >= _MOST_PLANS:
-                self._repeatable.clear()
-            self._repeatable[name, generation] = known
+            known = {each.path: each for each in plan.services}
+            if len(self._planned) >= _MOST_PLANS:
+                self._planned.clear()
+            self._planned[name, generation] = known
         return known
 
     def _endpoint(self, record: ReplicaRecord) -> EndpointView | None:

@@ -36,6 +36,7 @@ class UpstreamReplica:
         "head",
         "idle",
         "in_flight",
+        "is_foreign",
         "is_probed",
         "is_suspect",
         "left_out_until",
@@ -48,21 +49,28 @@ class UpstreamReplica:
     )
 
     def __init__(
-        self, view: EndpointView, call_token: str, call_key: bytes | None, generation: int = 0
+        self,
+        view: EndpointView,
+        call_token: str,
+        call_key: bytes | None,
+        generation: int = 0,
+        *,
+        is_foreign: bool = False,
     ) -> None:
-        """`call_key` is what it has to prove that it holds; None asks for no proof."""
+        """`call_key` is what it has to prove that it holds; None asks for no proof.
+
+        One that is foreign is sent no token, and keeps no connection.
+        """
         # What the caller is told of who has answered.
         self.told = (
             b"x-rootward-replica: " + view.replica.encode(),
             b"x-rootward-generation: %d" % generation,
         )
-        self.view, self.call_key = view, call_key
+        self.view, self.call_key, self.is_foreign = view, call_key, is_foreign
         host = f"[{view.host}]" if ":" in view.host else view.host
         self.netloc = f"{host}:{view.port}"
-        self.head = (
-            f"host: {self.netloc}\r\nx-rootward-token: {view.token}\r\n"
-            f"authorization: Bearer {call_token}\r\n"
-        ).encode()
+        tokens = f"x-rootward-token: {view.token}\r\nauthorization: Bearer {call_token}\r\n"
+        self.head = f"host: {self.netloc}\r\n{'' if is_foreign else tokens}".encode()
         self.idle: list[Kept] = []
         # With a call under way.
         self.busy: set[Kept] = set()
@@ -92,6 +100,13 @@ class UpstreamReplica:
             connection.close()
         self.idle.clear()
         return lost
+
+    def keep(self, connection: Kept) -> None:
+        """Keep a connection that nobody uses for the next call, if that is done at all."""
+        if self.is_foreign:
+            connection.close()
+        else:
+            self.idle.append(connection)
 
     def turned_away(self, now: float) -> None:
         """It takes no new calls, or isn't the one that was meant; the registry will say so soon."""

@@ -38,6 +38,9 @@ class Responder(Protocol):
     def cut(self) -> None:
         """The answer can't be ended: so does the connection."""
 
+    def open_tunnel(self) -> None:
+        """Whatever comes from here on is the answering call's, as it comes."""
+
     def pause_body(self) -> None:
         """Read no more of the request's body."""
 

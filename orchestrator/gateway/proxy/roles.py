@@ -40,6 +40,10 @@ class Answered(Protocol):
 
     method: bytes
 
+    @property
+    def wants_upgrade(self) -> bool:
+        """Whether an answer 101 is one that was asked for."""
+
     def lost(self) -> None:
         """The connection ended before the answer did."""
 

@@ -12,7 +12,7 @@ import difflib
 import random
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 from ...rollout.counting import Counting
 from ...rollout.share import FairShare
@@ -65,7 +65,13 @@ class RoutedService:
         """Follow a newer view; what waits looks again."""
         fresh = {
             endpoint: self.replicas.get(endpoint)
-            or UpstreamReplica(endpoint, view.call_token, view.call_key, view.generation)
+            or UpstreamReplica(
+                endpoint,
+                view.call_token,
+                view.call_key,
+                view.generation,
+                is_foreign=view.is_foreign,
+            )
             for endpoint in view.endpoints
         }
         for endpoint, replica in self.replicas.items():
@@ -200,6 +206,8 @@ class Table:
         self._services: dict[str, RoutedService] = {}
         self.counting = Counting()
         self._names: dict[str, tuple[str, ...]] = {}
+        # Parts of the longest path of a foreign service; 0 without any.
+        self._deepest = 0
         self.is_complete = False
         self.unreached_since: float | None = None
         # Removed, and with calls under way.
@@ -239,6 +247,10 @@ class Table:
                 self._services[path] = RoutedService(view, self.counting)
             elif known.view != view:
                 known.take(view)
+        self._deepest = max(
+            (path.count("/") + 1 for path, each in self._services.items() if each.view.is_foreign),
+            default=0,
+        )
         self._names[name] = tuple(fresh)
         if not fresh:
             del self._names[name]
@@ -288,6 +300,8 @@ class Table:
     def match(self, raw_path: str) -> Match:
         """Return what an undecoded path below `/services/` means; Refusal 400 or 404."""
         path = raw_path[len(PREFIX) :]
+        if self._deepest and (found := self._foreign(path)) is not None:
+            return found
         if "%" in path:
             path = _decoded(path)
         service = self._services.get(path)
@@ -301,6 +315,26 @@ class Table:
         if any(part in {"", ".", ".."} for part in path.split("/")[:-1]):
             raise RefusedRequest(400, "a path has no empty parts, and none of dots")
         raise self._unknown(path if last not in ROUTES else front)
+
+    def _foreign(self, path: str) -> Match | None:
+        """Return the foreign service that a raw path is below, unless a nearer one isn't foreign.
+
+        What follows its own path is the server's, as it came.
+        """
+        parts = path.split("/", self._deepest)
+        # The last holds all that is too deep to be a service's.
+        names = [unquote(part) for part in parts[: self._deepest]]
+        for count in range(len(names), 0, -1):
+            service = self._services.get("/".join(names[:count]))
+            if service is None or any("/" in name for name in names[:count]):
+                continue
+            if not service.view.is_foreign:
+                return None
+            route = "/" + "/".join(parts[count:])
+            if any(unquote(part) in {".", ".."} for part in route.split("/")):
+                raise RefusedRequest(400, "a path has no parts of dots")
+            return Match(service, route)
+        return None
 
     def _unknown(self, path: str) -> RefusedRequest:
         if not self.is_complete:

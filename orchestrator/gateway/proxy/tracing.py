@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rootward.modules.rpc import tracing
 
 from .call import ProxiedCall
+from .passthrough import ForeignCall
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
@@ -24,10 +25,19 @@ if TYPE_CHECKING:
 _NAMES = {name.encode(): name for name in tracing.HEADERS}
 
 
-class TracedProxiedCall(ProxiedCall):
-    """One call and its span."""
+class Traced(ProxiedCall):
+    """A call and its span, as far as it is the same for all of them."""
 
-    __slots__ = ("_span",)
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+        # The slot is that of each kind: two bases can't both have some of their own.
+        @property
+        def _span(self) -> Span:
+            """The span."""
+
+        @_span.setter
+        def _span(self, span: Span) -> None: ...
 
     def __init__(
         self,
@@ -42,7 +52,7 @@ class TracedProxiedCall(ProxiedCall):
         super().__init__(caller, request, service, route)
         path = service.view.path
         given, rest = _parted(request.lines)
-        self._span: Span = tracer.start_span(
+        self._span = tracer.start_span(
             f"{self.method.decode()} /services/{path}",
             context=tracing.context_of(given),
             kind=SpanKind.SERVER,
@@ -77,6 +87,26 @@ class TracedProxiedCall(ProxiedCall):
         self._span.set_attribute("http.response.status_code", status)
         if status >= 500:
             tracing.failed(self._span, why)
+
+
+class TracedProxiedCall(Traced):
+    """One call of a module and its span."""
+
+    __slots__ = ("_span",)
+
+
+class TracedForeignCall(Traced, ForeignCall):
+    """One call of a foreign server and its span."""
+
+    __slots__ = ("_span",)
+
+
+def traced_call_of(
+    caller: Responder, request: Request, service: RoutedService, route: str, tracer: Tracer
+) -> ProxiedCall:
+    """Return the call for what a service's replicas are, with a span."""
+    kind = TracedForeignCall if service.view.is_foreign else TracedProxiedCall
+    return kind(caller, request, service, route, tracer)
 
 
 def _parted(lines: list[bytes]) -> tuple[dict[str, str], list[bytes]]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # A replica keeps idle connections for 75 s: it must be us who close them.
 IDLE_S: Final = 30.0
 _HEAD_BYTES: Final = 64 * 1024
+_SWITCHED: Final = 101
 
 
 class ReplicaConnection(asyncio.Protocol):
@@ -95,6 +96,12 @@ class ReplicaConnection(asyncio.Protocol):
         self._buffer = b""
         response = read_response(data[: end + 4], call.method)
         rest = data[end + 4 :]
+        if response.status == _SWITCHED:
+            if not call.wants_upgrade:
+                raise Malformed(502, "the replica has changed the protocol, which nobody asked for")
+            self._keep, self._body = False, OpenBody()
+            call.answer_begins(response, rest)
+            return
         if response.status < 200:
             if rest:
                 self._take_head(call, rest)
@@ -129,7 +136,8 @@ class ReplicaConnection(asyncio.Protocol):
 
     def _release(self, *, is_clean: bool) -> None:
         replica = self._replica
-        is_wanted = not replica.is_suspect and len(replica.idle) < KEPT
+        has_room = len(replica.idle) < KEPT and not replica.is_foreign
+        is_wanted = has_room and not replica.is_suspect
         if not (self._keep and is_clean and is_wanted) or self.transport.is_closing():
             self.transport.close()
         else:

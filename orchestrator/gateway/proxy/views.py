@@ -30,7 +30,8 @@ class ServiceView:
 
     `reason` says why nothing is ready, `is_coming` whether a call may wait for it. `call_token`
     opens replicas that listen off loopback; `call_key` is what each proves to hold before it is
-    sent a call, None for what can't.
+    sent a call, None for what can't. `is_foreign` says that its replicas are servers of somebody
+    else's, to which requests go as they are.
     """
 
     path: str
@@ -43,6 +44,7 @@ class ServiceView:
     reason: str = ""
     call_token: str = ""
     call_key: bytes | None = field(default=None, repr=False)
+    is_foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rootward.orchestrator.gateway.limits import KIB, MIB, Limits
-from rootward.orchestrator.gateway.proxy import budget, call, replica
+from rootward.orchestrator.gateway.proxy import budget, repetition, replica
 from rootward.worker.serving import formats
 from tests.support.doors import CALL, TIMEOUT_S, TOKEN, Gate, House, post, run, until
 
@@ -32,17 +32,18 @@ HOST = b"Host: localhost\r\n"
         f"| {LIMITS.head_s:g} s; {LIMITS.body_s:g} s and {LIMITS.body_rate // KIB} KiB/s |",
         f"an answer that nobody reads | {LIMITS.idle_s:g} s |",
         f"| connections | {LIMITS.connections:,} |",
+        f"neither side says anything | {LIMITS.tunnel_idle_s:,.0f} s |",
         f"`--hold` seconds ({LIMITS.hold_s:g})",
         f"`--grace` seconds ({LIMITS.grace_s:g})",
         f"`--concurrency` calls of one service ({LIMITS.concurrency:,})",
-        f"the call is sent again, up to {WORDS[call.ATTEMPTS - 1]} times",
+        f"the call is sent again, up to {WORDS[repetition.ATTEMPTS - 1]} times",
         f"its body was above {LIMITS.replay_bytes // MIB} MiB and so streamed",
         f"at most {WORDS[budget.SHARE]} of the calls are repeated",
         f"or {WORDS[round(budget.FLOOR / budget.WINDOW_S)]} a second",
         f"answered 5xx {WORDS[replica.ERRORS_IN_ROW]} times in a row is left out",
         f"is left out for {WORDS[replica.ERRORS_PAUSE_S]} seconds",
     ],
-    ids=map(str, range(15)),
+    ids=map(str, range(16)),
 )
 def test_the_documented_number_is_the_one_in_force(sentence: str) -> None:
     text = re.sub(r"\s+", " ", DOCS.read_text())

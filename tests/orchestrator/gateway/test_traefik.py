@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -52,6 +53,12 @@ def test_a_service_becomes_a_route_that_takes_nothing_else() -> None:
 
 def test_replicas_off_loopback_get_the_token_of_the_deployment() -> None:
     assert values_of(entries([view("app", "10.0.0.7")]), "Authorization") == ["Bearer call-token"]
+
+
+def test_a_foreign_server_gets_no_token_and_is_asked_for_nothing_of_ours() -> None:
+    found = entries([replace(view("app", "10.0.0.7"), is_foreign=True)])
+    assert not values_of(found, "Authorization")
+    assert not values_of(found, "/healthCheck/")
 
 
 def test_what_may_not_be_repeated_is_not() -> None:
