@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..errors import DeploymentFailed
     from ..status.evaluations import Evaluation
     from ..status.failure import Failure
+    from ..status.sharing import SharedCalls
     from ..status.status import ServiceStatus, Status
 
 
@@ -161,6 +162,20 @@ def print_evaluations(evaluations: Sequence[Evaluation]) -> None:
             if each.failed:
                 tell(f"{each.module}: {each.failed} of {each.items} items failed")
         write("")
+
+
+def print_sharing(sharing: SharedCalls | None) -> None:
+    """Print what the calls of a canary and of the current generation beside it are like."""
+    if sharing is None:
+        return
+    rows = []
+    for word, share in (("current", sharing.current), ("canary", sharing.canary)):
+        rate = "-" if share.error_rate is None else f"{share.error_rate:.2%}"
+        p99 = "-" if share.p99 is None else f"{share.p99 * 1000:.3g} ms"
+        cells = (f"@{share.generation}", word, f"{share.percent:g} %", str(share.calls), rate, p99)
+        rows.append(cells)
+    table(("GENERATION", "IS", "SHARE", "CALLS", "ERRORS", "P99"), rows, least=(-1,) * 6)
+    write("")
 
 
 def print_services(services: Iterable[ServiceStatus]) -> None:

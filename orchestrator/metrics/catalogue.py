@@ -122,6 +122,34 @@ GATEWAY_TIME: Final = _of(
     "How long calls took, holding and repeating included.",
     "service",
 )
+GENERATION_CALLS: Final = _of(
+    _G,
+    _COUNTER,
+    "gateway_generation_calls_total",
+    "Calls that have ended, by the generation that they were given to.",
+    *_PLACE,
+)
+GENERATION_ERRORS: Final = _of(
+    _G,
+    _COUNTER,
+    "gateway_generation_errors_total",
+    "Calls of a generation that failed, the callers' own faults left out.",
+    *_PLACE,
+)
+GENERATION_TAIL: Final = _of(
+    _G,
+    _GAUGE,
+    "gateway_generation_tail_seconds",
+    "The time below which 99 of 100 calls of a generation were.",
+    *_PLACE,
+)
+GENERATION_SHARE: Final = _of(
+    _G,
+    _GAUGE,
+    "gateway_generation_share",
+    "The share of the calls that a generation gets, from 0 to 1.",
+    *_PLACE,
+)
 
 FLEET_LEASE: Final = _of(
     _F, _GAUGE, "fleet_worker_lease_seconds", "What is left of the lease.", "worker", "id"

@@ -53,10 +53,9 @@ def decide(rollout: Rollout, pair: Pair, elapsed_s: float) -> Decision:
     nothing is promoted.
     """
     told = _told(pair)
-    is_watched = rollout.bake_s is not None or rollout.max_error_rate is not None
-    if not is_watched:
+    limit = limit_of(rollout, pair.current)
+    if limit is None:
         return Decision(BakeStep.WAIT, f"{told}; it is promoted or rolled back by hand")
-    limit = _limit(rollout, pair.current)
     if (breach := _breach(pair, limit)) is not None:
         return Decision(BakeStep.ROLL_BACK, breach)
     if rollout.bake_s is None:
@@ -75,7 +74,10 @@ def decide(rollout: Rollout, pair: Pair, elapsed_s: float) -> Decision:
     return Decision(BakeStep.PROMOTE, f"{told}; no breach in {elapsed_s:.0f} s")
 
 
-def _limit(rollout: Rollout, current: CallTally) -> float:
+def limit_of(rollout: Rollout, current: CallTally) -> float | None:
+    """Return what a canary's error rate may be, None for one that is only looked at."""
+    if rollout.bake_s is None and rollout.max_error_rate is None:
+        return None
     if rollout.max_error_rate is not None:
         return rollout.max_error_rate
     return (current.error_rate or 0.0) + TOLERANCE

@@ -83,7 +83,9 @@ class Counting:
             if trial is None:
                 self._trials.pop(name, None)
                 self._reported.pop(name, None)
-            elif before is None or before[0][:2] != trial[:2]:
+            elif before is not None and before[0][:2] == trial[:2]:
+                self._trials[name] = (trial, before[1])
+            else:
                 # What the current one was like before says nothing about this comparison.
                 self._trials[name] = (
                     trial,
@@ -93,6 +95,15 @@ class Counting:
 
     def _now(self, name: str, generation: int) -> CallTally:
         return self._tallies.setdefault((name, generation), CallTally()).copy()
+
+    def share_of(self, name: str, generation: int) -> float:
+        """Return the share of the calls that a generation gets, from 0 to 1."""
+        with self._lock:
+            trial = self._trials.get(name)
+        if trial is None:
+            return 1.0
+        percent = trial[0].percent
+        return (percent if generation == trial[0].canary else 100.0 - percent) / 100.0
 
     def reports(self) -> list[Report]:
         """Return what has changed since the last time, of each canary."""

@@ -18,6 +18,8 @@ def deployment_json(record: DeploymentRecord) -> dict[str, Any]:
         "deployment": record.name,
         "generation": record.latest,
         "current": record.current,
+        "canary": record.canary,
+        "canary_percent": record.canary_percent if record.canary is not None else None,
         "state": None if latest is None else str(latest.state),
         "reason": None if latest is None else latest.reason,
         "created_at": record.created_at if latest is None else latest.created_at,

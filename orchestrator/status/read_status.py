@@ -15,6 +15,7 @@ from ..store.records import ERROR_FD
 from ..store.rq_compat import protocol_of
 from .evaluations import evaluations_of
 from .failure import TAIL_LINES, Failure
+from .sharing import read_sharing
 from .status import EndpointStatus, Offer, ServiceStatus, Status, TaskStatus, why_waiting
 from .timeline import Timeline, make_timeline
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ..security.signing import Signer
     from ..store.records import AgentRecord, GenerationRecord, ReplicaRecord, TaskRecord
     from ..store.store import Store
+    from .sharing import SharedCalls
 
 GONE = frozenset({ReplicaState.STOPPED, ReplicaState.LOST})
 """The states of replicas that run no more."""
@@ -44,6 +46,10 @@ def read_status(store: Store, record: GenerationRecord, signer: Signer | None = 
     services = read_services(store, record)
     if record.state is DeploymentState.STOPPING:
         reason = "; ".join(filter(None, [reason, *_calls_left(services)])) or None
+    sharing = _sharing(store, record)
+    if sharing is not None and sharing.canary.generation == generation:
+        percent = f"it gets {sharing.canary.percent:g} % of the calls"
+        reason = "; ".join(filter(None, [reason, f"{percent}: {sharing.reason}"]))
     return Status(
         deployment=name,
         generation=generation,
@@ -54,7 +60,21 @@ def read_status(store: Store, record: GenerationRecord, signer: Signer | None = 
         tasks=tasks,
         services=services,
         evaluations=evaluations_of(store, signer, record, records),
+        sharing=sharing,
     )
+
+
+def _sharing(store: Store, record: GenerationRecord) -> SharedCalls | None:
+    """Return how calls are shared, for the two generations between which they are."""
+    if record.state not in {DeploymentState.READY, DeploymentState.DEGRADED}:
+        return None
+    found = read_sharing(store, store.deployments.get(record.name))
+    if found is None or record.generation not in {
+        found.canary.generation,
+        found.current.generation,
+    }:
+        return None
+    return found
 
 
 def read_timeline(store: Store, record: GenerationRecord, signer: Signer | None) -> Timeline:

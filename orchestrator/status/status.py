@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from .evaluations import Evaluation
+    from .sharing import SharedCalls
 
 
 SERVICE_COLUMNS = ("service", "state", "address", "worker")
@@ -149,7 +150,10 @@ class ServiceStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """One generation of a deployment as it was at one moment."""
+    """One generation of a deployment as it was at one moment.
+
+    `sharing` is there for a canary, and for the current generation beside one.
+    """
 
     deployment: str
     generation: int
@@ -160,6 +164,7 @@ class Status:
     tasks: tuple[TaskStatus, ...] = ()
     services: tuple[ServiceStatus, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
+    sharing: SharedCalls | None = None
 
     def __repr__(self) -> str:
         work = [task for task in self.tasks if task.kind != "prepare"]
@@ -200,6 +205,7 @@ class Status:
             "tasks": [task.to_json() for task in self.tasks],
             "services": [service.to_json() for service in self.services],
             "evaluations": [each.to_json() for each in self.evaluations],
+            "canary": None if self.sharing is None else self.sharing.to_json(),
         }
 
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.support.programs import rootward, run
 
 if TYPE_CHECKING:
     from tests.acceptance.conftest import Network
+
+# Many commands one after the other, on machines that have other work.
+pytestmark = pytest.mark.timeout(180)
 
 TREE = """
 from rootward import ModuleBase, ServerModule

@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+import pytest
+
 from rootward import orchestrator
 from tests.support.gateways import Gateway, gateway, opened
 from tests.support.programs import rootward, run
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
+    from rootward.orchestrator.client.client import Client
     from tests.acceptance.conftest import Network
+
+# Many commands one after the other, on machines that have other work.
+pytestmark = pytest.mark.timeout(180)
 
 APP = """
 from rootward import ModuleBase, ServerModule
@@ -143,6 +149,45 @@ def test_a_bad_canary_is_rolled_back_by_itself_under_load_and_only_its_own_calls
     versions.call("stop", "app")
 
 
+def check_what_is_shown(versions: Versions, client: Client) -> None:
+    """What programs have counted is there within seconds: in the status, as text and as JSON."""
+
+    def counted() -> tuple[int, int]:
+        sharing = client.deployment("app", 2).status().sharing
+        assert sharing is not None
+        return sharing.current.calls, sharing.canary.calls
+
+    # 40 of the program by share and 5 by number, and one each from the command line.
+    wait_until(lambda: counted() == (31, 16), description="all calls have been told")
+    for name in ("app", "app@1"):
+        shown = json.loads(versions.call("status", name, "--json")[0])["canary"]
+        assert (shown["canary"]["generation"], shown["canary"]["percent"]) == (2, 25.0)
+        assert (shown["current"]["generation"], shown["current"]["error_rate"]) == (1, 0.0)
+        assert shown["canary"]["p99"] > 0
+    text = versions.call("status", "app")[0]
+    assert "app@2 ready: it gets 25 % of the calls: 0 of 16 calls failed" in text
+    assert "it is promoted or rolled back by hand" in text
+    assert [line.split()[:4] for line in text.splitlines() if line.startswith("@")] == [
+        ["@1", "current", "75", "%"],
+        ["@2", "canary", "25", "%"],
+    ]
+    with gateway(versions.network) as program:
+        served = opened(program, versions.network.folder)
+        shown = json.loads(served.ask("/api/deployments/app/generations")[1])
+        assert (shown["current"], shown["canary"]["canary"]["calls"]) == (1, 16)
+        assert [each["how"] for each in shown["generations"]] == ["canary", "deploy"]
+        status, body = served.ask("/services/app/call", {"args": ["x"]}, X_Rootward_Generation="2")
+        assert (status, json.loads(body)["result"]) == (200, ["2", "2"])
+        told = served.ask("/metrics")[1]
+        assert b'rootward_gateway_generation_share{deployment="app",generation="2"} 0.25' in told
+        assert (
+            b'rootward_gateway_generation_calls_total{deployment="app",generation="2"} 1.0' in told
+        )
+        assert (
+            served.ask("/services/app/call", {"args": ["x"]}, X_Rootward_Generation="9")[0] == 404
+        )
+
+
 def test_a_canary_is_called_by_share_or_by_number_and_promoted_by_hand(network: Network) -> None:
     """From a program and from the command line, without any gateway process."""
     versions = Versions(network)
@@ -164,6 +209,7 @@ def test_a_canary_is_called_by_share_or_by_number_and_promoted_by_hand(network: 
         for number, answer in (("1", ["1", "1"]), ("2", ["2", "2"])):
             out, _ = versions.call("gateway", "call", "app", '"x"', "--generation", number)
             assert json.loads(out) == answer
+        check_what_is_shown(versions, client)
         told = versions.call("gateway", "call", "app", '"x"', "--generation", "9", code=2)[1]
         assert "app has no generation 9: calls go to app@1 and app@2" in told
 

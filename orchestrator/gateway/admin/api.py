@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from ...errors import OrchestratorError, PlanError, UnknownDeployment, UnknownService
 from ...status.documents import deployment_json, worker_json
+from ...status.sharing import read_sharing
 from ...store.deployments import MOST_REPLICAS
 from .answers import event_stream
 from .requests import BadInput, as_whole, error_response, is_event_id, json_object, no_body
@@ -61,6 +62,8 @@ class Api:
             Route(f"{name}/resume", self.resume, methods=["POST"]),
             Route(f"{name}/stop", self.stop, methods=["POST"]),
             Route(f"{name}/scale", self.scale, methods=["POST"]),
+            Route(f"{name}/generations", self.generations),
+            Route(f"{name}/promote", self.promote, methods=["POST"]),
         ]
 
     async def services(self, request: Request) -> Response:
@@ -163,6 +166,29 @@ class Api:
         deployment = await self.deployment_of(request)
         await self.read(lambda: self._client.scale(deployment.name, service, number))
         return await self._told(deployment)
+
+    async def generations(self, request: Request) -> Response:
+        """List a deployment's generations, the newest first, and how calls are shared."""
+        deployment = await self.deployment_of(request)
+        name = deployment.name
+        found = await self.read(lambda: self._client.history(name))
+        record = await self.read(lambda: self.store.deployments.get(name))
+        sharing = await self.read(lambda: read_sharing(self.store, record))
+        return JSONResponse(
+            {
+                "deployment": name,
+                "current": None if record is None else record.current,
+                "canary": None if sharing is None else sharing.to_json(),
+                "generations": [each.to_json() for each in found],
+            }
+        )
+
+    async def promote(self, request: Request) -> Response:
+        """Make a deployment's canary its current generation."""
+        no_body(await json_object(request))
+        name = request.path_params["name"]
+        await self.deployment_of(request)
+        return await self._told(await self.read(lambda: self._client.promote(name)))
 
     async def _told(self, deployment: Deployment) -> Response:
         status = await self.read(deployment.status)

@@ -28,16 +28,30 @@ def collect(door: Door, families: Families) -> None:
     families.know(catalogue.GATEWAY_CALLS)
     for service in sorted(door.table, key=lambda service: service.view.path):
         _collect_service(service, families)
+    _collect_generations(door, families)
+
+
+def _collect_generations(door: Door, families: Families) -> None:
+    for metric in (catalogue.GENERATION_CALLS, catalogue.GENERATION_ERRORS):
+        families.know(metric)
+    for (name, generation), tally in door.table.counting:
+        place = name, generation
+        families.add(catalogue.GENERATION_CALLS, tally.calls, *place)
+        families.add(catalogue.GENERATION_ERRORS, tally.errors, *place)
+        families.add(catalogue.GENERATION_SHARE, door.table.counting.share_of(*place), *place)
+        if tally.calls:
+            families.add(catalogue.GENERATION_TAIL, tally.p99 or 0.0, *place)
 
 
 def _collect_service(service: RoutedService, families: Families) -> None:
     view, meter, path = service.view, service.meter, service.view.path
+    both = [service] if service.canary is None else [service, service.canary]
     for name, count in zip(_CLASSES, meter.by_class, strict=True):
         if count:
             families.add(catalogue.GATEWAY_CALLS, count, path, name)
     for metric, value in (
-        (catalogue.GATEWAY_IN_FLIGHT, service.in_flight),
-        (catalogue.GATEWAY_WAITING, len(service.waiting)),
+        (catalogue.GATEWAY_IN_FLIGHT, sum(each.in_flight for each in both)),
+        (catalogue.GATEWAY_WAITING, sum(len(each.waiting) for each in both)),
         (catalogue.GATEWAY_READY, len(service.replicas)),
         # What is stopped, or failed at its start, wants none: else an alert would never end.
         (catalogue.GATEWAY_WANTED, view.wanted if view.is_coming or view.endpoints else 0),

@@ -67,6 +67,7 @@ def _reads() -> dict[str, Any]:
             )
         },
         **_live_reads(),
+        **_generations(),
         "/api/deployments/{name}/events": {
             "get": _operation(
                 "events",
@@ -77,6 +78,13 @@ def _reads() -> dict[str, Any]:
             )
         },
     }
+
+
+def _generations() -> dict[str, Any]:
+    told = {"200": _json("The newest first.", _ref("Generations"))}
+    meaning = "List its generations, and how calls are shared with a canary."
+    operation = _operation("generations", meaning, told, [_name()], ("400", "404", "503"))
+    return {"/api/deployments/{name}/generations": {"get": operation}}
 
 
 def _live_reads() -> dict[str, Any]:
@@ -156,6 +164,7 @@ def _writes() -> dict[str, Any]:
         "resume": ("Run what has not succeeded again.", nothing),
         "stop": ("Stop all that it serves.", nothing),
         "scale": ("Set how many replicas one of its services has.", scale),
+        "promote": ("Make its canary the current generation.", nothing),
     }
     accepted = {"202": _json("It will be done; how it stands now.", _ref("Status"))}
     return {
@@ -218,12 +227,38 @@ def _schemas() -> dict[str, Any]:
         deployment=_TEXT,
         generation=_INTEGER,
         current={"type": ["integer", "null"]},
+        canary={"type": ["integer", "null"]},
         state=_NULL_TEXT,
         reason=_NULL_TEXT,
         created_at=_NULL_NUMBER,
         ended_at=_NULL_NUMBER,
     )
-    status = _object(
+    worker = _object(worker=_TEXT, id=_TEXT, state=_TEXT, slots=_INTEGER, lease_ms=_INTEGER)
+    health = _object(status=_TEXT, services=_INTEGER, registry=_TEXT, stale_s=_NULL_NUMBER)
+    return {
+        "Error": _object(error=error),
+        "Service": service,
+        "Deployment": deployment,
+        "Status": _status(),
+        "Worker": worker,
+        "Health": health,
+        "Board": _object(version=_TEXT, now=_NUMBER, whole=_BOOLEAN, set=_ANY, drop=_list(_TEXT)),
+        "Session": _object(signed_in=_BOOLEAN, needs_token=_BOOLEAN, now=_NUMBER),
+        "SignedIn": _object(signed_in=_BOOLEAN),
+        "Generations": _object(
+            deployment=_TEXT,
+            current={"type": ["integer", "null"]},
+            canary={"type": ["object", "null"]},
+            generations=_list(_ANY),
+        ),
+        "History": _object(events=_list(_ANY), more=_BOOLEAN, now=_NUMBER),
+        "Tasks": _object(tasks=_list(_ANY), now=_NUMBER),
+        "Logs": _object(lines=_list(_ANY), last=_TEXT, now=_NUMBER),
+    }
+
+
+def _status() -> dict[str, Any]:
+    return _object(
         deployment=_TEXT,
         generation=_INTEGER,
         state=_TEXT,
@@ -232,23 +267,9 @@ def _schemas() -> dict[str, Any]:
         ended_at=_NULL_NUMBER,
         tasks={"type": "array", "items": {"type": "object"}},
         services={"type": "array", "items": _ref("Service")},
+        evaluations=_list(_ANY),
+        canary={"type": ["object", "null"]},
     )
-    worker = _object(worker=_TEXT, id=_TEXT, state=_TEXT, slots=_INTEGER, lease_ms=_INTEGER)
-    health = _object(status=_TEXT, services=_INTEGER, registry=_TEXT, stale_s=_NULL_NUMBER)
-    return {
-        "Error": _object(error=error),
-        "Service": service,
-        "Deployment": deployment,
-        "Status": status,
-        "Worker": worker,
-        "Health": health,
-        "Board": _object(version=_TEXT, now=_NUMBER, whole=_BOOLEAN, set=_ANY, drop=_list(_TEXT)),
-        "Session": _object(signed_in=_BOOLEAN, needs_token=_BOOLEAN, now=_NUMBER),
-        "SignedIn": _object(signed_in=_BOOLEAN),
-        "History": _object(events=_list(_ANY), more=_BOOLEAN, now=_NUMBER),
-        "Tasks": _object(tasks=_list(_ANY), now=_NUMBER),
-        "Logs": _object(lines=_list(_ANY), last=_TEXT, now=_NUMBER),
-    }
 
 
 def _list(items: dict[str, Any]) -> dict[str, Any]:

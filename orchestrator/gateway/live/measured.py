@@ -37,7 +37,9 @@ def measured(table: Table) -> dict[str, Any]:
             ],
             "replicas": {
                 replica.view.replica: _told(replica.recent.lately(now))
-                for replica in service.replicas.values()
+                for each in (service, service.canary)
+                if each is not None
+                for replica in each.replicas.values()
                 if not replica.recent.is_quiet(now)
             },
         }
