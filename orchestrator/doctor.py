@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .doctor_history import check_history
 from .doctor_system import check_system
 from .findings import OK, PROBLEM, WARNING, Finding
 
@@ -67,6 +68,10 @@ def examine(settings: Settings) -> list[Finding]:
         findings += [*check_latency(server), *check_clock(server), *check_scripts(server)]
         findings += _as_far_as_allowed("workers", lambda: check_workers(client.workers()))
         findings += _as_far_as_allowed("signature", lambda: check_signature(client))
+        memory = int(server.info.get("maxmemory", 0))
+        findings += _as_far_as_allowed(
+            "history", lambda: check_history(client.store, settings, memory)
+        )
         findings += [_forbidden(what, why) for what, why in server.refused.items()]
     finally:
         client.close()

@@ -74,6 +74,7 @@ class Settings:
     log_format: str = "text"
     host: str = "127.0.0.1"
     history_days: float = 7.0
+    keep_warm: int = 0
     metrics_port: int | None = None
     metrics_host: str = "127.0.0.1"
     workspace: str | None = None
@@ -182,6 +183,10 @@ def _log_format(variable: str, raw: Any) -> str:
     return str(raw)
 
 
+def _generations(variable: str, raw: Any) -> int:
+    return int(_number(0, 100)(variable, raw))
+
+
 def _folder(variable: str, raw: Any) -> str:
     del variable
     return str(Path(str(raw)).expanduser().absolute())
@@ -218,6 +223,7 @@ _VARIABLES: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
     "log_format": ("ROOTWARD_LOG_FORMAT", _log_format),
     "host": ("ROOTWARD_HOST", _own_host),
     "history_days": ("ROOTWARD_HISTORY_DAYS", _number(0.0, 3650)),
+    "keep_warm": ("ROOTWARD_KEEP_WARM", _generations),
     "metrics_port": ("ROOTWARD_METRICS_PORT", _port),
     "metrics_host": ("ROOTWARD_METRICS_HOST", _host),
     "workspace": ("ROOTWARD_WORKSPACE", _folder),

@@ -1,4 +1,4 @@
-"""The commands that change what is deployed: `cancel`, `resume`, `stop` and `scale`."""
+"""The commands that change what is deployed: `cancel`, `resume`, `rollback`, `stop` and `scale`."""
 
 from __future__ import annotations
 
@@ -53,6 +53,38 @@ def resume(
         if not detach:
             after = before[-1] if before else None
             return follow(client, deployment, after=after, as_json=as_json, verbose=verbose)
+        _print(deployment, as_json=as_json)
+    return 0
+
+
+@click.command()
+@click.argument("name", shell_complete=deployment_names)
+@click.option("--to", type=click.IntRange(1), metavar="G", help="Which generation (see history).")
+@click.option("--detach", "-d", is_flag=True, help="Don't follow it.")
+@json_option
+@verbose_option
+@connection_options
+def rollback(
+    name: str,
+    to: int | None,
+    detach: bool,
+    as_json: bool,
+    verbose: bool,
+    redis_url: str | None,
+    prefix: str | None,
+) -> int:
+    """Make an earlier generation current again, without training: the one before, or --to G.
+
+    Its tree, code and states begin as a new generation; what serves goes on until that is ready,
+    and when it fails. A canary is taken back.
+    """
+    from .follow import follow, tell_scaled
+
+    with connected(redis_url, prefix, name) as client:
+        deployment = client.rollback(name, to)
+        tell_scaled(client, deployment)
+        if not detach:
+            return follow(client, deployment, as_json=as_json, verbose=verbose)
         _print(deployment, as_json=as_json)
     return 0
 

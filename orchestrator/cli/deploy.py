@@ -16,6 +16,12 @@ from .target import code_options, load, plan_options, submit_options, takeover_o
 @submit_options
 @code_options
 @takeover_options
+@click.option(
+    "--keep",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Keep the last N generations to roll back to, however old they are.",
+)
 @click.option("--detach", "-d", is_flag=True, help="Return when the plan is stored.")
 @json_option
 @verbose_option
@@ -31,6 +37,7 @@ def deploy(
     exclude: tuple[str, ...],
     timeout: float | None,
     retries: int,
+    keep: int | None,
     detach: bool,
     as_json: bool,
     verbose: bool,
@@ -56,6 +63,7 @@ def deploy(
             include=include,
             exclude=exclude,
             bundle=bundle,
+            keep=keep,
             **takeover,
         )
         tell_scaled(client, deployment)

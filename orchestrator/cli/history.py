@@ -49,10 +49,10 @@ def history_row(name: str, entry: HistoryEntry, now: float) -> tuple[str, ...]:
     return (
         f"@{entry.generation}",
         entry.state,
-        "yes" if entry.current else "-",
+        "yes" if entry.current else "can be" if entry.can_roll_back else "-",
         duration(now - entry.created_at),
         entry.by or "-",
-        entry.how,
+        entry.how if entry.source is None else f"{entry.how} (@{entry.source})",
         (entry.digest or "-")[:_DIGITS],
         ", ".join(evaluations) or "-",
     )

@@ -28,6 +28,7 @@ COMMANDS = {
     "cancel": Entry("control:cancel", "Cancel a deployment that progresses."),
     "promote": Entry("promote:promote", "Make a deployment's canary its current generation."),
     "resume": Entry("control:resume", "Run what has not succeeded, and bring back lost replicas."),
+    "rollback": Entry("control:rollback", "Make an earlier generation current again."),
     "stop": Entry("control:stop", "Stop all that a deployment serves, parents first."),
     "scale": Entry("control:scale", "Change how many replicas a served module has."),
     "gateway": Entry("gateway:gateway", "Look into the registry and call services."),

@@ -198,6 +198,7 @@ class Client:
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
         bundle: bool = True,
+        keep: int | None = None,
         **takeover: Unpack[Takeover],
     ) -> Deployment:
         """Store the plan of a tree as the next generation of its deployment, and return at once.
@@ -205,16 +206,15 @@ class Client:
         `timeout` (seconds) is the deployment's own deadline; `retries` counts exceptions of a
         task. `by_value=False` has workers make the tree of a TARGET again instead of sending it.
         The code of the project goes along: `include` and `exclude` are patterns of files to add and
-        to leave out, `bundle=False` says that workers have it installed.
-        `require` are requirements (`PATH >= 0.9`, `PATH >= current - 0.01`) that its evaluations
-        must meet before it becomes current; `canary` is the percentage of the calls that it gets
-        beside the current one until it is promoted: by itself after `bake` seconds without a
-        breach, of `max_error_rate` (0 to 1) for example, which rolls it back.
-        Raises TargetError, CycleError, TaskGetterError, NotPortable, BundleError, PlanError,
-        BadName, MissingSecret and WrongSecret before anything is stored; PlanError also when
-        modules would be served whose training has never run.
+        to leave out, `bundle=False` says that workers have it installed. The last `keep` that were
+        current stay in the history however old they are.
+        `require` are requirements (`PATH >= 0.9`, `PATH >= current - 0.01`) to be met before it
+        becomes current; `canary` is the percentage of the calls that it gets until it is promoted:
+        by itself after `bake` seconds without a breach (of `max_error_rate`), which takes it back.
+        Raises, before anything is stored, TargetError, CycleError, TaskGetterError, NotPortable,
+        BundleError, BadName, MissingSecret, WrongSecret, PlanError (also for untrained modules).
         """
-        from ..planning.submission import Order
+        from ..planning.submission import Order, retention_of
         from .submitting.takeover import rollout_of
 
         asked = parse_kinds(kinds)
@@ -232,6 +232,7 @@ class Client:
             history_s=self.settings.history_days * 86400,
             how="deploy" if takeover.get("canary") is None else "canary",
             rollout=rollout_of(self, plan, takeover, makes_current=makes_current),
+            retention=retention_of(keep, self.settings.keep_warm),
         )
         return self.store_definition(definition, plan, order)
 
@@ -297,6 +298,21 @@ class Client:
         if "@" not in name and canary is not None:
             wanted = self._deployment(wanted.name, canary)
         return wanted.promote()
+
+    def rollback(self, name: str, to: int | None = None) -> Deployment:
+        """Make an earlier generation current again, without training; return what is to be current.
+
+        By default it is the one that was current before; a canary is rolled back to the current
+        one. What serves goes on until the other is ready, and when that fails. Raises
+        UnknownDeployment, and PlanError when there is no such generation or something of it is
+        gone, before anything is changed.
+        """
+        from .submitting.rollback import roll_back
+
+        record = self.store.deployments.get(name)
+        if record is None:
+            raise self._unknown(name)
+        return roll_back(self, record, to)
 
     def workers(self) -> list[AgentRecord]:
         """Return the workers whose lease holds, newest first."""

@@ -264,11 +264,9 @@ class Controller:
         deployment = self._store.deployments.get(record.name)
         if deployment is None or deployment.current is None:
             return False
-        # A canary that is rolled back ends as what was replaced does: without cutting a call.
-        was_beside = record.rollout.percent is not None and deployment.canary is None
-        return deployment.current > record.generation or (
-            was_beside and deployment.current != record.generation
-        )
+        # A canary that is rolled back, and what a rollback replaces, end as what a newer one
+        # replaces does: without cutting a call.
+        return record.makes_current and deployment.current != record.generation
 
     def _giving_way(
         self,

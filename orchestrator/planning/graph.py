@@ -56,6 +56,11 @@ class Service:
     # A server of somebody else's, run as a command: it knows nothing of calls, tokens and keys.
     is_foreign: bool = False
 
+    @property
+    def is_scarce(self) -> bool:
+        """Whether it takes what there may be only once: no successor may stand beside it."""
+        return self.port is not None or bool(self.resources) or self.exclusive
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:

@@ -6,14 +6,15 @@ leaves no trace. All signatures are made here, because no script can sign. The s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
 
 from rootward.modules.processes.gc_pause import GcPaused
 
+from ..errors import PlanError
 from ..security.sealing import mark_of
 from ..security.signing import Signer, payloads
-from ..store.records import Rollout, Submission, TaskSpec
+from ..store.records import Retention, Rollout, Submission, TaskSpec
 from ..store.rq_compat import job_prefix, plain_queue, resource_queue
 from .carried import barriers
 from .graph import Kind
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from .plan import Plan
 
 
+MOST_KEPT: Final = 1000
+"""Generations that a deployment can be asked to keep however old they are."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """What a caller wants done with a plan.
@@ -35,7 +40,7 @@ class Order:
     `timeout` is the deployment's own deadline and `history_s` how long a finished generation that
     serves nothing is kept, both in seconds; `owner` is the program that it ends with, or None.
     `how` is what the generation comes about by, `rollout` how it takes over, `taken` what it has
-    from an earlier one.
+    from an earlier one, `retention` what is kept of those that it replaces.
     """
 
     makes_current: bool
@@ -47,6 +52,14 @@ class Order:
     how: str = "deploy"
     rollout: Rollout = field(default_factory=Rollout)
     taken: Carried | None = None
+    retention: Retention = field(default_factory=Retention)
+
+
+def retention_of(keep: int | None, warm: int) -> Retention:
+    """Return what a submission asks to be kept; PlanError for a number that makes no sense."""
+    if keep is not None and not 0 <= keep <= MOST_KEPT:
+        raise PlanError(f"{keep} generations can't be kept: give 0 to {MOST_KEPT}")
+    return Retention(keep=keep, warm=warm)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +101,9 @@ class Writer:
             by=self.by,
             how=order.how,
             rollout=order.rollout,
+            retention=replace(
+                order.retention, is_scarce=any(each.is_scarce for each in plan.services)
+            ),
         )
 
     def _states(

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from .evaluations import Evaluation, evaluations_of
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from ..security.signing import Signer
     from ..store.records import DeploymentRecord, GenerationRecord
     from ..store.store import Store
@@ -18,7 +20,7 @@ class HistoryEntry:
     """One generation: when, by whom (user@host) and how it came about, and what it gave.
 
     `created_at` is in Unix seconds. `digest` is that of the code that went along with it. None
-    stands for what isn't known.
+    stands for what isn't known. `source` is the generation that it took training over from.
     """
 
     generation: int
@@ -30,6 +32,7 @@ class HistoryEntry:
     digest: str | None
     evaluations: tuple[Evaluation, ...] = ()
     can_roll_back: bool = False
+    source: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the generation as `history --json` prints it."""
@@ -54,14 +57,24 @@ def read_history(
     Without a `signer` no evaluations are known. Raises SignatureError for one that no holder of
     the secret wrote.
     """
+    returnable = {
+        each.generation
+        for each in store.deployments.returnable(deployment.name, deployment.current)
+        if each.generation != deployment.canary
+    }
     return [
-        _entry(store, signer, record, current=deployment.current)
+        _entry(store, signer, record, current=deployment.current, returnable=returnable)
         for record in store.deployments.generations(deployment.name)
     ]
 
 
 def _entry(
-    store: Store, signer: Signer | None, record: GenerationRecord, *, current: int | None
+    store: Store,
+    signer: Signer | None,
+    record: GenerationRecord,
+    *,
+    current: int | None,
+    returnable: Collection[int],
 ) -> HistoryEntry:
     evaluations: tuple[Evaluation, ...] = ()
     if signer is not None and "eval" in record.kinds:
@@ -76,4 +89,6 @@ def _entry(
         how=record.how,
         digest=record.bundle or None,
         evaluations=evaluations,
+        can_roll_back=record.generation in returnable,
+        source=record.source,
     )

@@ -77,6 +77,7 @@ class DeploymentStore(StorePart):
         number_of = {queue: number for number, queue in enumerate(queues, 1)}
         services: list[Value] = [value for pair in submission.services.items() for value in pair]
         fields: list[Value] = [v for pair in submission.rollout.fields().items() for v in pair]
+        fields += [v for pair in submission.retention.fields().items() for v in pair]
         if submission.source is not None:
             fields += ["source", submission.source, "taken", len(submission.states)]
         self._stage_states(part, submission.states)
@@ -231,6 +232,8 @@ class DeploymentStore(StorePart):
                 name=name,
                 created_at=int(fields[b"created"]) / 1000,
                 latest=int(fields[b"latest"]),
+                warm=tuple(map(int, fields.get(b"warm", b"").split())),
+                keep=int(fields.get(b"keep", 0)),
                 current=int(fields[b"current"]) if b"current" in fields else None,
                 canary=int(fields[b"canary"]) if b"canary" in fields else None,
                 canary_percent=float(fields.get(b"canary_percent") or 0),
@@ -276,6 +279,30 @@ class DeploymentStore(StorePart):
             pipe.exists(self._keys.generation(name, number))
         there = [n for n, exists in zip(numbers, pipe.execute(), strict=True) if exists]
         return list(self._generations([(name, number) for number in there]).values())
+
+    def returnable(self, name: str, current: int | None) -> list[GenerationRecord]:
+        """Return the generations that can become current once more, the newest first.
+
+        They were ready at some time, and what it takes is there: plan, tree, code and states.
+        """
+        found = [
+            record
+            for record in self.generations(name)
+            if record.was_ready and record.makes_current and record.generation != current
+        ]
+        pipe = self._client.pipeline(transaction=False)
+        for record in found:
+            parts = [self._keys.part(name, record.generation, part) for part in ("plan", "tree")]
+            if record.bundle:
+                parts.append(self._keys.bundle(record.bundle))
+            pipe.exists(*parts)
+            pipe.llen(self._keys.part(name, record.generation, "states"))
+        answers = pipe.execute()
+        return [
+            record
+            for record, parts, states in zip(found, answers[::2], answers[1::2], strict=True)
+            if parts == (3 if record.bundle else 2) and states >= record.logged
+        ]
 
     def active(self) -> list[tuple[str, int]]:
         """Return name and number of every generation that progresses, serves or stops."""

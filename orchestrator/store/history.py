@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from .records import LogEntry
 
 
+_LARGE_PARTS = ("plan", "tree", "states", "logs")
+
+
 class HistoryStore(StorePart):
     """Reads what happened."""
 
@@ -80,6 +83,19 @@ class HistoryStore(StorePart):
             if chosen or not lines:
                 return chosen
             after_id = lines[-1].id
+
+    def size(self, places: Sequence[tuple[str, int]]) -> int:
+        """Return about how many bytes of memory generations take, with the code that they use."""
+        pipe = self._client.pipeline(transaction=False)
+        for place in places:
+            pipe.hget(self._keys.generation(*place), "bundle")
+        bundles = {found.decode() for found in (pipe.execute() if places else ()) if found}
+        for place in places:
+            for part in _LARGE_PARTS:
+                pipe.memory_usage(self._keys.part(*place, part))
+        for digest in bundles:
+            pipe.memory_usage(self._keys.bundle(digest))
+        return sum(found or 0 for found in (pipe.execute() if places else ()))
 
     def dropped_logs(self, name: str, generation: int) -> int:
         """Return how many pieces of output were dropped as others came.

@@ -22,7 +22,7 @@ class Lasts(Enum):
     """Why a key may be without a time to live."""
 
     ALWAYS = "one a store, or removed by the step that ends its use"
-    WHILE_ACTIVE = "until its generation is over"
+    WHILE_ACTIVE = "until its generation is over, and is no more among those that are kept"
 
 
 @dataclass(frozen=True, slots=True)

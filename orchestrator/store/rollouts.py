@@ -32,6 +32,12 @@ class RolloutStore(StorePart):
         key = self._keys.name(name)
         return bool(self._scripts.run("drop_canary", [key], [name, generation, reason]))
 
+    def switch(self, name: str, generation: int, reason: str) -> bool:
+        """Make a warm generation current again; False when it isn't warm, or isn't whole now."""
+        key = self._keys.name(name)
+        answer: int = self._scripts.run("switch", [key], [name, generation, reason])
+        return answer > 0
+
     def put_figures(self, name: str, generation: int, reporter: str, counted: bytes) -> bool:
         """Store what one caller has counted since the canary began; False when it is none."""
         keys = [self._keys.generation(name, generation)]

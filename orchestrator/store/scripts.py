@@ -37,6 +37,7 @@ SHARED: Final[Mapping[str, tuple[str, ...]]] = {
     "cancel": ("tasks",),
     "fail": ("tasks",),
     "stop": ("tasks",),
+    "switch": ("tasks",),
     "judge": ("tasks",),
     "promote": ("tasks",),
     "drop_canary": ("tasks",),

@@ -78,6 +78,10 @@ def lasting_too_long(store: Store) -> Iterator[str]:
     """Yield every key of the store that has neither a time to live nor a reason to last."""
     client: Redis = store.clients.scripts
     active = {f"{name}@{number}" for name, number in store.deployments.active()}
+    for name in {each.rpartition("@")[0] for each in active}:
+        # What a deployment keeps however old it is stays as long as anything of it lives.
+        kept = client.hget(store.keys.name(name), "kept") or b""
+        active |= {f"{name}@{number}" for number in kept.decode().split()}
     for raw in client.scan_iter(match=f"*{store.keys.prefix}*", count=1000):
         key = raw.decode()
         if client.ttl(key) != -1:

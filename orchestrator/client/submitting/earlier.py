@@ -9,8 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rootward.modules.state.entries import origin_of
+
 from ...planning.carried import CARRIED_KINDS, CantTakeOver, Carried, Trained, kind_of, take_over
 from ...planning.definition import Packed
+from ...planning.graph import Kind
 from ...planning.plan import Plan
 from ...states import DeploymentState, TaskState
 
@@ -47,6 +50,23 @@ class Earlier:
         if tasks is None:
             tasks = [id_ for id_ in plan.ids if kind_of(id_) in CARRIED_KINDS]
         return take_over(plan, self.trained, tasks)
+
+    def whole(self) -> Carried:
+        """Return all that it has trained and evaluated, for a generation with the same plan.
+
+        What its deploys have changed is left out: they run again.
+        """
+        ids = frozenset(self.plan.ids)
+        entries = self.trained.entries
+        return Carried(
+            source=self.record.generation,
+            tasks=frozenset(
+                each for each in self.trained.succeeded & ids if kind_of(each) in CARRIED_KINDS
+            ),
+            states=tuple(
+                [each for each in entries if kind_of(origin_of(each).writer) != Kind.DEPLOY]
+            ),
+        )
 
 
 def read_earlier(store: Store, signer: Signer, name: str, generation: int) -> Earlier:

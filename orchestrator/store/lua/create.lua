@@ -138,6 +138,9 @@ rare.keep_bundle(g, '+inf')
 for i = 2, #KEYS do call('DEL', KEYS[i]) end
 for _, queue in ipairs(queues) do call('SADD', RQ .. ':queues', RQ .. ':queue:' .. queue) end
 call('HSET', g.name_key, 'latest', g.n, 'progressing', g.n)
+-- It holds for the deployment, until another submission says otherwise.
+local keep = call('HGET', g.key, 'keep')
+if keep then call('HSET', g.name_key, 'keep', keep) end
 call('HSETNX', g.name_key, 'created', NOW_MS)
 call('HINCRBY', g.name_key, 'live', 1)
 call('PERSIST', g.name_key)

@@ -62,18 +62,72 @@ function rare.keep_bundle(g, last)
   end
 end
 
+-- The numbers of generations that stand in a field of the deployment's hash, the newest last.
+local function numbers_in(g, field)
+  local found = {}
+  for n in string.gmatch(call('HGET', g.name_key, field) or '', '%d+') do found[#found + 1] = n end
+  return found
+end
+
+local function put_numbers(g, field, numbers)
+  if #numbers > 0 then
+    call('HSET', g.name_key, field, table.concat(numbers, ' '))
+  else
+    call('HDEL', g.name_key, field)
+  end
+end
+
+-- Takes the generation out of the numbers in a field; tells whether it was there.
+local function take_number(g, field)
+  local numbers, left = numbers_in(g, field), {}
+  for _, n in ipairs(numbers) do
+    if n ~= g.n then left[#left + 1] = n end
+  end
+  if #left == #numbers then return false end
+  put_numbers(g, field, left)
+  return true
+end
+
+function rare.leave_history(g) take_number(g, 'kept') end
+
+-- Keeps what is left of a generation for `ttl` seconds; nil is for as long as its deployment lives.
+local function keep_for(g, ttl)
+  local total = tonumber(call('HGET', g.key, 'total') or 0)
+  local function keep(key)
+    if ttl then call('EXPIRE', key, ttl) else call('PERSIST', key) end
+  end
+  for _, part in ipairs(PARTS) do keep(g.key .. part) end
+  for i = 0, total - 1 do keep(job_key(g.jobs .. i)) end
+  rare.keep_bundle(g, ttl and string.format('%.0f', NOW + ttl * 1000) or '+inf')
+end
+
+-- Of a deployment that is to keep a number of generations: those that were current, the newest. They
+-- stay for as long as another one lives, and the ones before them go now.
+local function keep_newest(g, most)
+  take_number(g, 'kept')
+  local kept = numbers_in(g, 'kept')
+  kept[#kept + 1] = g.n
+  while #kept > most do
+    local old = stored(g.name, table.remove(kept, 1))
+    if old then keep_for(old, 60) end
+  end
+  put_numbers(g, 'kept', kept)
+end
+
 -- Nothing of the generation runs any more: it is history, and goes when its time has come.
 local function end_generation(g)
-  local v = call('HMGET', g.key, 'history', 'total')
-  local ttl, ended = v[1], call('SREM', P .. ':active', g.id)
+  local ttl, ended = call('HGET', g.key, 'history'), call('SREM', P .. ':active', g.id)
+  local most = tonumber(call('HGET', g.name_key, 'keep') or 0)
+  local is_kept = most > 0 and call('HEXISTS', g.key, 'was_current') == 1
   -- One that had ended before may end again as another (stopped), and keeps its name as long. Where
   -- it has nearly all of its time yet, its tasks aren't told again.
-  if ended == 1 or call('TTL', g.key) < 0.99 * ttl then
-    for _, part in ipairs(PARTS) do call('EXPIRE', g.key .. part, ttl) end
-    for i = 0, tonumber(v[2] or 0) - 1 do call('EXPIRE', job_key(g.jobs .. i), ttl) end
-    rare.keep_bundle(g, string.format('%.0f', NOW + ttl * 1000))
-  end
+  if ended == 1 or call('TTL', g.key) < 0.99 * ttl then keep_for(g, not is_kept and ttl or nil) end
+  if is_kept then keep_newest(g, most) end
   if call('HINCRBY', g.name_key, 'live', 0 - ended) <= 0 then
+    for _, n in ipairs(numbers_in(g, 'kept')) do
+      local old = stored(g.name, n)
+      if old then keep_for(old, ttl) end
+    end
     call('EXPIRE', g.name_key, ttl)
     call('EXPIRE', g.name_key .. ':events', ttl)
   end
@@ -175,6 +229,7 @@ function rare.stop_generation(g, reason)
     return false
   end
   rare.change_state(g, 'stopping', reason)
+  take_number(g, 'warm')
   forget_canary(g)
   local there = call('HMGET', g.name_key, 'current', 'canary')
   if there[1] == g.n and there[2] then
@@ -189,16 +244,39 @@ function rare.stop_generation(g, reason)
   return true
 end
 
--- What was current, and a canary beside it, have been replaced.
-local function become_current(g)
+-- A generation that was replaced keeps its replicas, unless it takes what there is only once.
+local function stays_warm(old, most)
+  if most <= 0 then return false end
+  local v = call('HMGET', old.key, 'state', 'scarce')
+  return (v[1] == 'ready' or v[1] == 'degraded') and not v[2]
+    and call('HLEN', old.key .. ':services') > 0
+end
+
+-- What was current, and a canary beside it, have been replaced: the one before stays warm, if that
+-- was asked for, and the canary and what was warm too long stop.
+function rare.become_current(g)
   local there = call('HMGET', g.name_key, 'current', 'canary')
+  local reason, most = 'replaced by ' .. g.id, tonumber(call('HGET', g.key, 'warm') or 0)
   call('HSET', g.name_key, 'current', g.n)
+  call('HSET', g.key, 'was_current', NOW_MS)
   call('HDEL', g.name_key, 'canary', 'canary_percent', 'canary_since')
   rare.changed('current', g)
-  for _, n in ipairs({ there[1] or g.n, there[2] or g.n }) do
-    local old = n ~= g.n and stored(g.name, n)
-    if old then rare.stop_generation(old, 'replaced by ' .. g.id) end
+  take_number(g, 'warm')
+  local warm = numbers_in(g, 'warm')
+  local before = there[1] and there[1] ~= g.n and stored(g.name, there[1])
+  if before and stays_warm(before, most) then
+    warm[#warm + 1] = before.n
+    put_numbers(g, 'warm', warm)
+    event(before, 'generation.warm', 'reason', reason .. '; its replicas stay')
+  elseif before then
+    rare.stop_generation(before, reason)
   end
+  while #warm > most do
+    local old = stored(g.name, table.remove(warm, 1))
+    if old then rare.stop_generation(old, reason) end
+  end
+  local canary = there[2] and there[2] ~= g.n and stored(g.name, there[2])
+  if canary then rare.stop_generation(canary, reason) end
 end
 
 local function begin_canary(g, percent)
@@ -226,7 +304,7 @@ local function become_ready(g, makes_current)
   if percent and (beside == 'ready' or beside == 'degraded') then
     begin_canary(g, percent)
   else
-    become_current(g)
+    rare.become_current(g)
   end
 end
 
@@ -236,7 +314,7 @@ function rare.promote(g, reason)
   call('HDEL', g.key, 'canary')
   call('HSET', g.key, 'how', 'canary promoted')
   event(g, 'canary.promoted', 'reason', reason)
-  become_current(g)
+  rare.become_current(g)
   return true
 end
 

@@ -24,6 +24,8 @@
 --   P:{NAME}             hash    reserved latest current progressing live created
 --                                canary canary_percent canary_since
 --                                scaled:PATH (replicas that somebody has asked for by hand)
+--                                keep (ended generations that are kept however old) kept (these)
+--                                warm (replaced generations that keep their replicas)
 --   P:{NAME}:reserved:ID P:{NAME}:GEN:staged:N
 --                        strings with time to live, of a submission that isn't sealed yet: its
 --                                generation, and pieces of its tasks (create.lua)
@@ -33,7 +35,9 @@
 --                                prepares prepared:PATH begun:PATH restored by how requires admitted
 --                                canary (percent) bake max_error_rate verdict (why it is rolled back)
 --                                source (the generation that it took over from) taken (its entries)
---                                logged (entries of the state log when it was ready)
+--                                logged (entries of the state log when it was ready) was_current (ms)
+--                                warm (replaced generations that keep their replicas beside it)
+--                                scarce (it takes what there is only once)
 --   P:{NAME}:GEN:plan tree (strings) states (list) logs (stream) course (stream: state)
 --                replicas (hash id -> "STATE AGENT PATH\n" + record) services ready (hash path -> n)
 --                repairs (hash job id -> path) figures (hash caller -> what it has counted)

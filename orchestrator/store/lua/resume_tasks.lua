@@ -19,6 +19,7 @@ local function persist(g)
     -- Agents that idle look at it again, also where no task comes back.
     n_released = n_released + 1
   end
+  rare.leave_history(g)
   rare.keep_bundle(g, '+inf')
   call('PERSIST', g.name_key)
   call('PERSIST', g.name_key .. ':events')

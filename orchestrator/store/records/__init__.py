@@ -9,6 +9,7 @@ from .agents import AgentInfo, AgentRecord, Bell, RenewResult, Sweep
 from .deployments import DeploymentRecord, GenerationRecord, Reservation, Submission
 from .history import ERROR_FD, LogEntry
 from .registry import Change, ReplicaRecord, Serving
+from .retention import Retention
 from .rollout import Rollout
 from .tasks import (
     Claim,
@@ -39,6 +40,7 @@ __all__ = [
     "RenewResult",
     "ReplicaRecord",
     "Reservation",
+    "Retention",
     "Rollout",
     "Serving",
     "Submission",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...states import DeploymentState
 from .encoding import Hash, counts, seconds
+from .retention import Retention
 from .rollout import Rollout, read_rollout
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class Submission:
     `owner` is the program that it ends with, if any; `bundle` the digest of its code, or empty.
     `by` says who submits it (user@host), `how` what it comes about by, `rollout` how it takes over.
     `states` are the sealed entries that its state log begins with, `source` the generation that
-    they were taken over from.
+    they were taken over from. `retention` says what is kept of the generations before.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Submission:
     rollout: Rollout = field(default_factory=Rollout)
     states: tuple[bytes, ...] = ()
     source: int | None = None
+    retention: Retention = field(default_factory=Retention)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +76,7 @@ class GenerationRecord:
     the digest of its code; `by` and `bundle` are empty where that isn't known. `rollout` says how
     it takes over, `is_admitted` that it has met its requirements. `source` is the generation that
     it took training over from; `was_ready` says that it was ready at some time, with `logged`
-    entries in its state log by then.
+    entries in its state log by then. `was_current` says that the outside has seen it.
     """
 
     name: str
@@ -108,6 +110,7 @@ class GenerationRecord:
     source: int | None = None
     was_ready: bool = False
     logged: int = 0
+    was_current: bool = False
 
     @property
     def must_be_judged(self) -> bool:
@@ -138,6 +141,7 @@ class DeploymentRecord:
 
     `scaled` are the replicas, by path, that somebody has asked for by hand. `canary` is the
     generation that gets `canary_percent` of the calls since `canary_since` (Unix seconds), if any.
+    `warm` are replaced ones that keep their replicas, `keep` is how many are kept however old.
     """
 
     name: str
@@ -149,6 +153,8 @@ class DeploymentRecord:
     canary: int | None = None
     canary_percent: float = 0.0
     canary_since: float | None = None
+    warm: tuple[int, ...] = ()
+    keep: int = 0
 
     @property
     def generation(self) -> int:
@@ -217,4 +223,5 @@ def read_generation(
         source=int(text["source"]) if text.get("source") else None,
         was_ready="logged" in text,
         logged=int(text.get("logged") or 0),
+        was_current="was_current" in text,
     )

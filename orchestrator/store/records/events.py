@@ -38,6 +38,8 @@ class EventName(StrEnum):
     CANARY_STARTED = "canary.started"
     CANARY_PROMOTED = "canary.promoted"
     CANARY_ROLLED_BACK = "canary.rolled_back"
+    GENERATION_WARM = "generation.warm"
+    GENERATION_CURRENT = "generation.current"
     DEPLOYMENT_READY = "deployment.ready"
     DEPLOYMENT_DEGRADED = "deployment.degraded"
     DEPLOYMENT_FAILED = "deployment.failed"
@@ -67,6 +69,8 @@ TABLE: Mapping[EventName, str] = {
     EventName.CANARY_STARTED: "it gets a share of the calls beside the current one: reason",
     EventName.CANARY_PROMOTED: "the canary is current, and what was current stops: reason",
     EventName.CANARY_ROLLED_BACK: "the canary has lost its share, and stops: reason",
+    EventName.GENERATION_WARM: "it is current no more, and keeps its replicas: reason",
+    EventName.GENERATION_CURRENT: "it was warm, and is the current one again: reason",
     EventName.DEPLOYMENT_READY: "all tasks have succeeded and all wanted replicas are ready",
     EventName.DEPLOYMENT_DEGRADED: "replicas are missing from a deployment that was ready",
     EventName.DEPLOYMENT_FAILED: "the generation ended as failed: reason",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rootward.orchestrator.cli.columns import widths
 from rootward.orchestrator.cli.history import HISTORY_HEADER, HISTORY_LEAST, history_row
 from rootward.orchestrator.status.evaluations import Evaluation
@@ -36,6 +38,12 @@ def test_a_row_says_what_was_measured_of_which_module() -> None:
     )
     unknown = history_row("calc", entry(by=None, how="restored", digest=None), 1000.5)
     assert unknown[4:] == ("-", "restored", "-", "-")
+
+
+def test_a_row_says_what_can_be_gone_back_to_and_where_a_generation_came_from() -> None:
+    made = entry(by="ana@tower", how="rollback", digest=None)
+    shown = history_row("calc", replace(made, current=False, can_roll_back=True, source=3), 1000.5)
+    assert (shown[2], shown[5]) == ("can be", "rollback (@3)")
 
 
 def test_the_table_fits_a_narrow_terminal() -> None:
