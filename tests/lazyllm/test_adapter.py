@@ -8,10 +8,12 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
+import urllib.parse
 import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
@@ -176,6 +178,28 @@ def test_a_page_is_served_by_a_replica() -> None:
         timeout=170,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("gradio") is None, reason="gradio is not installed")
+def test_a_page_is_whole_behind_the_gateway(tmp_path: Path) -> None:
+    """What it loads is found under the path that the gateway gives it."""
+    (tmp_path / "page.py").write_bytes((APPS / "page.py").read_bytes())
+    with Program(rootward("up", "page.py:tree", "--name", "page"), folder=tmp_path) as up:
+        wait_until(
+            lambda: "is ready" in up.stderr and "dashboard: " in up.stderr,
+            description="the page is ready",
+            timeout=150,
+        )
+        base = up.stderr.partition("dashboard: ")[2].split()[0]
+        with urllib.request.urlopen(f"{base}services/page/", timeout=60) as answer:
+            text = answer.read().decode()
+        loaded = re.findall(r'(?:src|href)="([^"]*/assets/[^"]*)"', text)
+        assert loaded
+        with urllib.request.urlopen(
+            urllib.parse.urljoin(f"{base}services/page/", loaded[0]), timeout=60
+        ) as answer:
+            assert answer.status == 200
+        assert up.stop(signal.SIGINT) == 130, up.report()
 
 
 def test_a_killed_replica_costs_no_call() -> None:
