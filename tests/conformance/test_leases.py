@@ -80,6 +80,23 @@ def test_a_lease_taken_right_after_the_clock_jumped_back_holds(store: Store) -> 
         assert LEASE_MS - 5000 <= ends <= LEASE_MS + 5000
 
 
+def test_what_is_claimed_right_after_the_clock_jumped_back_is_under_a_lease_that_holds(
+    store: Store,
+) -> None:
+    """A claim ends the long lease of an idle agent, which isn't what the amnesty is to move."""
+    scene = Scene(store)
+    client, sweep = store.clients.scripts, store.keys.sweep
+    assert store.agents.renew(scene.agent, LEASE_MS, idle_ms=2 * LEASE_MS).is_idle
+    scene.submit({"train:a": []})
+    seconds, _ = client.time()
+    ahead = 1000 * (seconds + 90)
+    client.hset(sweep, "heard", ahead)
+    client.zadd(store.keys.agents, {scene.agent: ahead + 2 * LEASE_MS})
+    scene.claim()
+    client.hdel(sweep, "swept")
+    assert store.agents.sweep(LEASE_MS).lost_agents == ()
+
+
 def test_a_swept_agents_id_is_gone_for_ever(store: Store) -> None:
     scene = Scene(store)
     agent = scene.join("dead-1")

@@ -64,6 +64,7 @@ class Ledger:
     accepted: Counter[str] = field(default_factory=Counter)
     done: set[tuple[str, int, str]] = field(default_factory=set)
     requests: dict[str, str] = field(default_factory=dict)
+    claimed_by: dict[str, str] = field(default_factory=dict)
 
     def begin(self, name: str, generation: int, plan: Plan) -> None:
         """Know nothing of a generation that is about to be submitted."""
@@ -71,6 +72,15 @@ class Ledger:
         self.done = {each for each in self.done if each[:2] != (name, generation)}
         for job in [job for job in self.accepted if job.startswith(f"sim-{name}-{generation}-")]:
             del self.accepted[job]
+
+    def emptied(self) -> None:
+        """Forget all that was accepted: the store has lost its data, and gives numbers anew.
+
+        What a late request claims for an agent that has yet to notice goes back when it does.
+        """
+        self.accepted.clear()
+        self.done.clear()
+        self.requests.clear()
 
     def saw_exchange(
         self, finishing: list[tuple[str, bool]], results: str, claims: Sequence[Claim]
@@ -90,11 +100,16 @@ class Ledger:
                         raise WrongError(f"{task} of {name}@{generation} began before {before}")
 
     def saw_request(self, agent: str, request: str, claims: bool) -> None:
-        """Take note of an exchange's request: claims for one that has no reader are never run."""
+        """Take note of an exchange's request: claims for one that has no reader are never run.
+
+        One that comes twice is told again what it claimed the first time.
+        """
         newest = max(request[:8], self.requests.get(agent, ""))
-        if claims and request[:8] < newest:
+        if claims and request[:8] < newest and request != self.claimed_by.get(agent):
             raise WrongError(f"a late request of {agent} claims")
         self.requests[agent] = newest
+        if claims:
+            self.claimed_by[agent] = request
 
     def is_done(self, name: str, generation: int, task: str, plan: Plan) -> bool:
         """Whether a task was accepted as succeeded; a join when all before it were."""

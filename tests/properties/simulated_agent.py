@@ -12,9 +12,16 @@ from typing import TYPE_CHECKING
 
 from rootward.orchestrator.control.controller import Controller
 from rootward.orchestrator.states import ReplicaState, TaskState
-from rootward.orchestrator.store.records import AgentInfo, Claim, Finish, ReplicaRecord
+from rootward.orchestrator.store.records import (
+    AgentInfo,
+    Claim,
+    Finish,
+    GenerationBlob,
+    ReplicaRecord,
+)
 from rootward.orchestrator.store.rq_compat import agent_queue, plain_queue
 from rootward.worker.agent.heartbeat import IDLE_LEASES, IDLE_SHARE
+from tests.properties.simulated_client import LIVE
 from tests.properties.simulated_network import Lost
 
 if TYPE_CHECKING:
@@ -82,6 +89,7 @@ class SimulatedAgent:
         self.keeper, self.pump = Loop(self, self.keep), Loop(self, self.exchange)
         self.bell, self.work = Loop(self, self.obey), Loop(self, self.do_work)
         self.rounds, self.exit = Loop(self, self.do_round), Loop(self, self.leave)
+        self.restoring = Loop(self, self.restore)
         self.be_born()
 
     def be_born(self) -> None:
@@ -90,11 +98,13 @@ class SimulatedAgent:
         self.jobs: dict[str, Running] = {}
         self.replicas: dict[str, ReplicaRecord] = {}
         self.to_drop: list[ReplicaRecord] = []
+        self.to_restore: list[ReplicaRecord] = []
+        self.submissions: dict[str, str] = {}
         self.outbox: list[Finish] = []
         self.sent: list[Finish] = []
         self.awaits_answer = False
         self.has_joined, self.renewed_at, self.rests = False, self.world.now, False
-        self.cursor = "0-0"
+        self.cursor, self.beats = "0-0", 0
         self.controller = Controller(self.store, self.world.signer, self.id, LEASE_S)
         self.seen, self.looked_at = -1, float("-inf")
         self.keeper.due(self.world.random.uniform(0.0, 1.0))
@@ -117,11 +127,17 @@ class SimulatedAgent:
             for loop in (self.pump, self.bell, self.rounds):
                 loop.due(self.world.random.uniform(0.0, 0.05))
         else:
-            renewed = self.store.agents.renew(self.id, LEASE_MS, idle_ms=IDLE_LEASES * LEASE_MS)
+            renewed = self.store.agents.renew(
+                self.id, LEASE_MS, idle_ms=IDLE_LEASES * LEASE_MS, beats=self.beats
+            )
+            if renewed.is_forgotten:
+                self.rejoin()
+                return LEASE_S / 3
             if not renewed.known:
                 self.be_born()
                 return 0.0
             self.rests = renewed.is_idle
+            self.beats += 1
         self.renewed_at = self.world.now
         return IDLE_SHARE * IDLE_LEASES * LEASE_S if self.rests else LEASE_S / 3
 
@@ -133,13 +149,50 @@ class SimulatedAgent:
 
     def join(self) -> None:
         """Take a lease, or tell of another state; an id that is gone is given up."""
-        queues = (plain_queue(self.world.keys.prefix),)
-        state = "draining" if self.is_draining else "running"
-        info = AgentInfo(id=self.id, worker=self.name, slots=SLOTS, queues=queues, state=state)
-        if not self.store.agents.join(info, LEASE_MS).known:
+        if not self.store.agents.join(self._info(), LEASE_MS).known:
             self.be_born()
             return
         self.has_joined = True
+
+    def rejoin(self) -> None:
+        """Be registered as before, with what it serves; tasks are lost with the store's data.
+
+        Each step is made again when its answer is lost, as `keep` comes here again until then.
+        """
+        self.jobs, self.outbox, self.sent, self.awaits_answer = {}, [], [], False
+        joined = self.store.agents.rejoin(self._info(), LEASE_MS, self.store.tasks.next_request())
+        if not joined.known:
+            self.be_born()
+            return
+        self.renewed_at, self.beats = self.world.now, 0
+        self.to_restore = list(self.replicas.values())
+        self.restoring.due(0.0)
+        self.pump.due(0.0)
+
+    def restore(self) -> float | None:
+        """Register what it served again; what nobody wants any more ends."""
+        world, ready = self.world, ReplicaState.READY
+        while self.to_restore:
+            record = self.to_restore[0]
+            is_wanted = record.state is ready and record.generation == world.last_current
+            origin = GenerationBlob(
+                tree=b"", plan=b"", makes_current=True,
+                submission=self.submissions.get(record.replica, ""),
+                services={each.path: each.wanted for each in world.client.plans[LIVE].services},
+            )  # fmt: skip
+            if not (is_wanted and self.store.registry.put(self.id, record, restore=origin)):
+                self.replicas.pop(record.replica, None)
+                self.to_drop.append(record)
+                self.bell.due(0.0)
+            else:
+                world.restored += 1
+            self.to_restore.pop(0)
+        return None
+
+    def _info(self) -> AgentInfo:
+        queues = (plain_queue(self.world.keys.prefix),)
+        state = "draining" if self.is_draining else "running"
+        return AgentInfo(id=self.id, worker=self.name, slots=SLOTS, queues=queues, state=state)
 
     def drain(self) -> None:
         """Take no more, serve until others do, then leave."""
@@ -217,6 +270,9 @@ class SimulatedAgent:
         queues = [agent_queue(prefix, me), plain_queue(prefix)]
         answer = self.store.tasks.exchange(me, finishes=self.sent, queues=queues, limit=limit)
         self.sent, self.awaits_answer = [], False
+        if answer.is_forgotten:
+            self.keeper.due(0.0)
+            return None
         if not answer.known:
             self.be_born()
             return None
@@ -262,6 +318,9 @@ class SimulatedAgent:
         if not self.hold(running) or running.record is None:
             return False
         ready = replace(running.record, state=ReplicaState.READY)
+        self.submissions[ready.replica] = self.world.client.submission_of.get(
+            (ready.name, ready.generation), ""
+        )
         if not self.store.registry.put(self.id, ready):
             self.replicas.pop(ready.replica, None)
             return False

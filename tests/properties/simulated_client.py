@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+from redis.exceptions import ResponseError
+
 from rootward.orchestrator.client.client import plan as plan_of
 from rootward.orchestrator.planning.definition import Packed
 from rootward.orchestrator.planning.submission import Order, Writer
@@ -31,6 +33,7 @@ class SimulatedClient:
     def __init__(self, world: World) -> None:
         self.world, self.store = world, world.store_for(None)
         self.submitted: set[tuple[str, int]] = set()
+        self.submission_of: dict[tuple[str, int], str] = {}
         self.plans = {LIVE: plan_of(served(LIVE))}
         self.plans |= {name: plan_of(trained(name)) for name in map("tasks{}".format, range(TREES))}
         self._writer = Writer(keys=world.keys, signer=world.signer)
@@ -82,6 +85,11 @@ class SimulatedClient:
         id_, mine = f"s{self.world.birth()}", set[tuple[str, int]]()
 
         def submit() -> None:
+            with contextlib.suppress(ResponseError):
+                # Refused when the store has lost the number that it gave: the user does without.
+                submit_once()
+
+        def submit_once() -> None:
             number = self.store.deployments.reserve(name, id_).generation
             if (name, number) not in mine:
                 # A number is given again when all that was known of its name has expired.
@@ -93,6 +101,7 @@ class SimulatedClient:
                 )
             )
             self.submitted.add((name, number))
+            self.submission_of[name, number] = id_
 
         self._insist(submit)
 

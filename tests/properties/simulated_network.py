@@ -25,8 +25,10 @@ WEIGHTS = {
     "stall": 2,
     "partition": 2,
     "drain": 1,
+    "host": 1,
     "outage": 1,
     "jump": 1,
+    "empty": 0.5,
 }
 LENGTHS_S = (0.5, 2.0, 5.0, 12.0, 40.0)
 DELAYS_S = (0.02, 0.2, 2.0, 6.0, 20.0)
@@ -90,12 +92,18 @@ class Network:
                 agent.stalled_until = self._world.now + length
             case "partition":
                 agent.cut_until = self._world.now + length
+            case "host":
+                # Two workers are on it, and nobody reaches either.
+                for each in random.sample(self._world.agents, min(2, len(self._world.agents))):
+                    each.cut_until = self._world.now + length
             case "drain":
                 agent.drain()
             case "outage":
                 self.away_until = self._world.now + length
             case "jump":
                 self._world.offset += random.choice(JUMPS_S)
+            case "empty":
+                self._world.empty()
 
     def _count(self, fault: str) -> None:
         self.faults[fault] += 1

@@ -69,6 +69,10 @@ class World:
         self.trace: list[str] = []
         self.agents: list[SimulatedAgent] = []
         self.place_of: dict[str, tuple[str, int, str]] = {}
+        # What followers of the registry knew when the store lost its data, and how often replicas
+        # were brought back.
+        self.last_current: int | None = None
+        self.restored = 0
         self._loaded: dict[str, Any] = {}
         self._heap: list[tuple[float, int, Callable[[], Any]]] = []
         self._order, self._births = itertools.count(), itertools.count(1)
@@ -110,6 +114,14 @@ class World:
         if name not in QUIET:
             self.written += 1
         return script(keys=keys, args=[self.keys.prefix, self.keys.rq, *args])
+
+    def empty(self) -> None:
+        """Let the server lose all that is in it; the agents find out by what it answers."""
+        record = self.store.deployments.get(LIVE)
+        self.last_current = None if record is None else record.current
+        self.redis.flushall()
+        self.ledger.emptied()
+        self.written += 1
 
     def _appended(self, key: bytes) -> None:
         """Wake whom the server would wake: those who wait for an entry of this stream."""
@@ -221,6 +233,9 @@ class World:
             record = self.store.deployments.generation(name, number)
             is_current = record is not None and self.store.deployments.get(name).current == number
             state = "gone" if record is None else str(record.state)
+            if record is not None and record.is_restored and state == "degraded":
+                # Of what was brought back nothing more can be started.
+                continue
             if state not in FINAL:
                 wrong.append(f"{name}@{number} is {state}: {self.states(name, number)}")
             if record is not None and name == LIVE and state == "ready":

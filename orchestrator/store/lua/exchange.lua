@@ -112,8 +112,9 @@ if known then
     for _, queue in ipairs(is_suspended and {} or queues) do
       if #claims < limit then limit = claim_from(queue, me, v[1], request, limit, claims) end
     end
-    if v[5] and #claims > 0 then
-      -- What it holds from here on isn't to wait for the end of the lease of an idle agent.
+    if v[5] and #claims > 0 and NOW >= tonumber(call('HGET', P .. ':sweep', 'heard') or 0) then
+      -- What it holds from here on isn't to wait for the end of the lease of an idle agent. After a
+      -- jump of the clock backwards the next renewal sees to it: what is given back would move this.
       call('ZADD', P .. ':agents', 'XX', 'LT', string.format('%.0f', NOW + v[5]), me)
       call('HDEL', KEYS[1], 'lease')
     end
