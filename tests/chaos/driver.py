@@ -52,6 +52,10 @@ def chaos(town: Town, seed: int, faults: int, per_round: int, kinds: list[str]) 
             done += 1
             PAUSE.wait(random.uniform(0.0, 0.3))
             town.keep_workers(WORKERS)
+        if town.is_emptied:
+            # What ran was brought back, but nothing more of it can be started: as a user would.
+            town.is_emptied = False
+            town.deploy()
         wrong = violations(town)
         print(f"{done} faults in {time.monotonic() - began:.0f} s, calls: {town.calls}", flush=True)
         if wrong:

@@ -119,6 +119,22 @@ def freeze_family(town: Town, random: Random) -> str:
     return f"{worker.command[-1]} and {len(family) - 1} below for {length} s"
 
 
+def cut_off_host(town: Town, random: Random) -> str:
+    """Have a worker's host out of reach for longer than its lease; it comes back or it doesn't."""
+    worker = any_worker(town, random)
+    if worker is None:
+        return "nobody"
+    # As seen from elsewhere: connections stay, and nobody answers.
+    family = [psutil.Process(worker.process.pid), *town.below(worker)]
+    comes_back = random.random() < 0.5
+    for process in family:
+        send(process, signal.SIGSTOP)
+    PAUSE.wait(2.5 * town.lease_s)
+    for process in family:
+        send(process, signal.SIGCONT if comes_back else signal.SIGKILL)
+    return f"{worker.command[-1]} and {len(family) - 1} below, back: {comes_back}"
+
+
 def kill_below(depth: int) -> Fault:
     def kill(town: Town, random: Random) -> str:
         process = below(town, random, depth)
@@ -138,6 +154,20 @@ def kill_redis(town: Town, random: Random) -> str:
     PAUSE.wait(away)
     town.restart_redis()
     return f"for {away} s"
+
+
+def empty_redis(town: Town, random: Random) -> str:
+    """Have Redis lose all that it knows, in the midst of everything or by a restart without it."""
+    town.data_lost()
+    if random.random() < 0.5:
+        with town.server() as server:
+            server.flushall()
+        return "by FLUSHALL"
+    os.kill(town.redis_pid(), signal.SIGKILL)
+    away = random.choice([0.0, 0.5, 3.0])
+    PAUSE.wait(away)
+    town.restart_redis(forgets=True)
+    return f"by a restart after {away} s"
 
 
 def freeze_redis(town: Town, random: Random) -> str:
@@ -212,7 +242,9 @@ KINDS: dict[str, Fault] = {
     "kill a template": kill_below(2),
     "kill a slot or replica": kill_below(3),
     "freeze a slot or replica": freeze_child,
+    "cut off a host": cut_off_host,
     "kill Redis": kill_redis,
+    "empty Redis": empty_redis,
     "freeze Redis": freeze_redis,
     "cut all connections": cut_connections,
     "forget the scripts": forget_scripts,
@@ -226,6 +258,7 @@ WEIGHTS = {
     "kill a slot or replica": 6,
     "cut all connections": 3,
     "forget the scripts": 2,
+    "empty Redis": 0.5,
     "submit a poison": 0.5,
     "deploy a new generation": 0.7,
     "cancel and resume": 0.5,

@@ -69,7 +69,7 @@ def is_over(town: Town, run: Run) -> bool:
     state = town.state(run.name)
     if not state:
         # Killed before it was stored, or told that Redis can't be reached: never acknowledged.
-        return run.was_killed or run.program.process.poll() == 3
+        return run.was_killed or run.may_be_lost or run.program.process.poll() == 3
     return state in run.ends
 
 

@@ -8,6 +8,7 @@ can be killed at any time.
 from __future__ import annotations
 
 import contextlib
+import shutil
 import signal
 import sys
 import threading
@@ -40,6 +41,7 @@ class Run:
     program: Program
     ends: tuple[str, ...] = ("ready",)
     was_killed: bool = False
+    may_be_lost: bool = False
 
 
 @dataclass(slots=True)
@@ -66,6 +68,7 @@ class Town:
     started: int = 0
     finished: int = 0
     submitted: int = 0
+    is_emptied: bool = False
     _ending: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Self:
@@ -105,9 +108,11 @@ class Town:
         with self.server() as server:
             return int(server.info("server")["process_id"])
 
-    def restart_redis(self) -> None:
-        """Bring Redis up again after it was killed, with the data that it has on disk."""
+    def restart_redis(self, *, forgets: bool = False) -> None:
+        """Bring Redis up again after it was killed, with the data that it has on disk or none."""
         self.redis.stop()
+        if forgets:
+            shutil.rmtree(self.folder / "redis" / "appendonlydir", ignore_errors=True)
 
         def start() -> EmbeddedServer | None:
             try:
@@ -116,6 +121,12 @@ class Town:
                 return None
 
         self.redis = wait_until(start, description="Redis is up again", timeout=20)
+
+    def data_lost(self) -> None:
+        """Take note that Redis is about to lose its data: what was submitted may be gone."""
+        self.is_emptied = True
+        for run in self.runs.values():
+            run.may_be_lost = True
 
     # Programs.
 
