@@ -13,7 +13,8 @@ SHARE: Final = 0.2
 WINDOW_S: Final = 10.0
 FLOOR: Final = 100
 """Repeats in a window that need no calls."""
-_FREE_S: Final = 1.0
+FREE_S: Final = 1.0
+"""For how long the repeats of a lost replica's calls are free."""
 
 
 class Budget:
@@ -44,7 +45,7 @@ class Budget:
     def lost(self, calls: int, now: float) -> None:
         """Let so many repeats be free, at once: a replica that worked has lost these calls."""
         self._free = calls + (self._free if now < self._free_until else 0)
-        self._free_until = now + _FREE_S
+        self._free_until = now + FREE_S
 
     def spend(self, now: float) -> bool:
         """Take one repeat; False when there is none to be had."""
