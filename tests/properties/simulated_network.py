@@ -14,6 +14,8 @@ from redis.exceptions import ResponseError
 from rootward.orchestrator.store.scripts import ScriptRunner
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rootward.orchestrator.store.keys import Keys
     from tests.properties.simulated_agent import SimulatedAgent
     from tests.properties.simulation import World
@@ -44,10 +46,13 @@ class Lost(ConnectionError):
 
 
 class Network:
-    """Strikes a world with faults, one each `every_s` seconds on average, unless it is calm."""
+    """Strikes a world with faults, one each `every_s` seconds on average, unless it is calm.
 
-    def __init__(self, world: World, every_s: float) -> None:
-        self._world, self._every_s = world, every_s
+    `weights` are the kinds, and how often each is meant beside the others.
+    """
+
+    def __init__(self, world: World, every_s: float, weights: Mapping[str, float]) -> None:
+        self._world, self._every_s, self._weights = world, every_s, weights
         self.faults: Counter[str] = Counter()
         self.away_until, self.is_calm = 0.0, False
         self._due: list[str] = []
@@ -79,7 +84,7 @@ class Network:
         if self.is_calm:
             return
         random = self._world.random
-        (kind,) = random.choices(list(WEIGHTS), list(WEIGHTS.values()))
+        (kind,) = random.choices(list(self._weights), list(self._weights.values()))
         agent, length = random.choice(self._world.agents), random.choice(LENGTHS_S)
         if kind in OF_CALLS:
             self._due.append(kind)

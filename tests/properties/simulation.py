@@ -30,7 +30,7 @@ from rootward.orchestrator.store.store import Store
 from tests.properties.ledger import Ledger, WrongError
 from tests.properties.simulated_agent import LEASE_S, SimulatedAgent
 from tests.properties.simulated_client import LIVE, SimulatedClient
-from tests.properties.simulated_network import FlakyScripts, Lost, Network
+from tests.properties.simulated_network import WEIGHTS, FlakyScripts, Lost, Network
 from tests.support.swift_redis import SwiftRedis
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class World:
         fault_every_s: float = 3.0,
         mutations: Mapping[str, tuple[str, str]] | None = None,
         server: Callable[[Callable[[bytes], None]], Redis] = SwiftRedis,
+        weights: Mapping[str, float] = WEIGHTS,
     ) -> None:
         self.seed, self.random = seed, random.Random(seed)
         self.mutations = mutations or {}
@@ -76,7 +77,7 @@ class World:
         self._loaded: dict[str, Any] = {}
         self._heap: list[tuple[float, int, Callable[[], Any]]] = []
         self._order, self._births = itertools.count(), itertools.count(1)
-        self.network = Network(self, fault_every_s)
+        self.network = Network(self, fault_every_s, weights)
         self.store = self.store_for(None)
         self.client = SimulatedClient(self)
 
