@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from .flows.sequence import Loop, Pipeline, loop, pipeline, save_pipeline_result
     from .module import ModuleBase
     from .register import module_register
-    from .running import attempt, progress, workspace
+    from .running import attempt, on_stopping, progress, stopping, workspace
     from .server import ServerModule
     from .url import UrlModule
 
@@ -76,7 +76,9 @@ __all__ = [  # noqa: RUF022 - grouped, like a table of contents
     "barrier",
     # inside a running task
     "attempt",
+    "on_stopping",
     "progress",
+    "stopping",
     "workspace",
     # the rest
     "Hook",
@@ -99,7 +101,7 @@ _HOMES = {
     "flows.sequence": ["Loop", "Pipeline", "loop", "pipeline", "save_pipeline_result"],
     "calling.hooks": ["Hook"],
     "module": ["ModuleBase"],
-    "running": ["attempt", "progress", "workspace"],
+    "running": ["attempt", "on_stopping", "progress", "stopping", "workspace"],
     "register": ["module_register"],
     "server": ["ServerModule"],
     "url": ["UrlModule"],

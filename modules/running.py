@@ -51,13 +51,18 @@ class RunningTask:
 
 
 _current: RunningTask | None = None
+_stop = False
+_has_seen_stop = False
+_on_stopping: list[Callable[[], object]] = []
 
 
 @contextlib.contextmanager
 def within(task: RunningTask) -> Iterator[None]:
     """Let `task` be the one that runs in this process, in all of its threads."""
-    global _current
+    global _current, _has_seen_stop
     before, _current = _current, task
+    _has_seen_stop = False
+    _on_stopping.clear()
     try:
         yield
     finally:
@@ -67,6 +72,50 @@ def within(task: RunningTask) -> Iterator[None]:
 def current() -> RunningTask | None:
     """Return the task that runs in this process, None outside of one."""
     return _current
+
+
+def stopping() -> bool:
+    """Whether the worker of the running task is leaving: what is to be kept should be saved now.
+
+    A task that has been told so is queued again when it ends, however it ends, and goes on from
+    what it has saved; that counts neither as an attempt nor as a loss. False outside of a task.
+    """
+    global _has_seen_stop
+    if _stop and _current is not None:
+        _has_seen_stop = True
+    return _has_seen_stop
+
+
+def on_stopping(handler: Callable[[], object]) -> Callable[[], object]:
+    """Have `handler` called, in a thread of its own, when the running task's worker leaves.
+
+    The task goes on meanwhile; one that hasn't ended when the time is over is queued again, and so
+    is one that raises. Returns the handler. Raises NoTask outside of a task.
+    """
+    _task("on_stopping")
+    _on_stopping.append(handler)
+    if _stop:
+        _begin(handler)
+    return handler
+
+
+def announce_stop() -> None:
+    """Let the task that runs here, and those that follow, know that their worker is leaving."""
+    global _stop
+    _stop = True
+    for handler in tuple(_on_stopping):
+        _begin(handler)
+
+
+def gives_back(error: object) -> bool:
+    """Whether the task that has just ended, with `error` if any, goes back to its queue."""
+    return _has_seen_stop or (_stop and bool(_on_stopping) and error is not None)
+
+
+def _begin(handler: Callable[[], object]) -> None:
+    import threading
+
+    threading.Thread(target=handler, name="rootward-stopping", daemon=True).start()
 
 
 def attempt() -> int:

@@ -60,7 +60,8 @@ class Secret:
 class Settings:
     """What a process was told; limits are in bytes, the others in what their names say.
 
-    `cache` is a folder; an empty one means the usual one.
+    `cache` is a folder; an empty one means the usual one. Where the environment says how long calls
+    may take when a worker leaves (`drain_seconds`), tasks may take as long.
     """
 
     redis_url: str | None = None
@@ -68,6 +69,7 @@ class Settings:
     prefix: str = "rootward"
     lease_seconds: float = 10.0
     drain_seconds: float = 300.0
+    task_drain_seconds: float = 9.0
     state_limit: int = 16 * MIB
     bundle_limit: int = 64 * MIB
     cache: str = ""
@@ -96,6 +98,11 @@ class Settings:
             # An empty variable is how compose files and shells say "not set".
             if raw is not None and raw != "":
                 values[field] = parse(variable, raw)
+        patience = overrides.pop("task_drain_seconds", None)
+        if patience is not None:
+            values["task_drain_seconds"] = _number(0.0, 86_400)("--drain-tasks", patience)
+        elif "drain_seconds" in values:
+            values["task_drain_seconds"] = values["drain_seconds"]
         if overrides:
             raise TypeError(f"Settings has no field {', '.join(sorted(overrides))}")
         return cls(**values)

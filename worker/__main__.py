@@ -49,7 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     try:
         settings = Settings.from_environment(
-            host=given.host, metrics_port=given.metrics_port, metrics_host=given.metrics_host
+            host=given.host,
+            metrics_port=given.metrics_port,
+            metrics_host=given.metrics_host,
+            task_drain_seconds=given.drain_tasks,
         )
         hide()
         _log_to_stderr(settings.log_format, _level(given))
@@ -100,6 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     loud = parser.add_mutually_exclusive_group()
     loud.add_argument("-v", "--verbose", action="store_true", help="log every step")
     loud.add_argument("-q", "--quiet", action="store_true", help="log what goes wrong only")
+    parser.add_argument(
+        "--drain-tasks", metavar="S", help="seconds for running tasks at SIGTERM (9)"
+    )
     parser.add_argument("--burst", action="store_true", help="end when nothing is left to do")
     return parser
 

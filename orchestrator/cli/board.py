@@ -27,6 +27,7 @@ _AFTER_EVENT = {
     "task.failed": "failed",
     "task.retried": "queued",
     "task.lost": "queued",
+    "task.returned": "queued",
     "task.skipped": "skipped",
     "task.cancelled": "cancelled",
 }

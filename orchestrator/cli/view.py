@@ -33,6 +33,7 @@ _TOLD = {
     "task.failed": "failed",
     "task.retried": "raised; it is tried again",
     "task.lost": "was lost; it is queued again",
+    "task.returned": "goes back to its queue",
     "task.skipped": "skipped",
     "task.cancelled": "cancelled",
     "replica.ready": "replica ready",

@@ -54,6 +54,12 @@ class Resource(click.ParamType[str]):
     help="Tell metrics at http://127.0.0.1:N/metrics (default: ROOTWARD_METRICS_PORT, else off).",
 )
 @click.option("--metrics-host", metavar="ADDR", help="Tell them on another address.")
+@click.option(
+    "--drain-tasks",
+    type=click.FloatRange(0),
+    metavar="S",
+    help="How long its tasks may take to end after SIGTERM (default: ROOTWARD_DRAIN_SECONDS, 9).",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Log every step of every task.")
 @click.option("-q", "--quiet", is_flag=True, help="Log what goes wrong only.")
 @click.option("--burst", is_flag=True, help="End when there is nothing left to do.")
@@ -65,6 +71,7 @@ def worker(
     resources: tuple[str, ...],
     metrics_port: int | None,
     metrics_host: str | None,
+    drain_tasks: float | None,
     verbose: bool,
     quiet: bool,
     burst: bool,
@@ -102,6 +109,8 @@ def worker(
     sys.stdout.flush()
     sys.stderr.flush()
     command = worker_command(slots=slots, name=name, resources=resources, burst=burst)
+    if drain_tasks is not None:
+        command += ["--drain-tasks", str(drain_tasks)]
     command += ["--verbose"] * verbose + ["--quiet"] * quiet
     os.execv(command[0], command)  # noqa: S606  # a list made here, no shell
 

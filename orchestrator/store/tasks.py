@@ -129,11 +129,19 @@ class TaskStore(StorePart):
         claims = read_claims(self._scripts.run("claim", [self._keys.agent(agent_id)], args))
         return claims[0] if claims else None
 
-    def hand_back(self, job_id: str, token: str, *, lost: Mapping[str, str] | None = None) -> bool:
+    def hand_back(
+        self,
+        job_id: str,
+        token: str,
+        *,
+        lost: Mapping[str, str] | None = None,
+        is_leaving: bool = False,
+    ) -> bool:
         """Put a running task back on its queue; False when it isn't this attempt's any more.
 
         `lost` is the error of which its process ended. It counts as a loss, and with the third the
-        task fails of it; without it nothing counts.
+        task fails of it; without it nothing counts. With `is_leaving` an event says that its worker
+        leaves.
         """
         args: list[Value] = [job_id, token]
         if lost is None:
@@ -141,6 +149,7 @@ class TaskStore(StorePart):
         else:
             error, _, exc = pack_error(lost)
             args += [lost["message"], error, exc]
+        args.append(int(is_leaving))
         return bool(self._scripts.run("hand_back", [self._keys.job(job_id)], args))
 
     def log(self, job_id: str, token: str, seq: int, output: Output) -> bool:

@@ -8,6 +8,8 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.support.programs import Program, rootward, run
 from tests.support.waiting import wait_until
 
@@ -48,6 +50,38 @@ tree = rootward.ServerModule(Trainer(name="trainer"), name="app")
 """
 
 
+LEAVING = """
+import time
+from pathlib import Path
+
+import rootward
+
+
+class Trainer(rootward.ModuleBase):
+    def _get_train_tasks(self):
+        return self.train
+
+    def train(self):
+        checkpoint = rootward.workspace() / "step"
+        begin = int(checkpoint.read_text()) if checkpoint.exists() else 0
+        HANDLER
+        for step in range(begin, 20):
+            checkpoint.write_text(str(step))
+            Path(f"begun-{rootward.attempt()}").touch()
+            while step == 7 and not Path("gate").exists():
+                if rootward.stopping():
+                    END
+                time.sleep(0.01)
+        self.result = (begin, rootward.attempt())
+
+    def forward(self):
+        return self.result
+
+
+tree = Trainer(name="app")
+"""
+
+
 def task_of(network: Network) -> dict[str, Any]:
     ended = run(rootward("status", "app", "--json"), folder=network.folder, environ=network.environ)
     tasks = json.loads(ended.stdout)["tasks"] if ended.process.returncode == 0 else []
@@ -84,3 +118,54 @@ def test_a_training_shows_its_progress_and_goes_on_where_its_process_was_lost(
     task = task_of(network)
     assert (task["state"], task["attempt"]) == ("succeeded", 2)
     assert task["progress"]["text"] == "done", "the last report stays with the task"
+
+
+@pytest.mark.parametrize("end", ["return", "raise SystemExit", "time.sleep(600)"])
+def test_a_task_whose_worker_leaves_saves_and_goes_on_elsewhere_uncounted(
+    network: Network, tmp_path: Path, end: str
+) -> None:
+    source = LEAVING.replace("END", end).replace(
+        "HANDLER", "rootward.on_stopping(lambda: Path('handled').touch())"
+    )
+    (tmp_path / "app.py").write_text(source)
+    network.more["ROOTWARD_WORKSPACE"] = str(tmp_path / "work")
+    first = network.worker("--name", "w1", "--drain-tasks", "1")
+    command = rootward("deploy", "app.py:tree")
+    with Program(command, folder=tmp_path, environ=network.environ) as deploy:
+        step = tmp_path / "work" / "app" / "app" / "step"
+        wait_until(
+            lambda: step.exists() and step.read_text() == "7", description="it waits", timeout=30
+        )
+        network.worker("--name", "w2")
+        assert first.stop() == 0, first.report()
+        assert "SIGKILL" not in first.stderr
+        assert "this worker is leaving" in first.stderr
+        (tmp_path / "gate").touch()
+        assert deploy.wait(60) == 0, deploy.report()
+    assert (tmp_path / "handled").exists()
+    task = task_of(network)
+    assert (task["state"], task["attempt"], task["worker"]) == ("succeeded", 1, "w2")
+    told = run(rootward("events", "app"), folder=tmp_path, environ=network.environ).stdout
+    assert "w1 is leaving" in told
+    assert "lost" not in told
+
+
+def test_tasks_may_take_as_long_as_the_environment_says_for_calls(
+    network: Network, tmp_path: Path
+) -> None:
+    (tmp_path / "app.py").write_text(LEAVING.replace("HANDLER", "").replace("END", "pass"))
+    network.more |= {
+        "ROOTWARD_WORKSPACE": str(tmp_path / "work"),
+        "ROOTWARD_DRAIN_SECONDS": "60",
+    }
+    worker = network.worker("--name", "w1")
+    command = rootward("deploy", "app.py:tree")
+    with Program(command, folder=tmp_path, environ=network.environ) as deploy:
+        wait_until((tmp_path / "begun-1").exists, description="it has begun", timeout=30)
+        worker.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: "waiting for 1 tasks" in worker.stderr, description="it drains")
+        (tmp_path / "gate").touch()
+        assert worker.wait(30) == 0, worker.report()
+        network.worker("--name", "w2")
+        assert deploy.wait(60) == 0, deploy.report()
+    assert task_of(network)["attempt"] == 1

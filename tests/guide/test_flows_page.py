@@ -1,4 +1,4 @@
-"""The examples on the pages about flows and evaluation run as they stand there."""
+"""The examples on the pages about flows, evaluation and training run as they stand there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ def blocks(page: str) -> list[str]:
     return re.findall(r"```python\n(.+?)```", (DOCS / page).read_text(), re.DOTALL)
 
 
-BLOCKS = [*blocks("flows.md"), "\n\n".join(blocks("evaluation.md"))]
+BLOCKS = [
+    *blocks("flows.md"),
+    "\n\n".join(blocks("evaluation.md")),
+    "\n\n".join(blocks("training.md")),
+]
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))

@@ -112,3 +112,37 @@ def test_tasks_of_a_local_run_have_a_workspace_and_an_attempt(
     module.update()
     assert module.seen == 1
     assert [file.name for file in tmp_path.rglob("weights")] == ["weights"]
+
+
+def test_a_task_that_was_told_that_its_worker_leaves_is_given_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(running, "_stop", False)
+    task, called = RunningTask(deployment="d", path="d/m"), threading.Event()
+    assert not rootward.stopping()
+    with running.within(task):
+        assert not rootward.stopping()
+        running.announce_stop()
+        assert not running.gives_back(None), "it has ended without a look"
+        assert rootward.stopping()
+        assert running.gives_back(None)
+    with running.within(task):
+        assert rootward.on_stopping(called.set) == called.set
+        assert called.wait(30), "the worker is leaving already"
+        assert not running.gives_back(None), "it has done all that it had to"
+        assert running.gives_back({"type": "SystemExit"})
+    assert not rootward.stopping(), "outside of a task nobody is told"
+    with pytest.raises(NoTask):
+        rootward.on_stopping(called.set)
+
+
+def test_handlers_of_one_task_are_not_called_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "_stop", False)
+    first, second = threading.Event(), threading.Event()
+    with running.within(RunningTask(deployment="d", path="d/m")):
+        rootward.on_stopping(first.set)
+    with running.within(RunningTask(deployment="d", path="d/n")):
+        rootward.on_stopping(second.set)
+        running.announce_stop()
+        assert second.wait(30)
+    assert not first.is_set()

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Whoever stops a container kills it 10 s later: what hasn't ended by then is better handed back.
 DEADLINE_S = 9.0
+TASKS_SHARE = 0.6
 
 
 class Agent:
@@ -84,7 +84,7 @@ class Agent:
         self._shift: AgentSession | None = None
         self._error: BaseException | None = None
         self._is_stopped = self._is_quiet = False
-        self._deadline_s, self._calls_s = DEADLINE_S, settings.drain_seconds
+        self._tasks_s, self._calls_s = settings.task_drain_seconds, settings.drain_seconds
         self._joined = threading.Event()
         self._ended = threading.Event()
         self._ended.set()
@@ -136,7 +136,9 @@ class Agent:
 
     def stop(self, deadline: float = DEADLINE_S) -> None:
         """Drain and leave within `deadline` seconds; returns when all has ended."""
-        self._is_stopped, self._deadline_s, self._calls_s = True, deadline, 0.0
+        self._is_stopped = True
+        self._tasks_s = TASKS_SHARE * deadline
+        self._calls_s = deadline - self._tasks_s
         self._on_loop(lambda shift: shift.stop_asked.set())
         if threading.current_thread() is not self._thread:
             self._ended.wait()
@@ -173,7 +175,7 @@ class Agent:
             shift.stop_asked.set()
         try:
             async with self._watched(shift):
-                work = asyncio.ensure_future(shift.work(lambda: (self._deadline_s, self._calls_s)))
+                work = asyncio.ensure_future(shift.work(lambda: (self._tasks_s, self._calls_s)))
                 joined = asyncio.ensure_future(shift.joined.wait())
                 joined.add_done_callback(lambda _: self._joined.set())
                 try:

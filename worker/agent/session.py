@@ -47,9 +47,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TASKS_SHARE = 0.6
 _STARTS = 16
 _GOODBYE_S = 2.0
+_LAST_WORD_S = 1.0
 _EMPTIED = {"type": "DataLost", "message": "Redis has lost its data, and this task with them"}
 
 
@@ -340,25 +340,24 @@ class AgentSession:
         # What has failed and waits for its next try is left to do, too.
         return not await self._sources.retries()
 
-    async def _drain(self, limit_s: float, calls_s: float) -> None:
+    async def _drain(self, tasks_s: float, calls_s: float) -> None:
         """Take no more, let tasks end and others take over, then let replicas end their calls."""
         self._is_open = False
         self._slots.give_back()
-        deadline = self._loop.time() + limit_s
+        self._slots.announce_stop()
         logger.info("waiting for %d tasks", len(self._work), extra={"event": "agent.draining"})
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(limit_s * TASKS_SHARE):
+            async with asyncio.timeout(tasks_s):
                 await self._membership.tell("draining")
                 await self._hand_over()
                 await self._work.until_done()
-        self._is_leaving = True
+        self._is_leaving = self._runner.is_leaving = True
         self._registrar.leave()
         self._slots.kill_all()
-        left_s = max(0.0, deadline - self._loop.time(), calls_s)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._supervisor.stop_all(left_s), left_s + 0.1)
+            await asyncio.wait_for(self._supervisor.stop_all(calls_s), calls_s + 0.1)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._pump.until_quiet(), max(0.1, deadline - self._loop.time()))
+            await asyncio.wait_for(self._pump.until_quiet(), _LAST_WORD_S)
 
     async def _hand_over(self) -> None:
         """Serve on until others do: the controller lets each replica go that has been replaced."""
@@ -370,7 +369,7 @@ class AgentSession:
 
     async def _leave(self) -> None:
         """End all processes and give up the lease; what Redis can't be told now, it finds out."""
-        self._is_leaving = True
+        self._is_leaving = self._runner.is_leaving = True
         self._membership.end()
         self._bell.stop()
         self._rounds.stop()

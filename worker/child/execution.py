@@ -55,7 +55,9 @@ def execute(
         # Also SystemExit and KeyboardInterrupt: a task that calls sys.exit() has failed.
         error = describe(raised)
     flush()
-    return {"error": error, "states": entries, "took": time.monotonic() - began}
+    stopped = running.gives_back(error)
+    took = time.monotonic() - began
+    return {"error": error, "states": entries, "stopped": stopped, "took": took}
 
 
 def _traced(message: dict[str, Any]) -> contextlib.AbstractContextManager[Any]:

@@ -17,6 +17,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from rootward.modules import running
+
 from . import execution, process_tree
 from .leftovers import Leftovers
 from .parent_watch import ParentWatch
@@ -36,10 +38,15 @@ def run(tree: Tree, routes: PushedRoutes, channel: Channel, work: Work) -> None:
     """Run what comes on the lane; does not return before the owner is gone."""
     message, leftovers = work.next(), Leftovers()
     # Not sooner: what the owner had said before its first task is there now, and is heard first.
-    ParentWatch(channel, routes, lambda _: None).start()
+    ParentWatch(channel, routes, _hear).start()
     while message is not None:
         run_once(tree, work, message, leftovers)
         message = work.next()
+
+
+def _hear(message: Message) -> None:
+    if message["op"] == "stopping":
+        running.announce_stop()
 
 
 def run_once(tree: Tree, work: Work, message: Message, leftovers: Leftovers) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from rootward.modules.processes.scarcity import NoProcess
 
-from ..work.assignment import Assignment, NotBegun, Outcome, TaskLost
+from ..work.assignment import Assignment, Leaving, NotBegun, Outcome, TaskLost
 from .prefetch import PATIENCE_S, START_S, Paces, Prefetch
 from .slot_handle import SlotHandle, Ticket
 
@@ -51,6 +51,7 @@ class SlotPool:
         self._pace = Prefetch()
         self._is_due = False
         self._busy_at = 0.0
+        self._is_stopping = False
         self.on_share: OnShare | None = None
         self._watch: asyncio.TimerHandle | None = None
 
@@ -145,12 +146,20 @@ class SlotPool:
         self._soon()
         return True
 
+    def announce_stop(self) -> None:
+        """Let every task that runs, or is about to, know that this worker is leaving."""
+        self._is_stopping = True
+        for slot in self._slots:
+            slot.announce_stop()
+
     def kill_all(self) -> None:
         """End every slot, busy or idle."""
         for slot in list(self._slots):
             slot.kill()
 
-    def done(self, slot: SlotHandle, turn: Ticket, outcome: Outcome, took_s: float) -> None:
+    def done(
+        self, slot: SlotHandle, turn: Ticket, outcome: Outcome | Leaving, took_s: float
+    ) -> None:
         """Take that the first task of a slot has ended."""
         self._pace = self._paces.of(turn.generation.name, turn.assignment.claim.kind)
         self._pace.note(took_s)
@@ -280,6 +289,8 @@ class SlotPool:
             child = template.slot(f"slot-{self._names}")
             generation.greet(child)
             slot.attach(child)
+            if self._is_stopping:
+                slot.announce_stop()
         except BaseException as error:
             if slot in self._starting:
                 self._slots.remove(slot)

@@ -17,7 +17,7 @@ import psutil
 
 from rootward.orchestrator.states import TaskState
 
-from ..work.assignment import Assignment, Outcome, TaskLost, how_it_ended
+from ..work.assignment import Assignment, Leaving, Outcome, TaskLost, how_it_ended
 
 if TYPE_CHECKING:
     from rootward.modules.processes.forkserver import Child
@@ -44,7 +44,9 @@ class Ticket:
 class Pool(Protocol):
     """Who a SlotHandle works for."""
 
-    def done(self, slot: SlotHandle, turn: Ticket, outcome: Outcome, took_s: float) -> None:
+    def done(
+        self, slot: SlotHandle, turn: Ticket, outcome: Outcome | Leaving, took_s: float
+    ) -> None:
         """Take that the first task of a slot has ended."""
 
     def ended(self, slot: SlotHandle, turn: Ticket | None, how: TaskLost | NoProcess) -> None:
@@ -84,6 +86,11 @@ class SlotHandle:
         self.since = time.monotonic()
         self._unsent = list(self.turns)
         self.send()
+
+    def announce_stop(self) -> None:
+        """Tell its task that the worker is leaving."""
+        if self.child is not None:
+            self.child.send({"op": "stopping"})
 
     def is_fit(self, assignment: Assignment) -> bool:
         """Whether a task may run in its process.
@@ -209,7 +216,10 @@ class SlotHandle:
         self.since = time.monotonic()
         self.is_lent = False
         self.is_spoiled = message["spoiled"]
-        if error is None:
+        outcome: Outcome | Leaving
+        if message["stopped"]:
+            outcome = Leaving()
+        elif error is None:
             outcome = Outcome(state=TaskState.SUCCEEDED, states=message["states"])
         else:
             outcome = turn.assignment.failed(error)

@@ -56,12 +56,17 @@ class NotBegun(Exception):
     """A claimed task has found no slot in time: it goes back to its queue, uncounted."""
 
 
+class Leaving(Exception):
+    """A task has ended because its worker is leaving: it goes back to its queue, uncounted."""
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class Assignment:
     """One attempt of a task; `needs_slot` is false for what the supervisor does.
 
     `ended_by` is the error that it is to fail with, once it was told to end; `lost` is the error
-    of which its process ended, when it goes back to its queue for that; `is_late` says that its
+    of which its process ended, when it goes back to its queue for that; `is_leaving` says that it
+    goes back because the worker is leaving; `is_late` says that its
     time is over; `trace` is the W3C context of its run; `mark` is that of the
     submission, once it is verified.
     """
@@ -73,6 +78,7 @@ class Assignment:
     ended_by: Error | None = None
     lost: Error | None = None
     is_late: bool = False
+    is_leaving: bool = False
     trace: Mapping[str, str] = field(default_factory=dict)
     mark: bytes = NO_MARK
 

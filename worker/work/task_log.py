@@ -41,7 +41,10 @@ class TaskLine:
         if self._timer is not None:
             self._timer.cancel()
         seconds = time.monotonic() - self._began
-        if outcome is None:
+        if outcome is None and self._assignment.is_leaving:
+            what = f"goes back to its queue after {seconds:.2f} s: this worker is leaving"
+            self._say(logging.INFO, "task.returned", what)
+        elif outcome is None:
             self._say(logging.DEBUG, "task.lost", f"goes back to its queue after {seconds:.2f} s")
         elif outcome.state is TaskState.FAILED:
             error = outcome.error or {}

@@ -19,7 +19,7 @@ from rootward.modules.processes.forkserver import LoadFailed
 from rootward.modules.processes.scarcity import is_scarcity
 
 from ..replicas.replica_handle import UserFailure
-from .assignment import Assignment, Error, NotBegun, Outcome, TaskLost, verify
+from .assignment import Assignment, Error, Leaving, NotBegun, Outcome, TaskLost, verify
 from .task_log import TaskLine
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class Runner:
         """Run nothing yet; without a supervisor, everything is a task of slots."""
         self._generations, self._slots, self._supervisor = generations, slots, supervisor
         self._on_room = on_room
+        self.is_leaving = False
         self._store, self._link = generations.store, generations.link
         # Each stands around the run of a task; empty unless somebody counts or traces.
         self.watches: list[Watch] = []
@@ -144,7 +145,10 @@ class Runner:
         """Queue it again, after what it has printed."""
         await self.flush(assignment)
         claim, back = assignment.claim, self._store.tasks.hand_back
-        await self._link.insist(back, claim.job_id, claim.token, lost=assignment.lost)
+        leaving = assignment.is_leaving
+        await self._link.insist(
+            back, claim.job_id, claim.token, lost=assignment.lost, is_leaving=leaving
+        )
 
     async def close(self) -> None:
         """Let go of what is still being brought up."""
@@ -189,6 +193,9 @@ class Runner:
     def _outcome(self, assignment: Assignment, error: BaseException) -> Outcome | None:
         """Return what an error makes of a task: an outcome, or None to queue it again."""
         if isinstance(error, NotBegun):
+            return None
+        if isinstance(error, Leaving) or (self.is_leaving and isinstance(error, TaskLost)):
+            assignment.is_leaving = True
             return None
         if assignment.ended_by is None and is_scarcity(error):
             logger.warning(

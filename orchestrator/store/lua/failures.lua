@@ -20,6 +20,13 @@ function rare.requeue(g, job, front, token)
   enqueue(job, job.queue, front)
 end
 
+-- A running task goes back and counts neither as an attempt nor as a loss.
+function rare.give_back(g, job, token, is_leaving)
+  if is_leaving then task_event(g, 'task.returned', job, job.worker .. ' is leaving') end
+  job.attempt = job.attempt - 1
+  rare.requeue(g, job, true, token)
+end
+
 -- A failed attempt is tried again after a pause that doubles each time, half of it by chance, so
 -- that what failed together doesn't come back together. RQ's registry of scheduled jobs keeps it
 -- until the sweep releases it. The token (random, and a number) is the dice: a script has no others.

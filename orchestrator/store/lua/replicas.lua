@@ -67,8 +67,7 @@ local function end_agent(id, lost, error, exc)
       if lost then
         again = rare.lose_task(g, job, 'worker ' .. job.worker .. ' was lost', error, exc)
       else
-        job.attempt = job.attempt - 1
-        rare.requeue(g, job, true, '')
+        rare.give_back(g, job, '', true)
       end
       local list = again and requeued or failed
       list[#list + 1] = job.id

@@ -26,6 +26,7 @@ class EventName(StrEnum):
     TASK_FAILED = "task.failed"
     TASK_RETRIED = "task.retried"
     TASK_LOST = "task.lost"
+    TASK_RETURNED = "task.returned"
     TASK_SKIPPED = "task.skipped"
     TASK_CANCELLED = "task.cancelled"
     REPLICA_STARTING = "replica.starting"
@@ -57,6 +58,7 @@ TABLE: Mapping[EventName, str] = {
     EventName.TASK_FAILED: "the task has failed for good: worker, attempt, reason",
     EventName.TASK_RETRIED: "the task raised and is queued again: worker, attempt, reason",
     EventName.TASK_LOST: "its worker or process died; it is queued again: worker, attempt, reason",
+    EventName.TASK_RETURNED: "its worker is leaving; it is queued again, uncounted: worker, reason",
     EventName.TASK_SKIPPED: "what the task waits for failed; it never runs: reason",
     EventName.TASK_CANCELLED: "the task was cancelled: reason",
     EventName.REPLICA_STARTING: "a replica is being started: path, worker",
@@ -145,6 +147,7 @@ _STATES: Mapping[str, str] = {
     EventName.TASK_FAILED: "failed",
     EventName.TASK_RETRIED: "running",
     EventName.TASK_LOST: "running",
+    EventName.TASK_RETURNED: "running",
     EventName.TASK_SKIPPED: "skipped",
     EventName.TASK_CANCELLED: "cancelled",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,11 +113,10 @@ def test_stop_cuts_also_what_was_given_longer(client: Client, tmp_path: Path) ->
 
 
 def test_call_outlives_the_drain_of_its_worker(
-    settings: Settings, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, client: Client, tmp_path: Path
 ) -> None:
     """What a signal does: tasks have seconds, calls minutes."""
-    monkeypatch.setattr("rootward.worker.agent.agent.DEADLINE_S", 0.5)
-    agent = Agent(settings=settings, slots=1)
+    agent = Agent(settings=replace(settings, task_drain_seconds=0.5), slots=1)
     agent.start()
     deployed(client)
     call = Gated(client, tmp_path)
