@@ -7,6 +7,7 @@ many items of how many have failed in what time. It is state of the module like 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 ACCOUNT: Final = "_evaluation"
@@ -31,6 +32,8 @@ def account_of(result: Any) -> dict[str, Any]:
 
 def measure_of(collect: Callable[[list[Any]], Any] | None) -> str:
     """Return the name of what is measured, that of `collect_f`; empty for one without a name."""
+    while isinstance(collect, partial):
+        collect = collect.func
     name = getattr(collect, "__name__", type(collect).__name__)
     return "" if collect is None or name == "<lambda>" else name
 

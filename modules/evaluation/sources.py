@@ -20,6 +20,9 @@ Item = tuple[int, Any]
 
 LARGEST_FILE_SENT: Final = 1 << 20
 """Bytes of the largest file that travels with the tree; a larger one is read where it is needed."""
+_REPEATABLE: Final = frozenset(
+    {type(iter(range(0))), type(iter([])), type(iter(())), type(iter("")), type(iter(b""))}
+)
 _VARARGS, _VARKEYWORDS = 4, 8
 
 
@@ -114,13 +117,11 @@ class Streamed:
                 yield at, item
         self._end, self._stream = self._at, None
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Travel as what opens it: what was read stays here."""
-        return {"_opened": self._opened}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self._opened = state["_opened"]
-        self._forget()
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel as what opens it; a generator that can't, as its items."""
+        if isinstance(self._opened, _Remade) and not _travels(self._opened):
+            return Listed, ([item for _, item in self.read(0)],)
+        return Streamed, (self._opened,)
 
 
 class _Remade:
@@ -164,12 +165,28 @@ class _Remade:
 
     def _fresh(self) -> tuple[list[Any], dict[str, Any]]:
         """Return the arguments, each iterator as a copy; TypeError for one that can't be copied."""
-        args = [copy.copy(each) if isinstance(each, Iterator) else each for each in self._args]
-        kwargs = {
-            name: copy.copy(each) if isinstance(each, Iterator) else each
-            for name, each in self._kwargs.items()
-        }
-        return args, kwargs
+        args = [_copied(each) for each in self._args]
+        return args, {name: _copied(each) for name, each in self._kwargs.items()}
+
+
+def _copied(value: Any) -> Any:
+    """Return a value, an iterator of a container as a copy; TypeError for another iterator."""
+    if not isinstance(value, Iterator):
+        return value
+    if type(value) not in _REPEATABLE:
+        raise TypeError("it can be read once only")
+    return copy.copy(value)
+
+
+def _travels(value: object) -> bool:
+    import cloudpickle
+
+    try:
+        cloudpickle.dumps(value)
+    except Exception:
+        # Any refusal to be pickled.
+        return False
+    return True
 
 
 def _has_not_begun(generator: GeneratorType[Any, Any, Any]) -> bool:

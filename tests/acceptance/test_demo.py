@@ -29,6 +29,25 @@ def test_demo_trains_serves_and_votes_better_than_its_members(tmp_path: Path) ->
     assert vote >= max(accuracies.values())
 
 
+@pytest.mark.timeout(150)
+def test_search_finds_texts_by_their_first_sentences(tmp_path: Path) -> None:
+    program = run(
+        rootward("up", f"{EXAMPLES / 'search' / 'app.py'}:tree", "--once", "--json"),
+        folder=tmp_path,
+        environ={"ROOTWARD_WORKSPACE": str(tmp_path / "work")},
+        timeout=140,
+    )
+    assert program.process.returncode == 0, program.report()
+    told = json.loads(program.stdout)
+    [recall] = told["evaluations"]
+    assert (recall["measure"], recall["items"]) == ("recall", 50)
+    assert recall["result"] > 0.5
+    [training] = [task for task in told["tasks"] if task["kind"] == "train"]
+    assert training["progress"]["done"] == training["progress"]["total"] == 400
+    assert not list((tmp_path / "work").rglob("*.npy")), "its checkpoints have served"
+    assert len((EXAMPLES / "search" / "app.py").read_text().splitlines()) < 80
+
+
 @pytest.mark.timeout(90)
 def test_first_tree_runs_in_an_empty_folder(tmp_path: Path) -> None:
     shutil.copy(EXAMPLES / "hello.py", tmp_path)

@@ -51,6 +51,19 @@ def test_a_generator_that_has_begun_is_read_whole() -> None:
     assert list(source.read(0)) == [(0, 1), (1, 2)]
 
 
+def test_a_generator_that_can_not_be_run_again_or_travel_is_read_whole() -> None:
+    import threading
+
+    def locked(lock: Any) -> Iterator[int]:
+        with lock:
+            yield from range(3)
+
+    assert isinstance(source_of((each for each in zip("ab", "cd", strict=True)), None), Listed)
+    copied = pickle.loads(cloudpickle.dumps(source_of(locked(threading.Lock()), None)))
+    assert isinstance(copied, Listed)
+    assert [item for _, item in copied.read(0)] == [0, 1, 2]
+
+
 def test_reading_goes_on_where_it_was_without_a_second_look() -> None:
     opened: list[int] = []
 
