@@ -122,10 +122,23 @@ def has_work(module: Composite, kind: str) -> bool:
     return tasks is not None or (kind == "deploy" and module.serves)
 
 
-def run_tasks(module: Composite, kind: str) -> None:
-    """Run the module's tasks of `kind` in order; raises TaskGetterError and whatever they raise."""
-    for task in tasks_of(module, kind) or ():
+def run_tasks(
+    module: Composite,
+    kind: str,
+    *,
+    done: int = 0,
+    on_end: Callable[[int], None] | None = None,
+) -> None:
+    """Run the module's tasks of `kind` in order; raises TaskGetterError and whatever they raise.
+
+    The first `done` of them are left out; `on_end` is called with the number of those that have
+    ended, after each but the last.
+    """
+    tasks = tasks_of(module, kind) or ()
+    for number, task in enumerate(tasks[done:], done + 1):
         finish(task())
+        if on_end is not None and number < len(tasks):
+            on_end(number)
 
 
 def finish(result: object) -> object:

@@ -103,7 +103,7 @@ class Work:
         self._tasks: dict[int, channel.Message] = {}
         self._states: list[bytes] = []
         self._has_leave = False
-        self._shard_news: deque[channel.Message] = deque()
+        self._answers: deque[channel.Message] = deque()
         self._sending = threading.Lock()
 
     def next(self) -> channel.Message | None:
@@ -125,7 +125,7 @@ class Work:
                 break
         task["states"], self._states = self._states, []
         # What came after the end of the task before it.
-        self._shard_news.clear()
+        self._answers.clear()
         return task
 
     def send(self, message: channel.Message) -> None:
@@ -139,12 +139,12 @@ class Work:
             pass
         self._has_leave = False
 
-    def next_shard_news(self) -> channel.Message | None:
-        """Wait for what the owner says of the running task's shards; None when it is gone."""
-        while not self._shard_news:
+    def next_answer(self) -> channel.Message | None:
+        """Wait for what the owner answers to the running task; None when it is gone."""
+        while not self._answers:
             if not self._read():
                 return None
-        return self._shard_news.popleft()
+        return self._answers.popleft()
 
     def close(self) -> None:
         """Let go of both."""
@@ -159,8 +159,8 @@ class Work:
         if message["op"] == "go":
             self._has_leave = True
             return True
-        if message["op"] == "shards":
-            self._shard_news.append(message)
+        if message["op"] == "answer":
+            self._answers.append(message)
             return True
         self._states += message["states"]
         for task in message["tasks"]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from .. import composite
 from ..composite import Composite
-from ..errors import CodecError
+from ..errors import CodecError, NotPortable, StateTooLarge
 from ..evaluation.account import ACCOUNT
 from . import entries, values
 from .attributes import attributes_of
@@ -75,19 +75,40 @@ class Recorder:
         composite.recorder = None
         if kind is not None:
             return
-        own = self.module
+        changed = self._found()
+        self._before = {}
+        if self._limit is not None:
+            self._entries = entries.encode(self._tree, changed, self._limit, self._writer)
+
+    def checkpoint(self) -> list[bytes] | None:
+        """Return entries of what has changed until now, and record anew from here.
+
+        None when that can't travel yet (it holds an open file, say): then it stays recorded.
+        """
+        changed, known = self._found(), len(self.changed)
+        try:
+            taken = entries.encode(self._tree, changed, self._limit or 0, self._writer)
+        except (CodecError, NotPortable, StateTooLarge):
+            del self.changed[known - len(changed) :]
+            return None
+        self._touched = {}
+        self.__enter__()
+        return taken
+
+    def _found(self) -> list[ModuleChange]:
+        """Return what has changed, and take note of it."""
+        own, found = self.module, []
         if names := self._changed():
-            self.changed.append(ModuleChange(own, names))
-        self.changed += [
+            found.append(ModuleChange(own, names))
+        found += [
             ModuleChange(module, list(touched))
             for module, touched in self._touched.values()
             if module is not own
         ]
-        for change in self.changed:
+        for change in found:
             _mark(change.module, change.names)
-        self._before = {}
-        if self._limit is not None:
-            self._entries = entries.encode(self._tree, self.changed, self._limit, self._writer)
+        self.changed += found
+        return found
 
     def changes(self) -> list[bytes]:
         """Return the entries, one for each changed module, in the order of their first change."""

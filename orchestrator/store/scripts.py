@@ -34,6 +34,7 @@ SHARED: Final[Mapping[str, tuple[str, ...]]] = {
     "hand_back": ("tasks",),
     "log": ("tasks",),
     "add_shards": ("tasks",),
+    "keep_step": ("tasks",),
     "cancel": ("tasks",),
     "fail": ("tasks",),
     "stop": ("tasks",),

@@ -152,6 +152,14 @@ class TaskStore(StorePart):
         args.append(int(is_leaving))
         return bool(self._scripts.run("hand_back", [self._keys.job(job_id)], args))
 
+    def keep_step(self, job_id: str, token: str, step: int, states: Sequence[bytes]) -> bool:
+        """Keep that `step` of a running task's callables have ended, and what they have changed.
+
+        `states` are signed entries since the last one. False when it isn't this attempt's any more.
+        """
+        args: list[Value] = [job_id, token, step, *states]
+        return bool(self._scripts.run("keep_step", [self._keys.job(job_id)], args))
+
     def log(self, job_id: str, token: str, seq: int, output: Output) -> bool:
         """Store the `seq`-th piece (from 1) of what a running attempt printed; False when stale."""
         args: list[Value] = [job_id, token, seq, *flat_output(output)]

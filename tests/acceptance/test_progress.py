@@ -169,3 +169,64 @@ def test_tasks_may_take_as_long_as_the_environment_says_for_calls(
         network.worker("--name", "w2")
         assert deploy.wait(60) == 0, deploy.report()
     assert task_of(network)["attempt"] == 1
+
+
+STEPS = """
+import os
+import signal
+from pathlib import Path
+
+import rootward
+
+
+class Trainer(rootward.ModuleBase):
+    def __init__(self):
+        super().__init__(name="app")
+        self.done = []
+
+    def _get_train_tasks(self):
+        return [self.first, self.second, self.third]
+
+    def first(self):
+        Path("ran").open("a").write("first ")
+        self.done.append("first")
+        self.handle = open("ran")
+
+    def second(self):
+        Path("ran").open("a").write("second ")
+        self.handle.close()
+        del self.handle
+        self.done = [*self.done, "second"]
+
+    def third(self):
+        Path("ran").open("a").write("third ")
+        if not Path("again").exists():
+            Path("again").touch()
+            END
+        self.done.append("third")
+
+    def forward(self):
+        return self.done
+
+
+tree = rootward.ServerModule(Trainer(), name="served")
+"""
+
+
+@pytest.mark.parametrize("end", ["os.kill(os.getpid(), signal.SIGKILL)", "raise OSError('no')"])
+def test_what_has_ended_of_a_list_of_callables_is_not_done_again(
+    network: Network, tmp_path: Path, end: str
+) -> None:
+    """The end of `first` can't be kept: an open file doesn't travel. That of `second` can."""
+    (tmp_path / "app.py").write_text(STEPS.replace("END", end))
+    network.worker("--slots", "2")
+    command = rootward("deploy", "app.py:tree", "--retries", "1")
+    deployed = run(command, folder=tmp_path, environ=network.environ, timeout=60)
+    assert deployed.process.returncode == 0, deployed.report()
+    assert (tmp_path / "ran").read_text() == "first second third third "
+    called = run(
+        rootward("gateway", "call", "served", "--args", "[]"),
+        folder=tmp_path,
+        environ=network.environ,
+    )
+    assert json.loads(called.stdout) == ["first", "second", "third"], called.report()

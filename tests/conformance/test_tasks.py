@@ -354,3 +354,19 @@ def test_a_task_stays_small_in_memory_from_its_submission_to_its_end(store: Stor
     assert max([*sizes, longest()]) <= 64
     assert store.tasks.of("demo", 1)[0].path == path
     assert {event.path for event in store.history.events("demo") if event.task} == {path}
+
+
+def test_the_ends_of_callables_are_kept_once_and_known_to_the_next_attempt(store: Store) -> None:
+    scene = Scene(store)
+    scene.submit({"train:a": []})
+    first = scene.claim()
+    assert first.steps == 0
+    for _ in range(2):
+        assert store.tasks.keep_step(first.job_id, first.token, 1, [b"one"])
+    assert store.tasks.keep_step(first.job_id, first.token, 2, [b"two", b"more"])
+    assert store.tasks.hand_back(first.job_id, first.token)
+    assert not store.tasks.keep_step(first.job_id, first.token, 3, [b"late"])
+    again = scene.claim()
+    assert (again.steps, list(again.states)) == (2, [b"one", b"two", b"more"])
+    assert scene.succeed(again, states=[b"end"]) == "accepted"
+    assert store.tasks.states("demo", 1) == [b"one", b"two", b"more", b"end"]

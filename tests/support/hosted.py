@@ -29,7 +29,7 @@ class Heard:
         self.output = {1: b"", 2: b""}
         self._numbers = itertools.count()
         self.exit: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
-        child.on_message = lambda _, message: self.messages.put_nowait(message)
+        child.on_message = lambda _, message: self._heard(message)
         child.on_output = self._printed
         child.on_exit = lambda _, status: self.exit.set_result(status)
 
@@ -59,6 +59,12 @@ class Heard:
         """Let a slot whose task has printed take the next."""
         self.child.drain_output()
         self.child.lane.send({"op": "go"})
+
+    def _heard(self, message: dict[str, Any]) -> None:
+        if "wish" in message:
+            self.child.lane.send({"op": "answer", "kept": True})
+        else:
+            self.messages.put_nowait(message)
 
     def _printed(self, child: Child, fd: int, data: bytes) -> None:
         self.output[fd] += data

@@ -20,16 +20,25 @@ from rootward.modules.state.exceptions import describe
 from rootward.modules.tasks import run_tasks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rootward.modules.evaluation.protocol import Sharing
     from rootward.modules.tree import Tree
 
+    Keep = Callable[[int, list[bytes]], None]
+
 
 def execute(
-    tree: Tree, message: dict[str, Any], report: running.Report, sharing: Sharing | None = None
+    tree: Tree,
+    message: dict[str, Any],
+    report: running.Report,
+    sharing: Sharing | None = None,
+    keep: Keep | None = None,
 ) -> dict[str, Any]:
     """Run the task that the message tells of and return how it ended, with what it took.
 
-    Its progress goes to `report`; an evaluation may have shards computed by `sharing`.
+    Its progress goes to `report`; an evaluation may have shards computed by `sharing`. `keep` keeps
+    the end of each callable of a list, so that another attempt leaves it out.
 
     After a failure the tree may hold half of what the task did: another process is needed then.
     """
@@ -50,7 +59,7 @@ def execute(
             if (shard := message.get("shard")) is not None:
                 entries = [_shard(tree, message["path"], shard, message["limit"])]
             else:
-                entries = _run(tree, message["path"], message["kind"], message["limit"])
+                entries = _run(tree, message, keep)
     except BaseException as raised:
         # Also SystemExit and KeyboardInterrupt: a task that calls sys.exit() has failed.
         error = describe(raised)
@@ -82,8 +91,14 @@ def _shard(tree: Tree, path: str, shard: tuple[int, int], limit: int) -> bytes:
     return compute_shard(tree, path, (start, stop), limit)
 
 
-def _run(tree: Tree, path: str, kind: str, limit: int) -> list[bytes]:
-    recorder = state_log.Recorder(tree, path, limit, kind)
+def _run(tree: Tree, message: dict[str, Any], keep: Keep | None) -> list[bytes]:
+    kind = message["kind"]
+    recorder = state_log.Recorder(tree, message["path"], message["limit"], kind)
+
+    def on_end(number: int) -> None:
+        if keep is not None and (entries := recorder.checkpoint()) is not None:
+            keep(number, entries)
+
     with recorder:
-        run_tasks(recorder.module, kind)
+        run_tasks(recorder.module, kind, done=message.get("steps", 0), on_end=on_end)
     return recorder.changes()

@@ -49,10 +49,10 @@ class ShardChannel:
                 return _read(end)
 
     def _say(self, wish: Mapping[str, Any]) -> None:
-        self._work.send({"number": self._number, "done": False, "shards": wish})
+        self._work.send({"number": self._number, "done": False, "wish": wish})
 
     def _hear(self) -> dict[str, Any]:
-        heard = self._work.next_shard_news()
+        heard = self._work.next_answer()
         if heard is None:
             raise EvaluationLost("EvaluationLost", "the worker has ended")
         if (error := heard.get("error")) is not None:

@@ -15,9 +15,11 @@ import math
 import termios
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rootward.modules import running
+from rootward.modules.errors import TaskFailed
 
 from . import execution, process_tree
 from .leftovers import Leftovers
@@ -57,7 +59,7 @@ def run_once(tree: Tree, work: Work, message: Message, leftovers: Leftovers) -> 
         from .shard_channel import ShardChannel
 
         sharing = ShardChannel(work, message["number"])
-    done = execution.execute(tree, message, progress.report, sharing)
+    done = execution.execute(tree, message, progress.report, sharing, partial(_keep, work, message))
     is_spoiled = leftovers.end() or done["error"] is not None
     printed = has_printed()
     end = {"number": message["number"], "done": True, "printed": printed, **done}
@@ -68,6 +70,15 @@ def run_once(tree: Tree, work: Work, message: Message, leftovers: Leftovers) -> 
         threading.Event().wait()
     if printed:
         work.await_leave()
+
+
+def _keep(work: Work, message: Message, step: int, entries: list[bytes]) -> None:
+    """Have the end of a callable kept, with what it has changed; return when that is done."""
+    wish = {"op": "keep", "step": step, "states": entries}
+    work.send({"number": message["number"], "done": False, "wish": wish})
+    answer = work.next_answer()
+    if answer is not None and (error := answer.get("error")) is not None:
+        raise TaskFailed(f"what it has changed can't be kept: {error['message']}")
 
 
 class Progress:

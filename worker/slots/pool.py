@@ -126,9 +126,9 @@ class SlotPool:
             self._tell(turn, NotBegun())
 
     def share(self, slot: SlotHandle, assignment: Assignment, wish: Mapping[str, Any]) -> None:
-        """Take what an evaluation wants of its shards."""
+        """Take what a running task wants of the store."""
         if self.on_share is None:
-            slot.say({"slots": 0})
+            slot.say({"slots": 0, "kept": False})
         else:
             self.on_share(assignment, wish, slot.say)
 

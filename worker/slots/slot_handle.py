@@ -53,7 +53,7 @@ class Pool(Protocol):
         """Take that the process has ended, under which task, and take back what it didn't begin."""
 
     def share(self, slot: SlotHandle, assignment: Assignment, wish: Mapping[str, Any]) -> None:
-        """Take what an evaluation wants of its shards."""
+        """Take what a running task wants of the store."""
 
 
 class SlotHandle:
@@ -100,9 +100,9 @@ class SlotHandle:
         return self.evaluation in {None, assignment.evaluation}
 
     def say(self, message: Mapping[str, Any]) -> None:
-        """Tell its running task of shards."""
+        """Answer what its running task wanted."""
         if self.child is not None:
-            self.child.lane.send({"op": "shards", **message})
+            self.child.lane.send({"op": "answer", **message})
 
     def add(self, turn: Ticket) -> None:
         """Let it run a task after those that it has; `send` tells it, once it has a process."""
@@ -189,6 +189,7 @@ class SlotHandle:
             "limit": self._limit_bytes,
             "deployment": claim.name,
             "attempt": claim.attempt,
+            "steps": claim.steps,
         }
         if (shard := turn.assignment.shard) is not None:
             told["shard"] = [shard.start, shard.stop]
@@ -202,7 +203,7 @@ class SlotHandle:
         turn = self.turns[0]
         if (progress := message.get("progress")) is not None:
             turn.assignment.output.report(progress)
-        if (wish := message.get("shards")) is not None:
+        if (wish := message.get("wish")) is not None:
             self._pool.share(self, turn.assignment, wish)
         if not message["done"]:
             return

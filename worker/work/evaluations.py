@@ -2,7 +2,8 @@
 
 It stands between a slot that evaluates and the store: it signs and queues shards, and brings their
 results, whose signatures it checks, to the slot. What a shard has given is stored before anybody
-hears of it, so that another attempt of the evaluation, on any worker, begins with what is there.
+hears of it, so that another attempt of the evaluation, on any worker, begins with what is there. In
+the same way the end of each of a task's callables is kept.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class Evaluations:
     def share(self, assignment: Assignment, wish: Mapping[str, Any], say: Say) -> None:
         """Take what an evaluation wants of its shards; `say` answers it."""
         evaluation = _Evaluation(assignment=assignment, say=say)
-        work = self._begin if wish["op"] == "begin" else self._add
+        work = {"begin": self._begin, "add": self._add, "keep": self._keep}[wish["op"]]
         self._chores.begin(self._tried(evaluation, work(evaluation, wish)))
 
     def told(self, job_id: str, field_: str) -> None:
@@ -98,6 +99,15 @@ class Evaluations:
             shards.append((shard, payload(self._signer, *signed, assignment.mark)))
         await self._link.insist(self._store.shards.add, claim, shards)
         evaluation.say({"slots": await self._places()})
+
+    async def _keep(self, evaluation: _Evaluation, wish: Mapping[str, Any]) -> None:
+        """Keep the end of one of a task's callables."""
+        assignment, claim = evaluation.assignment, evaluation.assignment.claim
+        place = claim.name, claim.generation, assignment.mark
+        states = [self._signer.seal_state(entry, *place) for entry in wish["states"]]
+        keep = self._store.tasks.keep_step
+        kept = await self._link.insist(keep, claim.job_id, claim.token, wish["step"], states)
+        evaluation.say({"kept": kept})
 
     async def _places(self) -> int:
         """How many tasks the live workers can run at once."""

@@ -87,7 +87,7 @@ local function tell(answer, claims, offsets)
     -- A line for each: none of them can hold a line's end.
     answer[n + 1] = job.id .. '\n' .. g.id .. '\n' .. task_of(job) .. '\n' .. job.attempt .. '\n'
       .. job.token .. '\n' .. job.origin .. '\n' .. (job.timeout or '') .. '\n' .. job.queued .. '\n'
-      .. job.claimed
+      .. job.claimed .. '\n' .. (job.steps or '')
     answer[n + 2] = job.data
     n = n + 2
     if not generations_of[g] then

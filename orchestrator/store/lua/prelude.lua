@@ -47,7 +47,7 @@
 --                                rw "STATE ATTEMPT LOSSES RETRIED TOKEN REST": STATE a letter
 --                                (STATES; R once RQ's execution is shown), REST the agent while it
 --                                runs and the time while it is queued; rw_next rw_wait rw_tail
---                                rw_reason rw_error rw_logseq rw_progress; rw_more "QUEUE\nNAME\nREPAIR\nTIMEOUT"
+--                                rw_reason rw_error rw_logseq rw_progress; rw_more "QUEUE\nNAME\nREPAIR\nTIMEOUT\nSTEPS"
 --                                where the rest doesn't tell. A hash stays small in memory as long
 --                                as no value of it is longer than 64 bytes
 --   RQ:queue:Q wip:Q finished:Q failed:Q deferred:Q canceled:Q scheduled:Q execution:..

@@ -86,7 +86,10 @@ local function load_job(id, is_over)
   local letter, attempt, losses, retried, token, rest =
     string.match(v[1], '^(%a) (%d+) (%d+) (%d+) (%S*) (.*)$')
   local state, queue, hidden, repair, timeout = STATES[letter], '', '', '', nil
-  if v[7] then queue, hidden, repair, timeout = string.match(v[7], '^(.-)\n(.-)\n(.-)\n(.*)$') end
+  local steps
+  if v[7] then
+    queue, hidden, repair, timeout, steps = string.match(v[7], '^(.-)\n(.-)\n(.-)\n([^\n]*)\n?(.*)$')
+  end
   local jobs, number = string.match(id, '^(.*%-)(.*)$')
   local kind = string.match(v[2], '^[^:]*')
   return { id = id, key = key, g = jobs_of[jobs] or generation_of(jobs, id, hidden),
@@ -95,7 +98,7 @@ local function load_job(id, is_over)
     retried = retried, token = token, agent = state == 'running' and rest or '',
     since = state == 'running' and '' or rest, worker = v[5] or '', next = v[6] or '',
     origin = v[4] or '', queue = queue ~= '' and queue or v[4] or '',
-    repair = repair ~= '', is_shard = repair == 's', timeout = timeout,
+    repair = repair ~= '', is_shard = repair == 's', timeout = timeout, steps = steps,
     -- Neither prepares nor jobs outside the plan are waited for, so they aren't counted.
     counted = kind ~= 'prepare' and repair == '' }
 end
@@ -130,5 +133,5 @@ end
 
 local function more(job)
   return job.queue .. '\n' .. (job.name or job.g.name) .. '\n' .. (job.is_shard and 's' or job.repair and '1' or '') .. '\n'
-    .. (job.timeout or '')
+    .. (job.timeout or '') .. '\n' .. (job.steps or '')
 end

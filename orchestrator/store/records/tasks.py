@@ -93,6 +93,7 @@ class Claim:
 
     `states` are the generation's signed log entries from the offset that was asked for up to
     `offset`; claims of one exchange share them. It was queued and claimed at the times given.
+    `steps` of its callables have ended in an earlier attempt.
     """
 
     job_id: str
@@ -110,6 +111,7 @@ class Claim:
     offset: int = 0
     queued_at: float | None = None
     claimed_at: float | None = None
+    steps: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,7 +239,7 @@ def read_claims(told: Sequence[Any]) -> tuple[Claim, ...]:
 
 def _claim(told: bytes, data: bytes, logs: Mapping[str, tuple[Sequence[bytes], int]]) -> Claim:
     lines = told.decode().split("\n")
-    job_id, place, task, attempt, token, queue, timeout, queued, claimed = lines
+    job_id, place, task, attempt, token, queue, timeout, queued, claimed, steps = lines
     states, offset = logs[place]
     name, _, generation = place.rpartition("@")
     kind, _, path = task.partition(":")
@@ -257,4 +259,5 @@ def _claim(told: bytes, data: bytes, logs: Mapping[str, tuple[Sequence[bytes], i
         offset=offset,
         queued_at=seconds(queued),
         claimed_at=seconds(claimed),
+        steps=int(steps or 0),
     )
