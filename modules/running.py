@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .code.cache_folder import cache_folder
 from .errors import RootwardError
 
 if TYPE_CHECKING:
@@ -144,9 +145,14 @@ def folder_of(deployment: str, path: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as cause:
-        raise BadWorkspace(f"the workspace {folder} can't be made: {cause.strerror}") from cause
+        raise BadWorkspace(
+            f"the workspace {folder} can't be made ({cause.strerror}): set ROOTWARD_WORKSPACE to a "
+            "folder that can be written"
+        ) from cause
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise BadWorkspace(f"the workspace {folder} can't be written: set ROOTWARD_WORKSPACE")
+        raise BadWorkspace(
+            f"the workspace {folder} can't be written: set ROOTWARD_WORKSPACE to a folder that can"
+        )
     return folder
 
 
@@ -180,8 +186,7 @@ def _task(what: str) -> RunningTask:
 def _root() -> str:
     if given := os.environ.get("ROOTWARD_WORKSPACE"):
         return os.path.abspath(os.path.expanduser(given))
-    home = os.path.join(os.path.expanduser("~"), ".cache", "rootward")
-    return os.path.join(os.environ.get("ROOTWARD_CACHE") or home, "workspaces")
+    return os.path.join(cache_folder(), "workspaces")
 
 
 def _number(name: str, value: float) -> float:

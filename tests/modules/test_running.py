@@ -94,6 +94,30 @@ def test_a_workspace_that_cannot_be_made_is_an_error_that_names_it(
         rootward.workspace()
 
 
+def test_a_workspace_that_cannot_be_written_says_what_to_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROOTWARD_WORKSPACE", str(tmp_path))
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with (
+        running.within(RunningTask(deployment="d", path="d")),
+        pytest.raises(BadWorkspace, match="set ROOTWARD_WORKSPACE to a folder"),
+    ):
+        rootward.workspace()
+
+
+def test_workspaces_lie_in_the_cache_by_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ROOTWARD_WORKSPACE", raising=False)
+    for variable, folder in (("ROOTWARD_CACHE", ""), ("XDG_CACHE_HOME", "rootward")):
+        monkeypatch.delenv("ROOTWARD_CACHE", raising=False)
+        monkeypatch.setenv(variable, str(tmp_path / variable))
+        with running.within(RunningTask(deployment="d", path="d/m")):
+            found = rootward.workspace()
+        assert found == tmp_path / variable / folder / "workspaces" / "d" / "d+m"
+
+
 def test_tasks_of_a_local_run_have_a_workspace_and_an_attempt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from rootward.modules.code.bundle import Bundle, BundleFile, read_manifest
+from rootward.modules.code.cache_folder import cache_folder
 from rootward.modules.errors import BundleError
 
 LARGEST_BYTES: Final = 2 << 30
@@ -55,7 +56,7 @@ class BundleCache:
         No folder means the user's cache, or one below the system's folder for temporary files where
         that can't be written to, as in a read-only container.
         """
-        self._folder = (Path(folder) if folder else _users_cache()) / "bundles"
+        self._folder = Path(cache_folder(folder)) / "bundles"
         self._instead = None if folder else _temporary() / "bundles"
         self._limit = limit
 
@@ -183,10 +184,6 @@ class BundleCache:
                 os.close(lock)
                 raise
             os.close(lock)
-
-
-def _users_cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "rootward"
 
 
 def _temporary() -> Path:

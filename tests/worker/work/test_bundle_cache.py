@@ -145,6 +145,7 @@ def test_a_folder_that_cant_be_made_says_what_to_set(tmp_path: Path) -> None:
 def test_the_users_cache_is_taken_and_a_temporary_folder_where_it_cant_be_written_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("ROOTWARD_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     lease = BundleCache().put(bundle_of(app_py=b""))
