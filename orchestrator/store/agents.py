@@ -36,7 +36,7 @@ class AgentStore(StorePart):
     def join(self, agent: AgentInfo, lease_ms: int) -> RenewResult:
         """Register an agent or what it says of itself anew; not known when its id is gone."""
         keys = [self._keys.agent(agent.id), self._keys.agents, self._keys.store]
-        said: list[Value] = [agent.worker, pack_agent(agent), secrets.token_hex(8), agent.state]
+        said = _said(agent)
         known, store = self._scripts.run("join", keys, [agent.id, lease_ms, *said])
         return RenewResult(known=bool(known), store_id=text_of(store))
 
@@ -47,7 +47,7 @@ class AgentStore(StorePart):
         that it runs is queued again. Exchanges from before `request` (`next_request`) are late.
         """
         keys = [self._keys.agent(agent.id), self._keys.agents, self._keys.store, self._keys.emptied]
-        said: list[Value] = [agent.worker, pack_agent(agent), secrets.token_hex(8), agent.state]
+        said = _said(agent)
         args = [agent.id, lease_ms, *said, request, EMPTIED_S]
         known, store, replicas = self._scripts.run("rejoin", keys, args)
         held = tuple(map(text_of, replicas))
@@ -189,6 +189,11 @@ class AgentStore(StorePart):
         """Return the time of Redis in Unix seconds."""
         seconds, microseconds = self._client.time()
         return float(seconds + microseconds / 1e6)
+
+
+def _said(agent: AgentInfo) -> list[Value]:
+    keeps = int(agent.keeps_workspaces)
+    return [agent.worker, pack_agent(agent), secrets.token_hex(8), agent.state, keeps]
 
 
 def _id(entries: Any) -> str:

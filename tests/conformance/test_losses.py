@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.scenes import Scene, hasten_retries, swept
+from rootward.orchestrator.store.records import AgentInfo
+from tests.support.scenes import LEASE_MS, Scene, failed, hasten_retries, swept
 
 if TYPE_CHECKING:
     from rootward.orchestrator.store.store import Store
@@ -208,3 +209,56 @@ def test_a_deploy_comes_back_when_the_agent_that_prepared_it_is_lost(store: Stor
     swept(store, "warm-1")
     claims = scene.claim_all()
     assert "deploy:a" in claims
+
+
+def keeper(scene: Scene) -> str:
+    """Return an agent on whose machine workspaces lie."""
+    info = AgentInfo(id="k-1", worker="k", queues=(scene.queue,), keeps_workspaces=True)
+    assert scene.store.agents.join(info, LEASE_MS).known
+    return info.id
+
+
+@pytest.mark.parametrize("is_raised", [False, True])
+def test_a_training_is_left_to_the_worker_that_has_its_workspace(
+    store: Store, is_raised: bool
+) -> None:
+    scene = Scene(store)
+    home = keeper(scene)
+    scene.submit({"train:a": [], "eval:b": []}, retries=1)
+    training, other = scene.exchange(limit=2, agent=home).claims
+    if is_raised:
+        scene.exchange(failed(training), failed(other), agent=home)
+        assert hasten_retries(store)
+    else:
+        for each in (training, other):
+            assert store.tasks.hand_back(each.job_id, each.token, lost=KILLED)
+    assert [each.task for each in scene.exchange(limit=5).claims] == ["eval:b"]
+    assert [each.task for each in scene.exchange(limit=5, agent=home).claims] == ["train:a"]
+
+
+@pytest.mark.parametrize("end", ["leaves", "dies", "is quiet", "is busy"])
+def test_a_training_is_not_left_for_ever_to_a_worker_that_does_not_take_it(
+    store: Store, end: str
+) -> None:
+    scene = Scene(store)
+    home = keeper(scene)
+    scene.submit({"train:a": []})
+    claim = scene.claim(agent=home)
+    if end == "is quiet":
+        info = AgentInfo(
+            id=home, worker="k", queues=(scene.queue,), keeps_workspaces=True, state="quiet"
+        )
+        store.agents.join(info, LEASE_MS)
+    assert store.tasks.hand_back(claim.job_id, claim.token, lost=KILLED)
+    if end == "leaves":
+        store.agents.leave(home)
+    elif end == "dies":
+        swept(store, home)
+    elif end == "is busy":
+        assert scene.exchange(limit=5).claims == ()
+        client, key = store.clients.scripts, store.keys.job(claim.job_id)
+        head, _, _ = client.hget(key, "rw").decode().rpartition(" ")
+        client.hset(key, "rw", f"{head} 1")
+        client.hdel(store.keys.sweep, "swept", "checked")
+        store.agents.sweep(LEASE_MS)
+    assert [each.task for each in scene.exchange(limit=5).claims] == ["train:a"]

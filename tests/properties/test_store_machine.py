@@ -290,8 +290,8 @@ PLANTED = {
     "what isn't held any more is given back": ("hand_back", "or job.token ~= token", ""),
     "a lost task stays with its worker": (
         "sweep",
-        "rare.requeue(g, job, true, '')\n  return true",
-        "return true",
+        "detach(g, job, '')\n  enqueue(job, rare.queue_at(job, home), true)",
+        "",
     ),
     "what is cancelled may be cancelled again": (
         "cancel",

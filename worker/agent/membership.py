@@ -8,6 +8,7 @@ lease is its own. What follows for tasks and replicas is the session's.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .heartbeat import Heartbeat, LeaseState
@@ -91,7 +92,8 @@ class Membership:
         return round(self._settings.lease_seconds * 1000)
 
     def _info(self) -> AgentInfo:
-        return self._identity.info(self.agent_id, self._state)
+        keeps = self._settings.workspace is None
+        return replace(self._identity.info(self.agent_id, self._state), keeps_workspaces=keeps)
 
     async def _joined(self, engine: RqWorker, store_id: str) -> None:
         self._signer.enter(store_id)

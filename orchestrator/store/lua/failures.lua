@@ -14,6 +14,22 @@ local function detach(g, job, token)
   call('HSET', job.key, 'started_at', '', 'worker_name', '')
 end
 
+-- The agent at which a training finds its workspace again, if that lies there: the next attempt is
+-- left to it for some seconds (sweep.lua). What needs resources goes where they are counted.
+local function home_of(job)
+  local is_plain = job.queue .. '-at-' == agent_queue('')
+  return is_plain and job.kind == 'train' and call('HGET', agent_key(job.agent), 'keeps') == '1'
+    and job.agent or ''
+end
+
+function rare.queue_at(job, home)
+  if not home or home == '' or call('HGET', agent_key(home), 'state') ~= 'running' then
+    return job.queue
+  end
+  call('SADD', RQ .. ':queues', RQ .. ':queue:' .. agent_queue(home))
+  return agent_queue(home)
+end
+
 -- A running task goes back on the queue that anyone takes from: an adopter's own may have no taker.
 function rare.requeue(g, job, front, token)
   detach(g, job, token)
@@ -35,10 +51,11 @@ function rare.retry_later(g, job, token)
   seed = seed + 40503 * tonumber(string.match(job.token, '%-(%d+)$') or 0)
   local chance = seed % 65536 / 65536
   local pause = math.min(30000, 500 * 2 ^ math.min(job.attempt - 1, 16)) * (1 - chance / 2)
+  local home = home_of(job)
   detach(g, job, token)
   job.state, job.origin, job.since, job.retried = 'queued', job.queue, NOW_MS, job.retried + 1
   call('HSET', job.key, 'rw', record(job), 'status', 'scheduled', 'enqueued_at', rq_date(),
-    'origin', job.queue)
+    'origin', job.queue, 'rw_home', home)
   call('ZADD', RQ .. ':scheduled:' .. job.queue, string.format('%.3f', (NOW + pause) / 1000), job.id)
 end
 
@@ -99,7 +116,7 @@ end
 
 -- The one place where losses are counted, of a task's worker or of its process (`how` says of which).
 -- The third fails it for good, whatever is left of its retries, which are for exceptions only.
-function rare.lose_task(g, job, how, error, exc)
+function rare.lose_task(g, job, how, error, exc, agent_lives)
   job.losses = job.losses + 1
   if job.losses >= 3 then
     rare.record_failure(g, job, error, exc)
@@ -107,6 +124,8 @@ function rare.lose_task(g, job, how, error, exc)
     return false
   end
   task_event(g, 'task.lost', job, job.is_shard and shard_name(job) .. ': ' .. how or how)
-  rare.requeue(g, job, true, '')
+  local home = agent_lives and home_of(job)
+  detach(g, job, '')
+  enqueue(job, rare.queue_at(job, home), true)
   return true
 end

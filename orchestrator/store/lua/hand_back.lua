@@ -8,7 +8,7 @@ if not job or job.state ~= 'running' or job.token ~= token then return 0 end
 if lost == '' then
   rare.give_back(job.g, job, token, leaving == '1')
 else
-  rare.lose_task(job.g, job, lost, error, exc)
+  rare.lose_task(job.g, job, lost, error, exc, true)
 end
 commit()
 return 1

@@ -8,7 +8,7 @@
 --   P:deployments        zset    NAME -> time of its newest generation
 --   P:active             set     NAME@GEN that progress, serve or stop
 --   P:agents             zset    agent id -> end of its lease; P:owners likewise for programs
---   P:agent:ID           hash    worker, info, state, last request and its claims; `alone` is the
+--   P:agent:ID           hash    worker, info, state, last request and its claims; `keeps` says that workspaces are its own; `alone` is the
 --                                task that it must run alone; `lease` the one to go back to from
 --                                that of an idle agent; `beats` counts renewals; `gone` when it is
 --   P:agent:ID:held      set     job ids and NAME@GEN/REPLICA under the agent's lease
@@ -47,7 +47,7 @@
 --                                rw "STATE ATTEMPT LOSSES RETRIED TOKEN REST": STATE a letter
 --                                (STATES; R once RQ's execution is shown), REST the agent while it
 --                                runs and the time while it is queued; rw_next rw_wait rw_tail
---                                rw_reason rw_error rw_logseq rw_progress; rw_more "QUEUE\nNAME\nREPAIR\nTIMEOUT\nSTEPS"
+--                                rw_home rw_reason rw_error rw_logseq rw_progress; rw_more "QUEUE\nNAME\nREPAIR\nTIMEOUT\nSTEPS"
 --                                where the rest doesn't tell. A hash stays small in memory as long
 --                                as no value of it is longer than 64 bytes
 --   RQ:queue:Q wip:Q finished:Q failed:Q deferred:Q canceled:Q scheduled:Q execution:..

@@ -1,9 +1,9 @@
 -- KEYS: agent, agents, store, emptied.  ARGV 3..: agent id, lease (ms), worker, info, a new store id,
--- state, request id, seconds that the loss is remembered.
+-- state, 1 when workspaces lie on its own machine, request id, seconds that the loss is remembered.
 -- Registers an agent that a store which has lost data knows nothing of, or less than it knew. What
 -- the store still says that it runs goes back, as the agent has ended it; earlier requests are late.
 -- Returns what replicas it is said to hold.
-local agent, lease, worker, info, store_id, agent_state, request, keep_s = unpack(ARGV, 3, 10)
+local agent, lease, worker, info, store_id, agent_state, keeps, request, keep_s = unpack(ARGV, 3, 11)
 if call('HEXISTS', KEYS[1], 'gone') == 1 then return { 0, '', {} } end
 give_time_back(tonumber(lease))
 call('SET', KEYS[3], store_id, 'NX')
@@ -18,8 +18,8 @@ for _, member in ipairs(call('SMEMBERS', agent_key(agent) .. ':held')) do
     replicas[#replicas + 1] = member
   end
 end
-call('HSET', KEYS[1], 'worker', worker, 'info', info, 'state', agent_state, 'request', request,
-  'claimed', '', 'beats', 0)
+call('HSET', KEYS[1], 'worker', worker, 'info', info, 'state', agent_state, 'keeps', keeps,
+  'request', request, 'claimed', '', 'beats', 0)
 call('ZADD', KEYS[2], string.format('%.0f', NOW + lease), agent)
 commit()
 return { 1, call('GET', KEYS[3]), replicas }

@@ -112,7 +112,20 @@ local function release_due(queue)
     local job = load_job(id)
     call('ZREM', key, id)
     if job and job.state == 'queued' and call('HGET', job.key, 'status') == 'scheduled' then
-      enqueue(job, job.queue, false)
+      enqueue(job, rare.queue_at(job, call('HGET', job.key, 'rw_home')), false)
+    end
+  end
+end
+
+-- What was left to the agent that had it before, which has no room for it now, is for anyone.
+local function release_left(queue)
+  if string.sub(queue, 1, #agent_queue('')) ~= agent_queue('') then return end
+  for _, id in ipairs(call('LRANGE', RQ .. ':queue:' .. queue, 0, 99)) do
+    local job = load_job(id)
+    if job and job.kind == 'train' and job.state == 'queued'
+      and NOW - (tonumber(job.since) or 0) > 5000 then
+      call('LREM', RQ .. ':queue:' .. queue, 1, id)
+      enqueue(job, job.queue, true)
     end
   end
 end
@@ -147,6 +160,7 @@ if is_checked then
       if not is_idle then
         release_taken(queue)
         release_due(queue)
+        release_left(queue)
       end
       ring_for_requeued(queue)
       if is_due then tidy(queue) end

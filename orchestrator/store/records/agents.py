@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentInfo:
-    """What an agent says of itself; `id` is unique per start, `worker` the name that people see."""
+    """What an agent says of itself; `id` is unique per start, `worker` the name that people see.
+
+    It `keeps_workspaces` when those of its tasks lie on its own machine.
+    """
 
     id: str
     worker: str
@@ -25,6 +28,7 @@ class AgentInfo:
     version: str = ""
     state: str = "running"
     started_at: float = 0.0
+    keeps_workspaces: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
