@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 ALONE_S: Final = 1.0
 """Seconds for which an evaluation is computed where it began before others help."""
+_LONGEST_TOLD: Final = 80
 _ON_ERROR: Final = ("raise", "keep")
 
 
@@ -86,7 +87,6 @@ class EvalSet:
             outcomes: dict[int, Any] = results | failures
             # Taken out one by one: of large results there is no second copy.
             ordered = [outcomes[index] for index in sorted(outcomes)]
-            running.progress(len(ordered), len(ordered), failed=len(failures))
             collected = ordered if self._collect is None else self._collect(ordered)
             module.eval_result = collected
             account = account_of(collected) | {
@@ -98,6 +98,9 @@ class EvalSet:
                 "at": time.time(),
             }
             setattr(module, ACCOUNT, account)
+            # The last report of an evaluation is its result: the events tell it.
+            told = f"{account['measure'] or 'result'}: {account['result_repr'][:_LONGEST_TOLD]}"
+            running.progress(len(ordered), len(ordered), told, failed=len(failures))
 
         return evaluate
 

@@ -99,6 +99,9 @@ def test_an_evaluation_is_whole_and_in_order_whichever_worker_is_killed(
     assert (shown["items"], shown["failed"]) == (400, 0)
     assert task["progress"]["done"] == task["progress"]["total"] == 400
     assert task["attempt"] == (2 if killed == "its own" else 1)
+    told = run(rootward("events", "slow"), folder=network.folder, environ=network.environ).stdout
+    assert "succeeded on" in told
+    assert "whole: [0, 2, 4," in told
 
 
 def test_an_item_that_fails_is_kept_and_counted(network: Network) -> None:

@@ -164,3 +164,14 @@ def test_no_shard_is_lost_or_counted_twice_whatever_happens(store: Store) -> Non
         scene.exchange(failed(claim), agent=helper)
         store.agents.leave(helper)
         store.agents.leave(scene.agent)
+
+
+def test_the_event_of_an_evaluations_end_tells_its_result(store: Store) -> None:
+    scene, claim = begun(store)
+    scene.succeed(claim, output=[(0, json.dumps({"done": 5, "text": "recall: 0.9"}))])
+    scene.succeed(scene.claim())
+    ends = [each for each in store.history.events("demo") if each.event == "task.succeeded"]
+    assert [(each.task, each.reason) for each in ends] == [
+        ("eval:a", "recall: 0.9"),
+        ("eval:b", None),
+    ]

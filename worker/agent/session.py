@@ -13,6 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rootward.orchestrator.store.watch import RegistryMirror
@@ -192,8 +193,11 @@ class AgentSession:
         elif outcome is None:
             self._chores.begin(self._hand_back(assignment))
         else:
-            self._forget(assignment)
-            self._pump.finish(assignment.finish(outcome, self._signer))
+            assignment.when_flushed(partial(self._finish, assignment, outcome))
+
+    def _finish(self, assignment: Assignment, outcome: Outcome) -> None:
+        self._forget(assignment)
+        self._pump.finish(assignment.finish(outcome, self._signer))
 
     async def _hand_back(self, assignment: Assignment) -> None:
         try:

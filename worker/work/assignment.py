@@ -9,9 +9,10 @@ traceback and the last lines that this very task printed.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -81,6 +82,26 @@ class Assignment:
     is_leaving: bool = False
     trace: Mapping[str, str] = field(default_factory=dict)
     mark: bytes = NO_MARK
+    _under_way: int = 0
+    _on_flushed: Callable[[], None] | None = None
+
+    @contextlib.contextmanager
+    def flushing(self) -> Iterator[None]:
+        """Say that some of its output is on its way to the store."""
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            if not self._under_way and self._on_flushed is not None:
+                self._on_flushed()
+
+    def when_flushed(self, call: Callable[[], None]) -> None:
+        """Call it once no output is on its way: what comes after the finish is refused."""
+        if self._under_way:
+            self._on_flushed = call
+        else:
+            call()
 
     @property
     def place(self) -> tuple[str, int]:

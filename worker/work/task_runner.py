@@ -137,9 +137,10 @@ class Runner:
             assignment.flushes += 1
             claim, output = assignment.claim, assignment.output.take()
             number = assignment.flushes
-            await self._link.insist(
-                self._store.tasks.log, claim.job_id, claim.token, number, output
-            )
+            with assignment.flushing():
+                await self._link.insist(
+                    self._store.tasks.log, claim.job_id, claim.token, number, output
+                )
 
     async def hand_back(self, assignment: Assignment) -> None:
         """Queue it again, after what it has printed."""

@@ -49,6 +49,7 @@ local function finish(f)
   local job, g = f.job, f.job.g
   if f.output then store_output(g, job, f.output, 1) end
   if f.state == 'succeeded' then
+    if job.kind == 'eval' then rare.note_result(job) end
     end_task(g, job, 'succeeded', nil, f.token)
     g.ended[#g.ended + 1] = job.next
     return

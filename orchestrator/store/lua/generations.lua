@@ -162,6 +162,14 @@ function rare.end_shard(g, job)
   end
 end
 
+-- The event of an evaluation's end tells its result: the last that it has reported.
+function rare.note_result(job)
+  local found, progress = pcall(cjson.decode, call('HGET', job.key, 'rw_progress') or '')
+  if found and type(progress) == 'table' and type(progress.text) == 'string' then
+    job.note = progress.text
+  end
+end
+
 -- What is left of an evaluation's shards is of no use when it has ended.
 function rare.end_evaluation(g, job)
   local key = g.key .. ':shards'

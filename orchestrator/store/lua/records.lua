@@ -116,6 +116,7 @@ local function task_event(g, name, job, reason)
   -- A repair runs under the name of a task that is long done; its replica's events tell of it. Of a
   -- shard its evaluation tells, but for a loss.
   if job.repair and name ~= (job.is_shard and 'task.lost' or 'task.failed') then return end
+  reason = reason or job.note
   if reason or job.repair then
     event(g, name, 'task', task_of(job), 'worker', job.worker, 'attempt', job.attempt,
       'reason', reason or '')

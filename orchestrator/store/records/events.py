@@ -54,7 +54,7 @@ TABLE: Mapping[EventName, str] = {
     EventName.RESTORED: "workers brought back what they serve, as Redis had lost its data: reason",
     EventName.PROGRESSING: "the first task has started, or a resumed generation goes on",
     EventName.TASK_STARTED: "a worker runs the task: worker, attempt",
-    EventName.TASK_SUCCEEDED: "the task's outcome is stored: worker, attempt",
+    EventName.TASK_SUCCEEDED: "the task's outcome is stored: worker, attempt; its result (eval)",
     EventName.TASK_FAILED: "the task has failed for good: worker, attempt, reason",
     EventName.TASK_RETRIED: "the task raised and is queued again: worker, attempt, reason",
     EventName.TASK_LOST: "its worker or process died; it is queued again: worker, attempt, reason",

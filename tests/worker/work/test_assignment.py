@@ -120,3 +120,15 @@ def test_states_that_redis_would_not_take_fail_the_task(monkeypatch: pytest.Monk
     assert "demo: a task changed 120 bytes of state, and Redis takes 100" in finish.error["message"]
     small = Outcome(state=TaskState.SUCCEEDED, states=[bytes(50), bytes(50)])
     assert Assignment(claim=CLAIM).finish(small, SIGNER).state is TaskState.SUCCEEDED
+
+
+def test_a_finish_waits_for_the_output_that_is_on_its_way() -> None:
+    called: list[str] = []
+    assignment = Assignment(claim=CLAIM)
+    with assignment.flushing():
+        with assignment.flushing():
+            assignment.when_flushed(lambda: called.append("finished"))
+        assert called == []
+    assert called == ["finished"]
+    assignment.when_flushed(lambda: called.append("at once"))
+    assert called == ["finished", "at once"]
