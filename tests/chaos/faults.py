@@ -143,6 +143,29 @@ def kill_below(depth: int) -> Fault:
     return kill
 
 
+def foreign(town: Town, random: Random) -> psutil.Process | None:
+    """Return the shell or the server of a command."""
+    found = []
+    for worker in town.workers:
+        for process in town.below(worker):
+            try:
+                if "http.server" in " ".join(process.cmdline()):
+                    found.append(process)
+            except psutil.Error:
+                continue
+    return random.choice(sorted(found, key=lambda each: each.pid)) if found else None
+
+
+def kill_foreign(town: Town, random: Random) -> str:
+    process = foreign(town, random)
+    return "nobody" if process is None else send(process, signal.SIGKILL)
+
+
+def freeze_foreign(town: Town, random: Random) -> str:
+    process = foreign(town, random)
+    return "nobody" if process is None else send(process, signal.SIGSTOP)
+
+
 def freeze_child(town: Town, random: Random) -> str:
     process = below(town, random, 3)
     return "nobody" if process is None else send(process, signal.SIGSTOP)
@@ -243,6 +266,8 @@ KINDS: dict[str, Fault] = {
     "kill a slot or replica": kill_below(3),
     "freeze a slot or replica": freeze_child,
     "cut off a host": cut_off_host,
+    "kill a foreign server": kill_foreign,
+    "freeze a foreign server": freeze_foreign,
     "kill Redis": kill_redis,
     "empty Redis": empty_redis,
     "freeze Redis": freeze_redis,
@@ -256,6 +281,7 @@ KINDS: dict[str, Fault] = {
 }
 WEIGHTS = {
     "kill a slot or replica": 6,
+    "kill a foreign server": 3,
     "cut all connections": 3,
     "forget the scripts": 2,
     "empty Redis": 0.5,

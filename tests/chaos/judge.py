@@ -97,7 +97,7 @@ def missing(town: Town) -> list[str]:
     replicas = [each for each, _ in town.client.store.registry.replicas("live", record.current)]
     serving = [each for each in replicas if each.state == "ready" and serves(town, each)]
     wanted = sum(service.wanted for service in status.services)
-    if not len(serving) == len(replicas) == wanted == town.replicas + 1:
+    if not len(serving) == len(replicas) == wanted == town.replicas + 2:
         wrong.append(f"{wanted} are wanted, {len(replicas)} registered, {len(serving)} serve")
     wrong += [*wrong_holder(town, replicas)]
     try:
@@ -112,11 +112,19 @@ def serves(town: Town, replica: ReplicaRecord) -> bool:
     try:
         process = psutil.Process(replica.pid)
         is_ours = process.environ().get(MARK) == town.mark
-        is_stopped = process.status() == psutil.STATUS_STOPPED
-        ports = [c.laddr.port for c in process.net_connections("tcp") if c.status == "LISTEN"]
+        # The server of a command is below the process that keeps it.
+        family = [process, *process.children(recursive=True)]
+        listening = [each for each in family if urlsplit(replica.url).port in ports_of(each)]
+        is_stopped = any(each.status() == psutil.STATUS_STOPPED for each in listening)
     except psutil.Error:
         return False
-    return is_ours and not is_stopped and urlsplit(replica.url).port in ports
+    return is_ours and bool(listening) and not is_stopped
+
+
+def ports_of(process: psutil.Process) -> list[int]:
+    """Return the ports at which a process listens."""
+    sockets = process.net_connections("tcp")
+    return [each.laddr.port for each in sockets if each.status == "LISTEN"]
 
 
 def wrong_holder(town: Town, replicas: list[ReplicaRecord]) -> Iterator[str]:

@@ -18,7 +18,7 @@ from tests.support.leaks import MARK
 
 TREES = """
 import fcntl, json, os, threading, time
-from rootward import ModuleBase, ServerModule
+from rootward import CommandModule, ModuleBase, ServerModule
 
 FOLDER = {folder!r}
 HELD, TAKING = [], threading.Lock()
@@ -106,6 +106,10 @@ class Front(ModuleBase):
     def __init__(self, version):
         super().__init__(name='fronter')
         self.back = ServerModule(Back(version), name='back', exclusive=True)
+        # Behind a shell, which has started it and stays.
+        server = '"$0" -m http.server "$1" --bind "$2"; exit 1'
+        command = ['sh', '-c', server, '{{python}}', '{{port}}', '{{host}}']
+        self.foreign = CommandModule(command, name='foreign', startup_timeout=60)
     def forward(self, x):
         return self.back(x)
 

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 _FIRST_PAUSE_S: Final = 0.02
 _LONGEST_PAUSE_S: Final = 0.5
 _PORTS_TRIED: Final = 5
+# More failures than any owner waits for.
+_AT_ONCE: Final = 100
 _LOOK_S: Final = 0.05
 # Of its time to end, for calls that are under way before it hears that it is to end.
 _CALLS_SHARE: Final = 0.5
@@ -147,8 +149,11 @@ class CommandKeeper(LoadedReplica):
         why = await self._ask()
         if not why:
             return WELL
+        if self._is_silent and self._process.is_stopped:
+            return Diagnosis(f"{why}: its process was stopped", counts=_AT_ONCE)
         # What is silent because it works is left out, and not dead.
-        return Diagnosis(why, counts=not (self._is_silent and self._process.has_worked()))
+        is_busy = self._is_silent and self._process.has_worked()
+        return Diagnosis(why, counts=0 if is_busy else 1)
 
     def _end_because(self, reason: str) -> NoReturn:
         """End all that is left of the command and this process; the owner hears why."""

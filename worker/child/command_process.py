@@ -80,6 +80,16 @@ class CommandProcess:
         with contextlib.suppress(OSError):
             os.killpg(self.pid, signal.Signals[name])
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it, or a part of it, was stopped by a signal: until it is continued."""
+        try:
+            main = psutil.Process(self.pid)
+            family = [main, *main.children(recursive=True)]
+            return any(each.status() == psutil.STATUS_STOPPED for each in family)
+        except psutil.Error:
+            return False
+
     def has_worked(self) -> bool:
         """Whether it, or what it has started, has used a processor since the last look."""
         try:
@@ -131,6 +141,16 @@ class OwnServer:
             # It may wait for its own threads, and the loop has to go on.
             self._closing = threading.Thread(target=self._close, daemon=True)
             self._closing.start()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it, or a part of it, was stopped by a signal: until it is continued."""
+        try:
+            main = psutil.Process(self.pid)
+            family = [main, *main.children(recursive=True)]
+            return any(each.status() == psutil.STATUS_STOPPED for each in family)
+        except psutil.Error:
+            return False
 
     def has_worked(self) -> bool:
         """Whether this process has used a processor since the last look."""

@@ -25,10 +25,13 @@ LIMIT_S: Final = 10.0
 
 
 class Diagnosis(NamedTuple):
-    """What a check has found: `why` it isn't well, if so, and whether that speaks for a restart."""
+    """What a check has found: `why` it isn't well, if so, and as how many failures that counts.
+
+    0 is for one that gets no calls for it, and isn't started anew however long it lasts.
+    """
 
     why: str
-    counts: bool = True
+    counts: int = 1
 
 
 WELL: Final = Diagnosis("")
@@ -104,7 +107,7 @@ class HealthRounds:
             if (found := await check()).why:
                 break
         if found.why:
-            self._failures = self._failures + 1 if found.counts else max(self._failures, 1)
+            self._failures = max(self._failures + found.counts, 1)
         elif self._failures:
             self._failures = 0
         else:

@@ -57,7 +57,7 @@ def test_failures_in_a_row_are_counted_until_it_is_well() -> None:
 
 
 def test_what_does_not_count_is_told_and_leads_to_nothing() -> None:
-    busy = Diagnosis("silent, and works", counts=False)
+    busy = Diagnosis("silent, and works", counts=0)
     assert reports(busy, busy, busy) == [(1, busy.why)] * 3
 
 
