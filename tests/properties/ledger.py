@@ -63,13 +63,19 @@ class Ledger:
     plans: dict[tuple[str, int], Plan] = field(default_factory=dict)
     accepted: Counter[str] = field(default_factory=Counter)
     done: set[tuple[str, int, str]] = field(default_factory=set)
+    taken: set[tuple[str, int, str]] = field(default_factory=set)
     requests: dict[str, str] = field(default_factory=dict)
     claimed_by: dict[str, str] = field(default_factory=dict)
 
-    def begin(self, name: str, generation: int, plan: Plan) -> None:
-        """Know nothing of a generation that is about to be submitted."""
+    def begin(
+        self, name: str, generation: int, plan: Plan, taken: frozenset[str] = frozenset()
+    ) -> None:
+        """Know nothing of a generation that is about to be submitted but what it takes over."""
         self.plans[name, generation] = plan
         self.done = {each for each in self.done if each[:2] != (name, generation)}
+        self.taken = {each for each in self.taken if each[:2] != (name, generation)}
+        self.taken |= {(name, generation, task) for task in taken}
+        self.done |= self.taken
         for job in [job for job in self.accepted if job.startswith(f"sim-{name}-{generation}-")]:
             del self.accepted[job]
 
@@ -94,6 +100,8 @@ class Ledger:
         for claim in claims:
             name, generation, task = claim.name, claim.generation, claim.task
             plan = self.plans[name, generation]
+            if (name, generation, task) in self.taken:
+                raise WrongError(f"{task} of {name}@{generation} runs, and was taken over")
             if claim.job_id.rpartition("-")[2].isdigit():
                 for before in next(each for each in plan.tasks if each.id == task).after:
                     if not self.is_done(name, generation, before, plan):

@@ -1,4 +1,4 @@
-"""The user of the simulation: submits trees, and changes what is asked of them.
+"""The user of the simulation: submits trees, changes what is asked of them, and goes back.
 
 As a client does, it makes a call again until it knows its outcome. What it asked for is in
 `submitted`; what has become of it is left to the judge.
@@ -12,19 +12,24 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import ResponseError
 
 from rootward.orchestrator.client.client import plan as plan_of
+from rootward.orchestrator.planning.carried import Carried, kind_of
 from rootward.orchestrator.planning.definition import Packed
+from rootward.orchestrator.planning.graph import Kind
 from rootward.orchestrator.planning.submission import Order, Writer
+from rootward.orchestrator.store.records import Retention
 from tests.properties.ledger import served, trained
 from tests.properties.simulated_network import Lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rootward.orchestrator.store.records import GenerationRecord
     from tests.properties.simulation import World
 
 LIVE = "live"
 TREES = 5
 TRIES = 100
+KEPT = 2
 
 
 class SimulatedClient:
@@ -48,9 +53,9 @@ class SimulatedClient:
         self.world.later(random.uniform(4.0, 20.0), self._ask)
         if self.world.network.is_calm:
             return
-        name = LIVE if random.random() < 0.1 else f"tasks{random.randrange(TREES)}"
+        name = LIVE if random.random() < 0.15 else f"tasks{random.randrange(TREES)}"
         if random.random() < 0.7:
-            self.submit(name)
+            self.submit(name, again=random.random() < 0.5)
         else:
             self._change_mind()
 
@@ -59,7 +64,7 @@ class SimulatedClient:
         random = self.world.random
         name, number = random.choice(sorted(self.submitted))
         path = random.choice(sorted(each.path for each in self.plans[LIVE].services))
-        wish = random.choice(("cancel", "resume", "stop", "scale"))
+        wish = random.choice(("cancel", "resume", "stop", "scale", "switch"))
         wanted = random.randint(0, 3)
         self.world.note(f"asked: {wish} {name}@{number}")
         match wish:
@@ -71,6 +76,8 @@ class SimulatedClient:
                 self._insist(lambda: self.store.deployments.stop(name, number))
                 if name == LIVE:
                     self.world.later(random.uniform(5.0, 30.0), lambda: self.submit(LIVE))
+            case "switch":
+                self._insist(lambda: self.store.rollouts.switch(name, number, "asked for"))
             case "scale":
                 numbers = [number for name, number in sorted(self.submitted) if name == LIVE]
                 sign = self.world.signer.sign_count
@@ -78,10 +85,22 @@ class SimulatedClient:
                 scale = self.store.deployments.scale
                 self._insist(lambda: scale(LIVE, numbers[-1], path, wanted, signature))
 
-    def submit(self, name: str) -> None:
-        """Submit a tree as the next generation of its name."""
+    def submit(self, name: str, *, again: bool = False) -> None:
+        """Submit a tree as the next generation of its name.
+
+        With `again` it takes trainings over from an earlier one, where there is one: all of them,
+        as a rollback does, or some, as a deploy of what has changed.
+        """
         plan = self.plans[name]
-        order = Order(makes_current=True, kinds=("train", "deploy"), retries=1, history_s=600.0)
+        order = Order(
+            makes_current=True,
+            kinds=("train", "deploy"),
+            retries=1,
+            history_s=600.0,
+            taken=self._taken(name) if again else None,
+            retention=Retention(warm=self.world.random.randrange(3), keep=KEPT),
+        )
+        done = frozenset[str]() if order.taken is None else order.taken.tasks
         id_, mine = f"s{self.world.birth()}", set[tuple[str, int]]()
 
         def submit() -> None:
@@ -93,7 +112,7 @@ class SimulatedClient:
             number = self.store.deployments.reserve(name, id_).generation
             if (name, number) not in mine:
                 # A number is given again when all that was known of its name has expired.
-                self.world.ledger.begin(name, number, plan)
+                self.world.ledger.begin(name, number, plan, done)
                 mine.add((name, number))
             self.store.deployments.create(
                 self._writer.build(
@@ -104,6 +123,21 @@ class SimulatedClient:
             self.submission_of[name, number] = id_
 
         self._insist(submit)
+
+    def _taken(self, name: str) -> Carried | None:
+        """Return what is taken over from one of the generations that can be gone back to."""
+        found: list[GenerationRecord] = []
+        self._insist(lambda: found.extend(self.store.deployments.returnable(name, None)))
+        if not found:
+            return None
+        random = self.world.random
+        source = random.choice(found)
+        trains = [id_ for id_ in self.plans[name].ids if kind_of(id_) == Kind.TRAIN]
+        # Children stand before their parents: what is before a place has nothing above it there.
+        tasks = frozenset(trains if random.random() < 0.5 else trains[: random.randrange(3)])
+        self.world.note(f"takes {len(tasks)} of {name}@{source.generation} over")
+        states = tuple(task.encode() for task in sorted(tasks))
+        return Carried(source=source.generation, tasks=tasks, states=states)
 
     def _insist(self, act: Callable[[], Any]) -> None:
         for _ in range(TRIES):

@@ -251,6 +251,11 @@ class World:
         running = {(agent.id, replica) for agent in self.agents for replica in agent.replicas}
         if listed != running:
             wrong.append(f"listed only: {listed - running}; running only: {running - listed}")
+        record = self.store.deployments.get(LIVE)
+        for number in () if record is None else record.warm:
+            warm = self.store.deployments.generation(LIVE, number)
+            if number == record.current or warm is None or str(warm.state) != "ready":
+                wrong.append(f"{LIVE}@{number} is said to be warm, and isn't")
         known = {each.decode() for each in self.redis.zrange(self.keys.agents, 0, -1)}
         if known != {agent.id for agent in self.agents}:
             wrong.append(f"agents {known} aren't {[agent.id for agent in self.agents]}")
