@@ -63,6 +63,35 @@ class Adding(ModuleBase):
         return value + (self.below(value) if self.below is not None else 0)
 
 
+class Learner(ModuleBase):
+    """Learns a version for `seconds`; answers it when all below it have learnt the same."""
+
+    def __init__(self, version: int, seconds: float, below: ModuleBase | None) -> None:
+        super().__init__()
+        self.version, self.seconds, self.below = version, seconds, below
+        self.learnt = 0
+
+    def _get_train_tasks(self) -> object:
+        return self.learn
+
+    def learn(self) -> None:
+        time.sleep(self.seconds)
+        self.learnt = self.version
+
+    def forward(self, value: int) -> int:
+        same = self.below is None or self.below(value) == self.learnt
+        return self.learnt if same else -1
+
+
+def trained(version: int, seconds: float) -> ModuleBase:
+    """Return a chain of 3 served modules, each trained for `seconds`."""
+    below: ModuleBase | None = None
+    for _ in range(3):
+        below = ServerModule(Learner(version, seconds, below))
+    assert below is not None
+    return below
+
+
 class Group(ModuleBase):
     """Holds served modules and serves nothing itself."""
 
