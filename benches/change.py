@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import ours
 import server
@@ -25,8 +26,9 @@ import table
 from contestants import Place, end_cleanly
 from served import trained
 
-from rootward.orchestrator.client.client import Client
-from rootward.orchestrator.client.deployment import Deployment
+if TYPE_CHECKING:
+    from rootward.orchestrator.client.client import Client
+    from rootward.orchestrator.client.deployment import Deployment
 
 NAME = "change"
 PATIENCE_S = 60
@@ -91,14 +93,10 @@ def main() -> int:
         place = Place(url=url, folder=Path(root))
         with ours.running(place, workers=1, slots=4) as contestant:
             spans = measured(contestant.client, seconds, repeats)
-    full = statistics.median(spans["deploy"])
+    medians = {name: statistics.median(found) for name, found in spans.items()}
     rows = [
-        (
-            name,
-            f"{statistics.median(found) * 1000:.0f} ms",
-            f"{statistics.median(found) / full:.3f}",
-        )
-        for name, found in spans.items()
+        (name, f"{median * 1000:.0f} ms", f"{median / medians['deploy']:.3f}")
+        for name, median in medians.items()
     ]
     print(table.text(("what", "to the first answer", "ratio to a deploy"), rows))
     return 0

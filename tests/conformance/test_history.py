@@ -65,7 +65,7 @@ def test_what_was_current_can_be_gone_back_to_as_long_as_it_is_kept(store: Store
     assert all(HISTORY_S - 60 < left <= HISTORY_S for left in ttl(store, 1))
     one = store.deployments.generation("demo", 1)
     assert one is not None
-    assert (one.was_ready, one.was_current, one.logged) == (True, True, 1)
+    assert (one.was_ready, one.current_since is not None, one.logged) == (True, True, 1)
 
 
 def test_what_lacks_anything_or_was_never_ready_can_not_be_gone_back_to(store: Store) -> None:

@@ -49,16 +49,19 @@ def roll_back(client: Connected, record: DeploymentRecord, to: int | None) -> De
 
 def _before(client: Connected, record: DeploymentRecord) -> int:
     """Return the generation that was current before the one that is."""
-    found = client.store.deployments.returnable(record.name, record.current)
-    found = [each for each in found if each.was_current]
-    below = [each for each in found if record.current is None or each.generation < record.current]
-    if not (below or found):
+    found = [
+        (each.current_since, each.generation)
+        for each in client.store.deployments.returnable(record.name, record.current)
+        if each.current_since is not None
+    ]
+    if not found:
         kept = [str(each.generation) for each in client.store.deployments.generations(record.name)]
         raise CantTakeOver(
             f"{record.name} has no earlier generation to go back to (kept are {', '.join(kept)}): "
             f"`rootward history {record.name}` says which can be"
         )
-    return (below or found)[0].generation
+    # Not by number: one that was warm is current again under the number that it had.
+    return max(found)[1]
 
 
 def _chosen(client: Connected, record: DeploymentRecord, to: int) -> int:

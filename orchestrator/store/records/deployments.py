@@ -76,7 +76,8 @@ class GenerationRecord:
     the digest of its code; `by` and `bundle` are empty where that isn't known. `rollout` says how
     it takes over, `is_admitted` that it has met its requirements. `source` is the generation that
     it took training over from; `was_ready` says that it was ready at some time, with `logged`
-    entries in its state log by then. `was_current` says that the outside has seen it.
+    entries in its state log by then. `current_since` is when it became current last
+    (Unix seconds), None for one that never was.
     """
 
     name: str
@@ -110,7 +111,7 @@ class GenerationRecord:
     source: int | None = None
     was_ready: bool = False
     logged: int = 0
-    was_current: bool = False
+    current_since: float | None = None
 
     @property
     def must_be_judged(self) -> bool:
@@ -223,5 +224,5 @@ def read_generation(
         source=int(text["source"]) if text.get("source") else None,
         was_ready="logged" in text,
         logged=int(text.get("logged") or 0),
-        was_current="was_current" in text,
+        current_since=seconds(text.get("was_current")),
     )
