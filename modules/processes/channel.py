@@ -39,7 +39,8 @@ class Channel:
         """Take over `sock`."""
         self._sock = sock
         self._received = bytearray()
-        self._received_fds: list[int] = []
+        # Of each frame that brings descriptors; none when there was no room for them here.
+        self._received_fds: deque[list[int]] = deque()
         self._send_lock = threading.Lock()
         self._unsent: deque[tuple[memoryview, list[int]]] = deque()
         self._is_writing = False
@@ -73,7 +74,10 @@ class Channel:
             self._write()
 
     def recv(self) -> tuple[Message, list[int]] | None:
-        """Wait for the next message and its descriptors; None is the end."""
+        """Wait for the next message and its descriptors; None is the end.
+
+        A message that was sent with some comes without when this process may open no more files.
+        """
         while (item := self._next()) is None:
             if not self._read():
                 return None
@@ -112,7 +116,8 @@ class Channel:
             self._loop.remove_writer(self._sock.fileno())
         while self._unsent:
             _close_all(self._unsent.popleft()[1])
-        _close_all(self._received_fds)
+        while self._received_fds:
+            _close_all(self._received_fds.popleft())
         self._sock.close()
 
     def _next(self) -> tuple[Message, list[int]] | None:
@@ -125,22 +130,27 @@ class Channel:
         with memoryview(self._received) as received, received[_HEADER.size : end] as body:
             message = msgpack.unpackb(body, strict_map_key=False)
         del self._received[:end]
-        fds, self._received_fds = self._received_fds[:count], self._received_fds[count:]
-        return message, fds
+        return message, self._received_fds.popleft() if count else []
 
     def _read(self) -> bool:
         """Read once; False is the end. Raises BlockingIOError when nothing is there."""
         try:
-            data, ancillary, _, _ = self._sock.recvmsg(_READ_BYTES, _FDS_SPACE)
+            data, ancillary, flags, _ = self._sock.recvmsg(_READ_BYTES, _FDS_SPACE)
         except ConnectionError:
             return False
+        # Those of two frames never come together.
+        numbers = array.array("i")
         for level, kind, fds in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                numbers = array.array("i")
                 numbers.frombytes(fds[: len(fds) - len(fds) % numbers.itemsize])
-                for fd in numbers:
-                    os.set_inheritable(fd, False)
-                self._received_fds.extend(numbers)
+        received = list(numbers)
+        for fd in received:
+            os.set_inheritable(fd, False)
+        is_short = bool(flags & socket.MSG_CTRUNC)
+        if is_short:
+            _close_all(received)
+        if received or is_short:
+            self._received_fds.append(received)
         self._received += data
         return bool(data)
 
@@ -192,7 +202,8 @@ def _close_copies() -> None:
     for channel in list(_open):
         # Only the copy of the descriptor: the event loop's own registration is shared.
         channel._sock.close()
-        _close_all(channel._received_fds)
+        while channel._received_fds:
+            _close_all(channel._received_fds.popleft())
     _open.clear()
 
 

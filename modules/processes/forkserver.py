@@ -248,6 +248,11 @@ class Template:
                 self._forked.pop(about)._has_ended(None, NoProcess(message["reason"]))
             case "refused" if about in self._children:
                 self._children.pop(about).refused(NoProcess(message["reason"]))
+            case "refused" if self._became is not None and about == self._became.id:
+                became, self._became = self._became, None
+                became.refused(NoProcess(message["reason"]))
+                # Nobody else can have it.
+                self.close()
             case "loaded" if self._loading is not None and not self._loading.done():
                 self._drain()
                 self._fork_safe = message["fork_safe"]

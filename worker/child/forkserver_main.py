@@ -86,6 +86,9 @@ class TemplateProcess:
 
     def _obey(self, message: channel.Message, fds: list[int]) -> Program | None:
         match message["op"]:
+            case "fork" | "slot" | "replica" if not fds:
+                reason = "the process that starts others may open no more files"
+                self._report({"event": "refused", "id": message["id"], "reason": reason})
             case "fork":
                 return self._fork(message["id"], partial(_generation, fds), fds)
             case "load":

@@ -140,9 +140,10 @@ class BundleCache:
     def _evict(self, kept: str) -> None:
         """Remove what was used least recently, until all fits; what anybody uses stays."""
         for path in self._folder.glob(".*"):
-            # Of an agent that was killed while it wrote.
-            if time.time() - path.stat().st_mtime > _ABANDONED_S:
-                shutil.rmtree(path, ignore_errors=True)
+            # Of an agent that was killed while it wrote; of one that writes it may just be gone.
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > _ABANDONED_S:
+                    shutil.rmtree(path, ignore_errors=True)
         found: list[tuple[float, int, str]] = []
         for path in self._folder.glob("*.lock"):
             with contextlib.suppress(OSError, ValueError):

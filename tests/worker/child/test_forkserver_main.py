@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 import uuid
@@ -14,6 +15,8 @@ import pytest
 from rootward.modules import ModuleBase, parallel
 from rootward.modules.errors import NestedDeployment
 from rootward.modules.processes.forkserver import LoadFailed
+from rootward.modules.processes.scarcity import NoProcess
+from rootward.worker.child import process_tree
 from tests.support.hosted import TIMEOUT_S, Owner
 from tests.support.leaks import MARK, kill_marked, marked_processes
 from tests.support.waiting import wait_until
@@ -229,6 +232,36 @@ def test_template_with_threads_turns_into_its_child() -> None:
             status = await slot.ended()
             assert status is not None
             assert os.WTERMSIG(status) == signal.SIGKILL
+            await template.ended
+
+    asyncio.run(scenario())
+
+
+class Narrow(ModuleBase):
+    """Leaves no room for open files in the process that loads it."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        # Each takes the lowest that is free, so below the last of them none is left.
+        self.taken = [os.open(os.devnull, os.O_RDONLY) for _ in range(64)]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(self.taken) + 1, hard))
+
+
+@pytest.mark.skipif(not process_tree.IS_LINUX, reason="looks at the kernel's own list of files")
+def test_a_template_without_room_for_open_files_refuses_a_process_and_lives_on() -> None:
+    """Nothing was begun, so that what was to run there can be tried elsewhere, uncounted."""
+
+    async def scenario() -> None:
+        async with Owner() as owner:
+            template = await owner.load(Narrow(name="narrow"))
+            for _ in range(2):
+                slot = owner.slot(template)
+                assert await slot.ended() is None
+                assert isinstance(slot.child.refusal, NoProcess)
+                assert "open no more files" in str(slot.child.refusal)
+            assert not template.ended.done()
+            template.close()
             await template.ended
 
     asyncio.run(scenario())

@@ -160,6 +160,16 @@ def test_the_users_cache_is_taken_and_a_temporary_folder_where_it_cant_be_writte
     assert cache.open(bundle_of(app_py=b"").digest) is not None
 
 
+def test_a_folder_that_another_agent_has_just_finished_with_is_no_failure(tmp_path: Path) -> None:
+    """It is listed while it is written, and gone when it is looked at: so is a link to nowhere."""
+    (tmp_path / "bundles").mkdir(parents=True)
+    (tmp_path / "bundles" / ".written").symlink_to(tmp_path / "gone")
+    bundle = bundle_of(app=b"x")
+    lease = BundleCache(str(tmp_path)).put(bundle)
+    assert Path(lease.folder, "app").read_bytes() == b"x"
+    lease.close()
+
+
 def test_what_a_killed_agent_has_left_half_written_goes(tmp_path: Path) -> None:
     cache = BundleCache(str(tmp_path))
     cache.put(bundle_of(app_py=b"")).close()
