@@ -70,6 +70,11 @@ class CommandModule(ModuleBase):
         self.stop_signal = _signal(stop_signal)
         self.stop_timeout = _seconds("stop_timeout", stop_timeout)
 
+    @property
+    def first_replicas(self) -> int:
+        """How many replicas it begins with, and has where nobody changes their number."""
+        return self.replicas
+
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Post one value as JSON to `/`; return what is answered, JSON decoded, anything else text.
 

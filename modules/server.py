@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any
 from .errors import NotServed
 from .foreign import adopted
 from .module import ModuleBase
+from .rpc.bounds import DOWN_AFTER_S, TARGET, ZERO_AFTER_S, bounds_of
 from .url import UrlModule
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
     from typing import Self
+
+    from .rpc.bounds import ReplicaBounds
 
 _MAX_PORT = 65_535
 # Options of LazyLLM's, and what takes their place here.
@@ -63,6 +66,9 @@ class ServerModule(ModuleBase):
     `post` gets its result, or each item of a stream. With `stream=True` calls return iterators.
     `port` fixes the port, `replicas` is how many processes serve, `resources` what each needs,
     `env` its environment, `startup_timeout` (seconds) how long one may take until it is ready.
+    `replicas=(1, 8)` has a worker keep as many of 1 to 8 as there are calls under way, one for each
+    `target`: more within seconds, fewer after `scale_down_after` seconds of fewer calls, and with
+    `(0, 8)` none after `scale_to_zero_after` seconds without any, until the next call.
     With `repeatable=False` a call that may have begun is never sent again; `exclusive=True` ends a
     replica that can't renew its lease. `call_timeout` (seconds, None: no limit) ends a call that
     takes longer; a replica that answers no ping for `ping_timeout` seconds, and doesn't work
@@ -72,6 +78,10 @@ class ServerModule(ModuleBase):
     """
 
     serves = True
+    # Also of subclasses that serve what somebody else has made, and set no options.
+    target: float = TARGET
+    scale_down_after: float = DOWN_AFTER_S
+    scale_to_zero_after: float = ZERO_AFTER_S
 
     def __new__(cls, m: Any = None, *_args: Any, url: str | None = None, **_kwargs: Any) -> Self:
         """Make the module, of a class that starts nothing when all there is is a URL."""
@@ -89,7 +99,10 @@ class ServerModule(ModuleBase):
         stream: bool = False,
         return_trace: bool = False,
         port: int | None = None,
-        replicas: int = 1,
+        replicas: int | tuple[int, int] = 1,
+        target: float = TARGET,
+        scale_down_after: float = DOWN_AFTER_S,
+        scale_to_zero_after: float = ZERO_AFTER_S,
         resources: Mapping[str, float] | None = None,
         env: Mapping[str, str] | None = None,
         startup_timeout: float = 60,
@@ -97,7 +110,7 @@ class ServerModule(ModuleBase):
         exclusive: bool = False,
         call_timeout: float | None = None,
         ping_timeout: float = 10,
-        num_replicas: int | None = None,
+        num_replicas: int | tuple[int, int] | None = None,
         **elsewhere: Any,
     ) -> None:
         super().__init__(name=name, return_trace=return_trace)
@@ -106,8 +119,10 @@ class ServerModule(ModuleBase):
         self.pre = _callable("pre", pre)
         self.post = _callable("post", post)
         self.stream = stream
-        self.replicas = _count("replicas", replicas if num_replicas is None else num_replicas)
-        self.port = _port(port, self.replicas)
+        self.replicas = replicas if num_replicas is None else num_replicas
+        self.target, self.scale_down_after = target, scale_down_after
+        self.scale_to_zero_after = scale_to_zero_after
+        self.port = _port(port, self.bounds, self.replicas)
         self.resources = dict(resources or {})
         self.env = {str(key): str(value) for key, value in (env or {}).items()}
         self.startup_timeout = _seconds("startup_timeout", startup_timeout)
@@ -119,6 +134,19 @@ class ServerModule(ModuleBase):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Call an endpoint; raises what the served module raises, NotServed, CallError."""
         return self._ask(args, kwargs, stream=self.stream)
+
+    @property
+    def bounds(self) -> ReplicaBounds | None:
+        """The range of replicas that follows its calls; None where their number is fixed."""
+        return bounds_of(
+            self.replicas, self.target, self.scale_down_after, self.scale_to_zero_after
+        )
+
+    @property
+    def first_replicas(self) -> int:
+        """How many replicas it begins with, and has where nobody changes their number."""
+        bounds, replicas = self.bounds, self.replicas
+        return bounds.first if bounds is not None else int(replicas)  # type: ignore[arg-type]
 
     @property
     def served(self) -> Served:
@@ -284,18 +312,12 @@ def _callable(option: str, value: Any) -> Any:
     return value
 
 
-def _count(option: str, value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{option} of a ServerModule is a whole number from 1 on, not {value!r}")
-    return value
-
-
-def _port(port: Any, replicas: int) -> int | None:
+def _port(port: Any, bounds: ReplicaBounds | None, replicas: Any) -> int | None:
     if port is None:
         return None
     if not isinstance(port, int) or isinstance(port, bool) or not 0 < port <= _MAX_PORT:
         raise ValueError(f"port of a ServerModule is a number from 1 to {_MAX_PORT}, not {port!r}")
-    if replicas > 1:
+    if (replicas if bounds is None else bounds.highest) > 1:
         raise ValueError(
             f"a fixed port ({port}) can't be had by {replicas} replicas: leave out one of both"
         )

@@ -127,7 +127,7 @@ class LocalService:
 
     async def start(self) -> None:
         """Bring up what isn't up; raises ServeFailed, and leaves what was up before."""
-        missing = self.module.replicas - len(self._ready) - len(self._withdrawn)
+        missing = self.module.first_replicas - len(self._ready) - len(self._withdrawn)
         self._ready += await self._launch_all(max(missing, 0))
         self._on_change()
 
@@ -140,7 +140,7 @@ class LocalService:
             self._on_change()
             await self._retire(old, _DRAIN_S)
         try:
-            fresh = await self._launch_all(self.module.replicas)
+            fresh = await self._launch_all(self.module.first_replicas)
         except BaseException:
             # What still runs, and what comes back, is of the old home.
             self.home = old_home
@@ -280,7 +280,7 @@ class LocalService:
     async def _bring_back(self, pause_s: float | None) -> None:
         while pause_s is not None:
             await asyncio.sleep(pause_s)
-            if len(self._ready) + len(self._withdrawn) >= self.module.replicas:
+            if len(self._ready) + len(self._withdrawn) >= self.module.first_replicas:
                 return
             try:
                 self._ready.append(await self._launch())

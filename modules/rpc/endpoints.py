@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from .connections import break_off
@@ -27,6 +27,8 @@ class Endpoint(NamedTuple):
 
 GONE: Final = "\0gone"
 """Under this key a table names endpoints that have ended: their calls are broken off."""
+ASLEEP: Final = "\0asleep"
+"""Under this key a table names the paths of services that have no replica until they are called."""
 WHOLE: Final = ""
 """A table with this key names every service that is there or on its way, also without endpoints."""
 
@@ -57,23 +59,33 @@ class PushedRoutes:
     def __init__(self, key: bytes) -> None:
         """Begin with an empty table."""
         self.key = key
+        # Called with a path and how many calls are held for it, whenever that changes, and again
+        # when it falls asleep meanwhile; from whatever thread.
+        self.on_held: Callable[[str, int], None] = lambda _path, _count: None
         self._table: dict[str, tuple[Endpoint, ...]] = {}
+        self._asleep: frozenset[str] = frozenset()
+        self._held: dict[str, int] = {}
         self._ejected: dict[Endpoint, float] = {}
         self._changed = threading.Condition()
 
     def update(self, table: Mapping[str, Iterable[Sequence[str]]]) -> None:
         """Replace the table by one of `[url, token, replica]` lists by path."""
+        asleep = frozenset(path for (path,) in table.get(ASLEEP, ()))
         fresh = {
             path: tuple(Endpoint(url, token, replica) for url, token, replica in endpoints)
             for path, endpoints in table.items()
+            if path != ASLEEP
         }
         gone = fresh.pop(GONE, ())
         with self._changed:
-            self._table = fresh
+            self._table, self._asleep = fresh, asleep
+            held = {path: count for path, count in self._held.items() if path in asleep}
             known = {endpoint for endpoints in fresh.values() for endpoint in endpoints}
             self._ejected = {e: until for e, until in self._ejected.items() if e in known}
             self._changed.notify_all()
         break_off(endpoint.token for endpoint in gone)
+        for path, count in held.items():
+            self.on_held(path, count)
 
     def endpoints(self, path: str) -> tuple[Endpoint, ...]:
         """Return the endpoints of `path` without those that are ejected now."""
@@ -89,8 +101,19 @@ class PushedRoutes:
         return path in self._table or WHOLE not in self._table
 
     def wait(self, path: str, seen: tuple[Endpoint, ...], timeout: float) -> tuple[Endpoint, ...]:
-        """Return the endpoints when they differ from `seen`, or after `timeout` seconds."""
-        deadline = time.monotonic() + timeout
+        """Return the endpoints when they differ from `seen`, or after `timeout` seconds.
+
+        Meanwhile the call counts as held: an endpoint may be on its way for that alone.
+        """
+        self.hold(path, 1)
+        try:
+            return self._awaited(path, seen, time.monotonic() + timeout)
+        finally:
+            self.hold(path, -1)
+
+    def _awaited(
+        self, path: str, seen: tuple[Endpoint, ...], deadline: float
+    ) -> tuple[Endpoint, ...]:
         with self._changed:
             while True:
                 now = time.monotonic()
@@ -102,6 +125,20 @@ class PushedRoutes:
                 # An ejection that ends changes the answer too, and nobody tells of it.
                 ends = [until for until in self._ejected.values() if until > now]
                 self._changed.wait(min([deadline, *ends]) - now)
+
+    def is_asleep(self, path: str) -> bool:
+        """Whether `path` has no endpoint because nobody called it."""
+        return path in self._asleep
+
+    def hold(self, path: str, change: int) -> None:
+        """Count calls that wait for an endpoint of `path`, and say how many they are."""
+        with self._changed:
+            count = self._held.get(path, 0) + change
+            if count:
+                self._held[path] = count
+            else:
+                self._held.pop(path, None)
+        self.on_held(path, count)
 
     def eject(self, path: str, endpoint: Endpoint) -> None:
         """Leave `endpoint` out for a second, unless the next table brings a new one sooner."""

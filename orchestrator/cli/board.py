@@ -61,6 +61,7 @@ class ModuleCell:
     path: str
     tasks: dict[str, TaskCell] = field(default_factory=dict)
     wanted: int | None = None
+    is_asleep: bool = False
     ready: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
@@ -92,7 +93,7 @@ class Board:
             )
         for service in status.services:
             cell = modules.setdefault(service.service, ModuleCell(path=service.service))
-            cell.wanted = service.wanted
+            cell.wanted, cell.is_asleep = service.wanted, service.is_asleep
             cell.ready = {
                 each.replica: (each.worker, each.url)
                 for each in service.endpoints
@@ -105,6 +106,10 @@ class Board:
         self.state = _DEPLOYMENT_STATES.get(event.event, self.state)
         if event.event in _AFTER_EVENT and event.task is not None:
             self._see_task(event)
+        elif event.path in self.modules and event.event == "scaled":
+            module = self.modules[event.path]
+            module.wanted = event.wanted
+            module.is_asleep = module.is_asleep and not event.wanted
         elif event.path in self.modules and event.event.startswith("replica."):
             ready = self.modules[event.path].ready
             key = event.replica or event.path
@@ -210,6 +215,8 @@ def _state_of(module: ModuleCell) -> tuple[str, str]:
             return state, found[0].kind + again
     if module.wanted is None:
         return ("succeeded", "") if telling else ("", "")
+    if module.is_asleep and not module.ready:
+        return "asleep", ""
     detail = f"{len(module.ready)}/{module.wanted}" if module.wanted != 1 else ""
     return ("ready" if module.ready else "unready"), detail
 

@@ -141,32 +141,36 @@ def stop_all(client: Client, name: str) -> list[Deployment]:
     ]
 
 
-class Replicas(click.ParamType[int | None]):
-    """A number of replicas, or `auto` (None)."""
+class Replicas(click.ParamType[str]):
+    """A number of replicas, a range (`1..8`), or `auto`."""
 
     name = "replicas"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the number, or None."""
+        """Return it as it was written; refuse what is none of them."""
+        from ..errors import PlanError
+        from ..scaling.by_hand import read_wish
+
         text = str(value).strip()
-        if text == "auto":
-            return None
-        if not text.isdecimal():
-            self.fail(f"{text!r} is neither a number of replicas (0 or more) nor auto", param, ctx)
-        return int(text)
+        try:
+            read_wish(text)
+        except PlanError as error:
+            self.fail(str(error), param, ctx)
+        return text
 
 
 @click.command(cls=TakesNumbers)
 @click.argument("service", metavar="NAME/MODULE", shell_complete=service_names)
-@click.argument("replicas", type=Replicas(), metavar="N|auto")
+@click.argument("replicas", type=Replicas(), metavar="N|LOW..HIGH|auto")
 @json_option
 @connection_options
 def scale(
-    service: str, replicas: int | None, as_json: bool, redis_url: str | None, prefix: str | None
+    service: str, replicas: str, as_json: bool, redis_url: str | None, prefix: str | None
 ) -> None:
     """Set how many replicas the served module NAME/MODULE has.
 
-    The number holds for later deploys too, until `auto` gives it back to the tree.
+    With a range, such as 1..8, their number follows its calls. What is set holds for later deploys
+    too, until `auto` gives it back to the tree.
     """
     # A root that is served itself has no more than the deployment's name.
     name = service.partition("/")[0]
@@ -175,9 +179,11 @@ def scale(
         deployment = client.deployment(name)
         if as_json:
             emit_json(deployment.status().to_json())
-        else:
-            kept = "" if replicas is None else f"; until `rootward scale {service} auto`"
-            write(f"{service} is to have {wanted} replica{'' if wanted == 1 else 's'}{kept}")
+            return
+        kept = "" if replicas == "auto" else f"; until `rootward scale {service} auto`"
+        number = f"{wanted} replica{'' if wanted == 1 else 's'}"
+        of = f" at first, of {replicas}" if ".." in replicas else ""
+        write(f"{service} is to have {number}{of}{kept}")
 
 
 def _print(deployment: Deployment, *, as_json: bool) -> None:

@@ -178,6 +178,18 @@ def print_sharing(sharing: SharedCalls | None) -> None:
     write("")
 
 
+def print_scaling(services: Iterable[ServiceStatus]) -> None:
+    """Print why services have their numbers of replicas, as far as those aren't the tree's."""
+    rows = [
+        (each.service, f"{each.wanted} of {each.bounds}" if each.bounds else str(each.wanted), why)
+        for each in services
+        if (why := each.why)
+    ]
+    if rows:
+        table(("SERVICE", "REPLICAS", "WHY"), rows, least=(12, -1, 20))
+        write("")
+
+
 def print_services(services: Iterable[ServiceStatus]) -> None:
     """Print services as a table, a line for each replica."""
     rows: list[Sequence[str]] = []

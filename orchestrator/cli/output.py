@@ -53,6 +53,7 @@ STATE_COLOURS = {
     "pending": "dim",
     "queued": "blue",
     "stopped": "dim",
+    "asleep": "dim",
     "stopping": "dim",
     "draining": "dim",
 }

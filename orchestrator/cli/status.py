@@ -20,7 +20,7 @@ from .choice import (
     deployment_rows,
 )
 from .completion import deployment_names
-from .follow import print_evaluations, print_sharing, tell_current
+from .follow import print_evaluations, print_scaling, print_sharing, tell_current
 from .output import (
     emit_json,
     emit_line,
@@ -179,6 +179,7 @@ def _show(found: Status, chosen: Choice, *, as_json: bool) -> None:
     write("")
     print_evaluations(found.evaluations)
     print_sharing(found.sharing)
+    print_scaling(found.services)
     for service in found.services:
         for each in service.endpoints:
             if each.state == "draining" and each.reason:

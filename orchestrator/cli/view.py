@@ -180,6 +180,8 @@ def view_of(deployment: Deployment, *, verbose: bool = False) -> View:
 def line_of(event: Event, deployment: str, seconds: float) -> str:
     """Return one event as a line of plain text; `seconds` is its time since the first."""
     told = _TOLD.get(event.event, event.event)
+    if event.event == "scaled":
+        told = f"{event.before} -> {event.wanted} replicas are wanted"
     words = [f"{seconds:8.2f}s", event.task or event.path or deployment, told]
     if event.worker:
         words.append(f"on {event.worker}")

@@ -9,14 +9,13 @@ Nothing is stored before the whole plan has been made, checked and packed.
 from __future__ import annotations
 
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from rootward.modules.code.collection import Wishes
 
 from ..errors import (
     MissingSecret,
     NoRedis,
-    PlanError,
     UnknownDeployment,
     other_secret,
 )
@@ -25,12 +24,9 @@ from ..planning.definition import Definition, Packable, Subject
 from ..planning.graph import ALL_KINDS, Kind
 from ..planning.planner import parse_kinds
 from ..settings import Settings
-from ..states import DeploymentState
 from ..status.history import HistoryEntry, read_history
-from ..status.lost_data import not_startable
 from ..status.lost_data import told as lost_data
 from ..store.connection import Clients, check
-from ..store.deployments import MOST_REPLICAS
 from ..store.keys import Keys
 from ..store.store import Store
 from .deployment import Deployment
@@ -43,6 +39,7 @@ if TYPE_CHECKING:
     from ..planning.plan import Plan
     from ..planning.rollouts import Takeover
     from ..planning.submission import Order
+    from ..scaling.by_hand import Wish
     from ..security.signing import Signer
     from ..store.records import AgentRecord, DeploymentRecord
     from ..store.watch import RegistryMirror
@@ -241,11 +238,10 @@ class Client:
         from .submitting.sending import send
 
         sent = send(self, definition, plan, order)
-        for path, count in sent.scaled.items():
-            # Set by hand before: it needs a signature of this generation, as it may be more than
-            # the plan has.
-            if plan.service(path) is not None:
-                self._scale(plan.deployment, sent.generation, path, count)
+        if sent.scaled:
+            from ..scaling import by_hand
+
+            by_hand.keep(self.store, self.signer, plan, sent.generation, sent.scaled)
         deployment = self._deployment(plan.deployment, sent.generation)
         deployment.span = sent.span
         return deployment
@@ -318,60 +314,30 @@ class Client:
         """Return the workers whose lease holds, newest first."""
         return list(self.store.agents.all())
 
-    def scale(self, name: str, path: str, replicas: int | None) -> int:
+    def scale(self, name: str, path: str, replicas: Wish) -> int:
         """Set how many replicas `name` keeps of the service at `path`, in later generations too.
 
-        None gives the service back to what its tree says. `path` is whole, or what follows the
-        deployment's name. Returns the number. Raises UnknownDeployment and UnknownService.
+        A range (`"1..8"` or `(1, 8)`) lets their number follow its calls; None or `"auto"` gives
+        the service back to what its tree says. `path` is whole, or what follows the deployment's
+        name. Returns the number that is wanted first. Raises UnknownDeployment, UnknownService and
+        PlanError.
         """
+        from rootward.modules.rpc.bounds import ReplicaBounds
+
+        from ..scaling import by_hand
+
         record = self.store.deployments.get(name)
         if record is None:
             raise self._unknown(name)
-        generation = record.current or record.latest
-        served = self.store.deployments.generation(name, generation)
+        # A range holds only as far as its signature does.
+        is_range = isinstance(by_hand.read_wish(replicas), ReplicaBounds)
+        signer = self.signer if is_range else self._signer_if_any()
+        served = self.store.deployments.generation(name, record.current or record.latest)
         known = list(served.services) if served is not None else []
         full = path if path in known else f"{name}/{path}"
-        if full not in known:
+        if served is None or full not in known:
             raise unknown_service(path, known)
-        if replicas is not None and not 0 <= replicas <= MOST_REPLICAS:
-            raise PlanError(f"{full} can't have {replicas} replicas: give 0 to {MOST_REPLICAS}")
-        assert served is not None
-        if served.state in {
-            DeploymentState.CANCELLED,
-            DeploymentState.STOPPING,
-            DeploymentState.STOPPED,
-        }:
-            raise PlanError(
-                f"{name}@{generation} is {served.state}, so nothing of it is served: "
-                f"`rootward resume {name}` brings it back"
-            )
-        wanted = self._own_number(name, generation, full) if replicas is None else replicas
-        if served.is_restored and wanted > served.ready.get(full, 0):
-            raise not_startable(served)
-        lasting: Literal["keep", "forget"] = "forget" if replicas is None else "keep"
-        self._scale(name, generation, full, wanted, lasting)
-        return wanted
-
-    def _scale(
-        self,
-        name: str,
-        generation: int,
-        path: str,
-        wanted: int,
-        lasting: Literal["", "keep", "forget"] = "",
-    ) -> None:
-        signature = ""
-        if (signer := self._signer_if_any()) is not None:
-            signature = signer.sign_count(name, generation, path, wanted)
-        self.store.deployments.scale(name, generation, path, wanted, signature, lasting=lasting)
-
-    def _own_number(self, name: str, generation: int, path: str) -> int:
-        """Return how many replicas the tree of a generation asks for."""
-        plan = self._deployment(name, generation).plan()
-        service = None if plan is None else plan.service(path)
-        if service is None:
-            raise PlanError(f"what {name}@{generation} asks for isn't known: give a number")
-        return service.wanted
+        return by_hand.scale(self.store, signer, served, full, replicas)
 
     def _deployment(self, name: str, generation: int) -> Deployment:
         signer = self._signer_if_any()

@@ -23,6 +23,7 @@ from ..planning.definition import Definition
 from ..planning.graph import ALL_KINDS, Kind
 from ..planning.planner import parse_kinds
 from ..planning.submission import Order
+from ..scaling.by_hand import hold_none
 from .log_echo import Echo
 from .owner_lease import Owner
 from .progress_line import REFRESH_S, progress_line
@@ -108,7 +109,7 @@ class DistributedExecutor:
         else:
             for deployment in self._serving(name):
                 for path in reversed(_served_below(found.tree, root)):
-                    store.deployments.scale(name, deployment.generation, path, 0)
+                    hold_none(store, self._client.signer, name, deployment.generation, path)
                     deployment.wait_unserved([path], STOP_TIMEOUT_S)
             for path in _served_below(found.tree, root):
                 found.tree.module_at(path)._runtime = None

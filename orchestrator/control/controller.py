@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, assert_never
 
 from rootward.modules.errors import RootwardError
+from rootward.modules.rpc.bounds import MOST_REPLICAS
 
 from ..planning.graph import Kind, Service
+from ..scaling.autoscaler import Autoscaler
 from ..security.sealing import mark_of
 from ..security.signing import payload
 from ..states import DeploymentState, TaskState
 from ..status.read_status import GONE, read_plan
-from ..store.deployments import MOST_REPLICAS
 from ..store.records import TaskSpec
 from ..store.rq_compat import repair_job_id, resource_queue
 from .canaries import watch_canary
@@ -59,6 +60,7 @@ class _Memory:
     """What the controller remembers of one generation between rounds; all of it can be lost."""
 
     plan: Plan | None = None
+    has_ranges: bool | None = None
     deployed: set[str] = field(default_factory=set)
     looked_at: float = 0.0
     trials: dict[str, Trial] = field(default_factory=dict)
@@ -75,6 +77,7 @@ class Controller:
         self._agent_id = agent_id
         self._lease_ms = round(lease_s * 1000)
         self._memories: dict[Place, _Memory] = {}
+        self._autoscaler = Autoscaler(store, signer)
         self._leaving: frozenset[str] = frozenset()
 
     def run_once(self, now: float, *, is_swept: bool = False) -> bool:
@@ -86,6 +89,7 @@ class Controller:
         """
         if not self._store.agents.lead(self._agent_id, self._lease_ms):
             self._memories.clear()
+            self._autoscaler.forget()
             return False
         if not is_swept:
             self._store.agents.sweep(self._lease_ms)
@@ -95,6 +99,7 @@ class Controller:
         places = {(record.name, record.generation) for record in active}
         self._memories = {k: m for k, m in self._memories.items() if k in places}
         agents = self._store.agents.all() if active else ()
+        self._autoscaler.begin_round(agents)
         self._leaving = frozenset(
             agent.info.id for agent in agents if agent.info.state == "draining"
         )
@@ -113,6 +118,11 @@ class Controller:
                 )
         return True
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether calls of services that follow their calls were under way in the last round."""
+        return self._autoscaler.is_busy
+
     def _read(self, place: Place) -> GenerationRecord | None:
         return self._store.deployments.generation(*place)
 
@@ -123,6 +133,7 @@ class Controller:
             return
         place = (record.name, record.generation)
         memory = self._memories.setdefault(place, _Memory())
+        record = self._with_calls(record, memory, now)
         if record.is_settled and not self._leaving and not _has_sibling(record, active):
             # Nothing can be told to come or go: its replicas needn't be read.
             memory.trials.clear()
@@ -133,6 +144,24 @@ class Controller:
         desired = self._desire(record, memory, active, observed, now)
         for action in reconcile(desired, observed, now):
             self._do(action, record, memory, now)
+
+    def _with_calls(
+        self, record: GenerationRecord, memory: _Memory, now: float
+    ) -> GenerationRecord:
+        """Return the generation with the numbers of replicas that its calls ask for."""
+        if record.is_restored or not record.services:
+            return record
+        if memory.has_ranges is None:
+            # Once, whatever it says: one that can't be read is nobody's to scale.
+            memory.has_ranges = False
+            memory.plan = read_plan(self._store, self._signer, record.name, record.generation)
+            services = () if memory.plan is None else memory.plan.services
+            memory.has_ranges = any(service.bounds is not None for service in services)
+        if not (memory.has_ranges or record.scaling.asked):
+            return record
+        if memory.plan is None:
+            memory.plan = read_plan(self._store, self._signer, record.name, record.generation)
+        return record if memory.plan is None else self._autoscaler.adjust(record, memory.plan, now)
 
     def _observe(self, record: GenerationRecord, memory: _Memory, now: float) -> Observed:
         replicas = self._replicas(record)
@@ -210,6 +239,7 @@ class Controller:
                     startup_timeout=services[path].startup_timeout if path in services else 60.0,
                     gives_way=path in gives_way,
                     is_exclusive=path in services and services[path].exclusive,
+                    is_woken=_may_sleep(services.get(path), record, path),
                 )
                 for path in record.services
             ),
@@ -350,6 +380,12 @@ class Controller:
             action.agent_id,
             {"op": "stop_replica", "replica": action.replica, "grace": action.grace_s},
         )
+
+
+def _may_sleep(service: Service | None, record: GenerationRecord, path: str) -> bool:
+    """Whether it may have been asleep: a call for it is held, and not for each below in turn."""
+    own = service is not None and service.bounds is not None and service.bounds.may_sleep
+    return own or record.scaling.asked.get(path, ("", ""))[0].startswith("0..")
 
 
 def _is_scarce(service: Service) -> bool:

@@ -40,7 +40,8 @@ class ServiceWish:
     """One service: how many replicas, and the services that call it.
 
     `startup_timeout` is in seconds; `gives_way` says that a newer generation can't start its
-    replica beside ours, `is_exclusive` that none of our own may run beside its successor.
+    replica beside ours, `is_exclusive` that none of our own may run beside its successor,
+    `is_woken` that it starts without waiting for what it calls, which starts at the same time.
     """
 
     path: str
@@ -49,6 +50,7 @@ class ServiceWish:
     startup_timeout: float = 60.0
     gives_way: bool = False
     is_exclusive: bool = False
+    is_woken: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,11 +178,13 @@ def _stops_from_the_top(desired: Desired, observed: Observed) -> list[StopReplic
 def _callers_of_missing(desired: Desired, observed: Observed) -> set[str]:
     """Return the services that call one which is wanted and of which no replica is ready."""
     ready = {replica.path for replica in observed.replicas if replica.state == "ready"}
+    woken = {service.path for service in desired.services if service.is_woken}
     return {
         parent
         for service in desired.services
         if service.wanted and not service.gives_way and service.path not in ready
         for parent in service.parents
+        if parent not in woken
     }
 
 

@@ -22,6 +22,7 @@ from .access import Access
 from .admin.app import make_app
 from .frontend.server import Door
 from .limits import Limits
+from .proxy.demand import HeldDemand
 from .proxy.follower import Follower
 from .proxy.table import Table
 
@@ -68,7 +69,8 @@ async def _serve(
     on_ready: Callable[[str], None],
 ) -> None:
     loop = asyncio.get_running_loop()
-    table = Table()
+    table, demand = Table(), HeldDemand(client.store)
+    table.on_held = demand.held
     door = Door(table, Access(plan.host, plan.token, plan.hosts), plan.limits)
     door.application = make_app(client, door)
     if (tracer := tracing.tracer("gateway")) is not None:
@@ -89,6 +91,7 @@ async def _serve(
 
     follower = Follower(client.store, signer, put, reached, gone, table.counting)
     follower.start()
+    reporting = loop.create_task(demand.run())
     try:
         # Before the first read every service is unknown: nobody is let in to be told so.
         with contextlib.suppress(TimeoutError):
@@ -105,6 +108,7 @@ async def _serve(
             signal.signal(each, signal.SIG_DFL)
         await door.close()
     finally:
+        reporting.cancel()
         await loop.run_in_executor(None, follower.close)
 
 

@@ -134,9 +134,10 @@ def _callers(tree: Tree, loads: Mapping[str, Sequence[str]]) -> dict[str, list[s
 
 def _service(node: TreeNode, loads: Sequence[str], callers: Sequence[str]) -> Service:
     options = cast("Any", node.module)  # a ServerModule: the tree's contract says only `serves`
+    bounds = getattr(options, "bounds", None)
     return Service(
         path=loads[-1],  # children stand first
-        wanted=int(options.replicas),
+        wanted=int(options.replicas) if bounds is None else bounds.first,
         parents=tuple(callers),
         loads=tuple(loads),
         port=options.port,
@@ -149,6 +150,7 @@ def _service(node: TreeNode, loads: Sequence[str], callers: Sequence[str]) -> Se
         call_timeout=getattr(options, "call_timeout", None),
         ping_timeout=float(getattr(options, "ping_timeout", PING_TIMEOUT_S)),
         is_foreign=isinstance(node.module, CommandModule),
+        bounds=bounds,
     )
 
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rootward.modules.rpc.bounds import ReplicaBounds
+
 
 class Kind(StrEnum):
     """What a task does for its module; `join` is the meeting point between two kinds."""
@@ -38,7 +40,8 @@ class Service:
     """One served module: what its replicas need and who calls it.
 
     `parents` are the paths of the services that call this one and so stop before it;
-    the timeouts are in seconds; `loads` are the paths that a replica holds in its process.
+    the timeouts are in seconds; `loads` are the paths that a replica holds in its process. `wanted`
+    is what it begins with, `bounds` the range in which that number follows its calls, if it does.
     """
 
     path: str
@@ -55,6 +58,7 @@ class Service:
     ping_timeout: float = PING_TIMEOUT_S
     # A server of somebody else's, run as a command: it knows nothing of calls, tokens and keys.
     is_foreign: bool = False
+    bounds: ReplicaBounds | None = None
 
     @property
     def is_scarce(self) -> bool:

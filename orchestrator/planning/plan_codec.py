@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgpack
 
+from rootward.modules.rpc.bounds import ReplicaBounds
+
 from ..errors import PlanError
 from .graph import Kind, Service
 
@@ -35,7 +37,7 @@ def pack_plan(plan: PlanGraph) -> bytes:
             "listed": len(paths),
             "paths": [_split(path, place) for path in paths],
             "tasks": plan.steps,
-            "services": [asdict(service) for service in plan.services],
+            "services": [_fields(service) for service in plan.services],
         }
     )
     return bytes(packed)
@@ -56,10 +58,23 @@ def unpack_plan(data: bytes) -> dict[str, Any]:
             "deployment": fields["deployment"],
             "modules": tuple(paths),
             "steps": steps,
-            "services": tuple(Service(**service) for service in fields["services"]),
+            "services": tuple(_service(service) for service in fields["services"]),
         }
     except (ValueError, KeyError, TypeError, IndexError) as cause:
         raise PlanError(f"the stored plan can't be read ({cause}): submit again") from cause
+
+
+def _fields(service: Service) -> dict[str, Any]:
+    fields = asdict(service)
+    if service.bounds is None:
+        # A worker of before there were any reads it too.
+        del fields["bounds"]
+    return fields
+
+
+def _service(fields: dict[str, Any]) -> Service:
+    bounds = fields.pop("bounds", None)
+    return Service(**fields, bounds=None if bounds is None else ReplicaBounds(**bounds))
 
 
 def _check(steps: Sequence[Step], modules: int) -> None:

@@ -63,7 +63,8 @@ def _line(part: str, kinds: list[str], service: Service | None) -> str:
     words = f"{part}  {', '.join(kinds)}" if kinds else part
     if service is None:
         return words
-    notes = [f"{_count(service.wanted, 'replica')}"]
+    bounds = service.bounds
+    notes = [_count(service.wanted, "replica") if bounds is None else f"{bounds} replicas"]
     if service.port is not None:
         notes.append(f"port {service.port}: replaced stop-then-start")
     if service.resources:

@@ -207,6 +207,15 @@ class Signer:
         wanted = self.sign_count(name, generation, path, count)
         return hmac.compare_digest(wanted.encode(), signature.encode())
 
+    def sign_range(self, name: str, generation: int, path: str, asked: str) -> str:
+        """Sign what is asked for by hand: a number of replicas, or a range such as `1..8`."""
+        return _mac(self._key("range"), (name, str(generation), path, asked)).hex()
+
+    def is_range(self, name: str, generation: int, path: str, asked: str, signature: str) -> bool:
+        """Whether a holder of the secret has asked for that by hand."""
+        wanted = self.sign_range(name, generation, path, asked)
+        return hmac.compare_digest(wanted.encode(), signature.encode())
+
     def _checked(self, check: Callable[[], T]) -> T:
         """Return what `check` returns; once more if the store proves to be another one now."""
         try:

@@ -131,6 +131,9 @@ def read_services(store: Store, record: GenerationRecord) -> tuple[ServiceStatus
             generation=record.generation,
             wanted=wanted,
             endpoints=tuple(found[path]),
+            bounds=record.scaling.ranges.get(path),
+            why=record.scaling.why.get(path),
+            is_asleep=path in record.scaling.asleep,
         )
         for path, wanted in record.services.items()
     )

@@ -126,6 +126,10 @@ def _replicas(service: ServiceStatus, status: Status) -> list[str]:
         return []
     ready = sum(endpoint.state == "ready" for endpoint in service.endpoints)
     lines = [f"{service.service}: {ready} of {service.wanted} replicas are ready"]
+    if service.is_asleep and not service.endpoints:
+        lines = [f"{service.service}: asleep, until it is called"]
+    if service.why:
+        lines.append(f"  {service.wanted} are wanted: {service.why}")
     for endpoint in service.endpoints:
         if endpoint.state != "ready" or endpoint.reason:
             why = f": {endpoint.reason}" if endpoint.reason else ""

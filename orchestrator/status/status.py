@@ -103,13 +103,21 @@ class EndpointStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceStatus:
-    """One service of a generation with its live replicas; `wanted` is how many there should be."""
+    """One service of a generation with its live replicas; `wanted` is how many there should be.
+
+    `bounds` is the range in which that number follows the calls (None: it doesn't), `why` the
+    reason of the number, where it isn't the tree's. One that `is_asleep` has none until it is
+    called.
+    """
 
     service: str
     deployment: str
     generation: int
     wanted: int = 1
     endpoints: tuple[EndpointStatus, ...] = ()
+    bounds: str | None = None
+    why: str | None = None
+    is_asleep: bool = False
 
     def __repr__(self) -> str:
         ready = sum(endpoint.state == "ready" for endpoint in self.endpoints)
@@ -133,9 +141,9 @@ class ServiceStatus:
 
     @property
     def state(self) -> str:
-        """`ready` with at least one ready replica, else `unready`."""
+        """`ready` with at least one ready replica, else `unready`, or `asleep`."""
         ready = any(endpoint.state == "ready" for endpoint in self.endpoints)
-        return "ready" if ready else "unready"
+        return "ready" if ready else "asleep" if self.is_asleep else "unready"
 
     def to_json(self) -> dict[str, Any]:
         """Return the service as `gateway list --json` prints it."""
@@ -145,7 +153,14 @@ class ServiceStatus:
             "generation": self.generation,
             "state": self.state,
             "endpoints": [endpoint.to_json() for endpoint in self.endpoints],
+            **self._scaling(),
         }
+
+    def _scaling(self) -> dict[str, Any]:
+        """Return why it has its number of replicas, where that isn't the tree's alone."""
+        if self.bounds is None and self.why is None:
+            return {}
+        return {"wanted": self.wanted, "bounds": self.bounds, "why": self.why}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,15 +23,13 @@ from .scripts import text_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .records import Submission, TaskSpec
+    from .records import ScaleChange, Submission, TaskSpec
     from .scripts import Value
 
 TASKS_PER_PIECE: Final = 2000
 """Tasks, some hundred bytes each, that are sent at once."""
 STATES_BYTES: Final = 1 << 22
 """Bytes of states that are sent at once, unless one entry is larger."""
-MOST_REPLICAS: Final = 1000
-"""Replicas that a service can be scaled to."""
 SHORTEST_HISTORY_S: Final = 60.0
 """Seconds that an ended generation is kept at least, so that who waits for it can see its end."""
 LONGEST_SEAL_S: Final = 60.0
@@ -62,7 +60,7 @@ class DeploymentStore(StorePart):
         return Reservation(
             generation=int(number),
             store_id=text_of(store_id),
-            scaled={path: int(count) for path, count in zip(words[::2], words[1::2], strict=True)},
+            scaled=dict(zip(words[::2], words[1::2], strict=True)),
         )
 
     def create(self, submission: Submission) -> None:
@@ -180,13 +178,33 @@ class DeploymentStore(StorePart):
         signature: str = "",
         *,
         lasting: Literal["", "keep", "forget"] = "",
+        asked: tuple[str, str] = ("", ""),
+        why: str = "",
     ) -> bool:
         """Change how many replicas a service should have; False when there is no such service.
 
-        More than its plan has come only with the `signature` of that number. With `keep` later
-        generations of the name have as many, until one is scaled with `forget`.
+        More than its plan has come only with the `signature` of that number. `asked` is what
+        somebody wants by hand (`3` or `1..8`) and the signature of that; with nothing there, the
+        tree's own range holds. With `keep` later generations of the name have as many, until one is
+        scaled with `forget`.
         """
-        return self._change("scale", name, generation, path, wanted, signature, lasting)
+        wish = (path, wanted, signature, lasting, *asked, why)
+        return self._change("scale", name, generation, *wish)
+
+    def autoscale(self, name: str, generation: int, change: ScaleChange) -> bool:
+        """Change how many replicas a service should have by its calls.
+
+        False when their number isn't what it was `before`, or the generation has ended.
+        """
+        floor: Value = "" if change.floor is None else change.floor
+        numbers = (change.path, change.before, change.wanted, change.signature, floor)
+        sleeps = "" if change.wanted else "1"
+        texts = (sleeps, change.why, change.bounds)
+        return self._change("autoscale", name, generation, *numbers, *texts)
+
+    def wake(self, name: str, generation: int, path: str, why: str = "a call waits for it") -> bool:
+        """Give a service that sleeps a replica; False when it doesn't sleep."""
+        return self._change("wake", name, generation, path, why)
 
     def add_repair(
         self, name: str, generation: int, path: str, *, spec: TaskSpec, job_id: str
@@ -240,7 +258,7 @@ class DeploymentStore(StorePart):
                 canary_since=seconds(text_of(fields.get(b"canary_since", b""))),
                 newest=newest.get((name, int(fields[b"latest"]))),
                 scaled={
-                    field.decode().removeprefix("scaled:"): int(value)
+                    field.decode().removeprefix("scaled:"): value.decode()
                     for field, value in fields.items()
                     if field.startswith(b"scaled:")
                 },
@@ -259,11 +277,11 @@ class DeploymentStore(StorePart):
         pipe = self._client.pipeline(transaction=True)
         for place in places:
             pipe.hgetall(self._keys.generation(*place))
-            for part in ("services", "ready", "repairs"):
+            for part in ("services", "ready", "repairs", "scaling"):
                 pipe.hgetall(self._keys.part(*place, part))
             pipe.hlen(self._keys.part(*place, "replicas"))
         answers = pipe.execute()
-        told = ((place, answers[5 * i : 5 * i + 5]) for i, place in enumerate(places))
+        told = ((place, answers[6 * i : 6 * i + 6]) for i, place in enumerate(places))
         return {
             place: read_generation(*place, found, parts)
             for place, (found, *parts) in told

@@ -87,6 +87,11 @@ class Keys:
         """Stream: changes of the registry of endpoints."""
         return f"{self.prefix}:changes"
 
+    @property
+    def loads(self) -> str:
+        """Hash with time to live: calls under way and held, by who has seen them."""
+        return f"{self.prefix}:loads"
+
     def bundle(self, digest: str) -> str:
         """String: signed code, stored once for all generations that use it."""
         return f"{self.prefix}:bundle:{digest}"
@@ -159,6 +164,7 @@ GENERATION_PARTS: Final = {
     "course": "stream: each state that it came to",
     "figures": "hash: caller to what it has counted of a canary's calls",
     "shards": "hash: outcomes of the shards of evaluations that run",
+    "scaling": "hash: what is asked for by hand, what sleeps, and why, by path",
 }
 
 _LASTING: Final = (

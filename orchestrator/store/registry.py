@@ -13,10 +13,16 @@ from typing import TYPE_CHECKING
 from ..states import ReplicaState
 from .part import StorePart, milliseconds
 from .records.registry import pack_replica, read_change, read_replicas, read_serving
+from .records.scaling import pack_loads, read_loads
 
 if TYPE_CHECKING:
-    from .records import Change, GenerationBlob, ReplicaRecord, Serving
+    from collections.abc import Mapping
+
+    from .records import Change, GenerationBlob, LoadPlace, ReplicaRecord, Serving
     from .scripts import Value
+
+REPORT_S = 2.5
+"""Seconds for which a report of calls counts: somewhat more than twice the pause until the next."""
 
 
 class RegistryStore(StorePart):
@@ -107,7 +113,7 @@ class RegistryStore(StorePart):
     def serving(self, name: str, generation: int) -> Serving:
         """Return what a generation serves, and which generation is the current one.
 
-        Replicas whose agent has no lease are left out. One round trip of five commands, as callers
+        Replicas whose agent has no lease are left out. One round trip of six commands, as callers
         wait for it. Not a transaction: what changes between them is told by the stream of changes,
         and then read again.
         """
@@ -118,7 +124,21 @@ class RegistryStore(StorePart):
         pipe.hgetall(self._keys.part(name, generation, "services"))
         pipe.hgetall(self._keys.part(name, generation, "replicas"))
         pipe.zrange(self._keys.agents, 0, -1)
+        pipe.hgetall(self._keys.part(name, generation, "scaling"))
         return read_serving(*pipe.execute())
+
+    def report_load(self, reporter: str, loads: Mapping[LoadPlace, tuple[float, float]]) -> None:
+        """Say how many calls are under way and held where `reporter` sees them, by service.
+
+        It stands for what that reporter said before, for REPORT_S or until it says otherwise.
+        """
+        args: list[Value] = [reporter, pack_loads(loads), round(REPORT_S * 1000)]
+        self._scripts.run("report_load", [self._keys.loads], args)
+
+    def loads(self) -> dict[LoadPlace, tuple[float, float]]:
+        """Return the calls under way and held of all services, as reported in the last REPORT_S."""
+        args: list[Value] = [round(REPORT_S * 1000)]
+        return read_loads(self._scripts.run("loads", [self._keys.loads], args))
 
     def replicas(self, name: str, generation: int) -> list[tuple[ReplicaRecord, int]]:
         """Return the replicas of a generation, each with the milliseconds left of its lease.

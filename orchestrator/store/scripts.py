@@ -48,6 +48,8 @@ SHARED: Final[Mapping[str, tuple[str, ...]]] = {
     "mend": ("tasks", "replicas"),
     "leave": ("tasks", "replicas"),
     "scale": ("tasks", "replicas"),
+    "autoscale": ("tasks", "replicas"),
+    "wake": ("tasks", "replicas"),
     "repair": ("tasks", "replicas"),
     "join": ("extend_leases",),
     "rejoin": ("tasks", "extend_leases"),

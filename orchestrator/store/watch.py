@@ -18,9 +18,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rootward.modules.errors import SignatureError
-from rootward.modules.rpc.endpoints import GONE, WHOLE, PushedRoutes
+from rootward.modules.rpc.endpoints import ASLEEP, GONE, WHOLE, PushedRoutes
 
 from ..rollout.counting import CanaryShare
+from ..scaling.held_calls import HeldCalls
 from ..states import DeploymentState, ReplicaState
 from .records import Serving
 
@@ -78,11 +79,13 @@ class RegistryMirror:
         self._gone: dict[str, deque[list[str]]] = {}
         self._last_current: dict[str, int] = {}
         self._last_wanted: dict[Place, Mapping[str, int]] = {}
+        self._last_asked: dict[Place, frozenset[str]] = {}
         # Until when tables stay that a store has lost, unless its workers bring them back.
         self._lost: dict[Place, float] = {}
         self._callbacks: list[Callable[[str, int | None], None]] = []
         # Called about once a second in the mirror's own thread.
         self.on_round: Callable[[], None] = lambda: None
+        self._held = HeldCalls(store)
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -95,6 +98,7 @@ class RegistryMirror:
             # The thread is there before the first read: what changes in between is read again.
             self._start()
             routes = self._routes.setdefault(place, PushedRoutes(self._signer.call_key(name)))
+            routes.on_held = functools.partial(self._note_held, place, routes)
         self._refresh([place])
         return routes
 
@@ -128,6 +132,11 @@ class RegistryMirror:
         with self._lock:
             return self._last_wanted.get((name, generation), {})
 
+    def is_asked_for(self, name: str, generation: int, path: str) -> bool:
+        """Whether the replicas of a service of a followed generation are as asked for by hand."""
+        with self._lock:
+            return path in self._last_asked.get((name, generation), ())
+
     def forget(self, name: str, generation: int | None = None) -> None:
         """Follow a generation no longer."""
         with self._lock:
@@ -135,6 +144,7 @@ class RegistryMirror:
             self._tables.pop((name, generation), None)
             self._lost.pop((name, generation), None)
             self._last_wanted.pop((name, generation), None)
+            self._last_asked.pop((name, generation), None)
 
     def on_change(self, callback: Callable[[str, int | None], None]) -> None:
         """Call back with name and generation (None: the current) when its table has changed.
@@ -172,6 +182,7 @@ class RegistryMirror:
                     quiet_s, newest = 0.0, self._store.registry.changes_end()
                     if newest != after:
                         touched = {name for name, _ in self._places()}
+                self._held.report()
                 touched |= self._overdue()
                 self._refresh(place for place in self._places() if place[0] in touched)
                 after = newest
@@ -191,6 +202,12 @@ class RegistryMirror:
                 self._closing.wait(RETRY_S)
                 # Whatever was missed meanwhile is read with the next round.
                 quiet_s = REFRESH_S
+
+    def _note_held(self, place: Place, routes: PushedRoutes, path: str, count: int) -> None:
+        name, generation = place
+        number = self.current(name) if generation is None else generation
+        if number is not None:
+            self._held.note((name, number, path), count, is_asleep=routes.is_asleep(path))
 
     def _places(self) -> list[Place]:
         with self._lock:
@@ -233,6 +250,7 @@ class RegistryMirror:
                 self._last_current.pop(name, None)
             if serving.state is not None:
                 self._last_wanted[name, generation] = serving.services
+                self._last_asked[name, generation] = frozenset(serving.scaling.asked)
             is_back = serving.is_restored and serving.state in _SERVING
             is_lost = serving.latest is None or is_back
             return self._with_spared((name, generation), table, is_lost=is_lost)
@@ -240,7 +258,7 @@ class RegistryMirror:
     def _with_spared(self, place: Place, table: Table, *, is_lost: bool) -> Table:
         """Add what was there before the store lost its data, for as long as it may come back."""
         before = self._tables.get(place, {})
-        if not is_lost or not any(before[path] for path in before.keys() - {WHOLE, GONE}):
+        if not is_lost or not any(before[path] for path in before.keys() - {WHOLE, GONE, ASLEEP}):
             self._lost.pop(place, None)
             return table
         now = time.monotonic()
@@ -348,4 +366,8 @@ def _coming(serving: Serving) -> Table:
     table: Table = {WHOLE: []}
     if state.is_final or state is DeploymentState.STOPPING:
         return table
-    return table | {path: [] for path, wanted in serving.services.items() if wanted}
+    asleep = sorted(serving.scaling.asleep & serving.services.keys())
+    if asleep:
+        table[ASLEEP] = [[path] for path in asleep]
+    coming = (path for path, wanted in serving.services.items() if wanted or path in asleep)
+    return table | {path: [] for path in coming}

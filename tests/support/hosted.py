@@ -26,6 +26,8 @@ class Heard:
     def __init__(self, child: Child) -> None:
         self.child = child
         self.messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        # How many calls it has and holds, which it says whenever that changes.
+        self.demand: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.output = {1: b"", 2: b""}
         self._numbers = itertools.count()
         self.exit: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
@@ -63,6 +65,8 @@ class Heard:
     def _heard(self, message: dict[str, Any]) -> None:
         if "wish" in message:
             self.child.lane.send({"op": "answer", "kept": True})
+        elif message.get("event") in {"load", "held"}:
+            self.demand.put_nowait(message)
         else:
             self.messages.put_nowait(message)
 

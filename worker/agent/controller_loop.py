@@ -1,7 +1,8 @@
 """The thread in which an agent sweeps and does the controller's rounds.
 
 Every agent offers itself; the leader lease in the store decides who acts. A round comes each
-second, and sooner when the registry has changed or a lease has ended. While nothing is active there
+second, twice while services that follow their calls have any, and sooner when the registry has
+changed or a lease has ended. While nothing is active there
 is nobody to lead, and a sweep comes seldom, until the bell has rung. A round that fails, because
 Redis is away or one generation can't be read, is told once and tried again: the rounds are
 level-triggered, so one that is missed is only a delay.
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ROUND_S = 1.0
+BUSY_ROUND_S = 0.5
 REST_S = 0.05
 
 
@@ -80,6 +82,9 @@ class ControllerLoop:
         next_at = time.monotonic() + min(round_s, due_s)
         if not swept.is_idle:
             self._controller.run_once(time.time(), is_swept=True)
+            if self._controller.is_busy:
+                # More replicas are to be asked for within two seconds of the calls for them.
+                next_at = min(next_at, time.monotonic() + BUSY_ROUND_S)
         self._is_failing = False
         if swept.is_idle:
             # A hair later than the lease's end.

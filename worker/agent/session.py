@@ -28,6 +28,7 @@ from ..work.resources import Resources
 from ..work.task_runner import Runner
 from .chores import Chores, on_loop
 from .controller_loop import ControllerLoop
+from .demand import Demand
 from .exchange_loop import ExchangeLoop, Want
 from .heartbeat import LeaseState
 from .housekeeping import TICK_S, Housekeeping
@@ -102,6 +103,7 @@ class AgentSession:
         self._pulse = Housekeeping(self._engine, self._link, self._work, self)
         self._supervisor.watch.left_s = self._membership.left_s
         self._supervisor.on_news = self._pulse.rouse
+        self._demand = Demand(store, self._link, self._mirror, self._supervisor, self._generations)
 
     async def work(self, drain_s: Callable[[], tuple[float, float]]) -> None:
         """Arrive, work until `stop_asked`, drain, leave.
@@ -330,6 +332,7 @@ class AgentSession:
         self._bell.start()
         self._rounds.start()
         self._chores.begin(self._pulse.run())
+        self._chores.begin(self._demand.run(self.agent_id))
         self.joined.set()
         logger.info(
             "worker %s takes tasks in %d slots",

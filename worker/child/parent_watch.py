@@ -9,6 +9,7 @@ middle of a task; everything else is passed on in order.
 from __future__ import annotations
 
 import _thread
+import contextlib
 import os
 import select
 import time
@@ -83,6 +84,12 @@ class ParentWatch:
             self._channel.send({"event": "pong", "n": message["n"], **self._vitals()})
             return
         self._on_message(message)
+
+
+def tell_held(connection: channel.Channel, path: str, count: int) -> None:
+    """Tell the owner how many calls this process holds for a service, if there is one to tell."""
+    with contextlib.suppress(OSError):
+        connection.send({"event": "held", "path": path, "count": count})
 
 
 def _end() -> NoReturn:

@@ -24,14 +24,14 @@ from rootward.modules.state.exceptions import describe
 from rootward.modules.tasks import finish
 
 from ..serving.call import CallRunner, is_async
-from ..serving.metrics import Metrics
+from ..serving.metrics import LoadReports, Metrics
 from ..serving.parameters import Parameters
 from ..serving.raised import PERIOD_S, RaisedErrors
 from ..serving.router import ReplicaApp
 from ..serving.server import Listener
 from .execution import flush
 from .health import HealthRounds, checks_of
-from .parent_watch import ParentWatch
+from .parent_watch import ParentWatch, tell_held
 
 if TYPE_CHECKING:
     from rootward.modules.processes.channel import Channel, Message
@@ -53,6 +53,7 @@ def run(
     try:
         os.environ.update(spec["env"])
         routes.key = spec["call_key"]
+        routes.on_held = partial(tell_held, channel)
         routes.update(spec["table"])
         replica.apply(spec["states"])
         guard = ParentWatch(channel, routes, replica.hear, replica.vitals)
@@ -193,6 +194,7 @@ class ServingProcess(LoadedReplica):
         )
         app.describe = partial(_document, parameters, module, self._path)
         self._listener = listener = Listener(app, serving)
+        serving.on_begin = LoadReports(metrics, listener.loop, self._tell_load).began
         listener.on_calls = lambda count: self._channel.send({"event": "calls", "count": count})
         await listener.open(sock)
         self._loop = listener.loop
@@ -211,6 +213,9 @@ class ServingProcess(LoadedReplica):
 
     def _log_error(self, text: str) -> None:
         self._channel.send({"event": "error", "text": text})
+
+    def _tell_load(self, calls: float) -> None:
+        self._channel.send({"event": "load", "calls": calls})
 
     def _end_overdue(self, reason: str) -> None:
         """End the process: what a thread runs can't be ended by itself."""

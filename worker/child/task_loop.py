@@ -23,7 +23,7 @@ from rootward.modules.errors import TaskFailed
 
 from . import execution, process_tree
 from .leftovers import Leftovers
-from .parent_watch import ParentWatch
+from .parent_watch import ParentWatch, tell_held
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +38,7 @@ PROGRESS_EVERY_S = 0.125
 
 def run(tree: Tree, routes: PushedRoutes, channel: Channel, work: Work) -> None:
     """Run what comes on the lane; does not return before the owner is gone."""
+    routes.on_held = partial(tell_held, channel)
     message, leftovers = work.next(), Leftovers()
     # Not sooner: what the owner had said before its first task is there now, and is heard first.
     ParentWatch(channel, routes, _hear).start()

@@ -51,6 +51,8 @@ class ReplicaHandle:
         self.record: ReplicaRecord | None = None
         self.url = ""
         self.token = ""
+        # The calls under way, as it has said last.
+        self.load = 0.0
         self.address: tuple[str, int] = ("", 0)
         self.child: Child | None = None
         self._states: StatesSent | None = None
@@ -223,6 +225,11 @@ class ReplicaHandle:
             case "calls":
                 self.calls = message["count"]
                 self.calls_changed.set()
+            case "load":
+                self.load = message["calls"]
+                self.generation.on_demand()
+            case "held":
+                self.generation.hold(self.child, message["path"], message["count"])
             case "states_applied" if self._states is not None:
                 self._states.applied()
 
@@ -238,6 +245,7 @@ class ReplicaHandle:
 
     def _end(self, child: Child, waitstatus: int | None) -> None:
         self.generation.children.discard(child)
+        self.load = 0.0
         self._waitstatus = waitstatus
         if self._states is not None:
             self._states.end()

@@ -56,6 +56,8 @@ class CallRunner:
         self.loop = asyncio.get_running_loop()
         # Another kind of call where traces are asked for.
         self.make_call: Callable[..., ModuleCall] = ModuleCall
+        # Called, in the loop, when a call begins.
+        self.on_begin: Callable[[], None] | None = None
         # Called, from whatever thread, when a call has ended.
         self.on_end: Callable[[], None] | None = None
         # Called, from whatever thread, with each error that the module raises.
@@ -134,6 +136,8 @@ class ModuleCall:
     def start(self, body: bytes) -> None:
         """Run it: here, in the loop, or as soon as there is a thread for it."""
         self.serving.metrics.began()
+        if self.serving.on_begin is not None:
+            self.serving.on_begin()
         is_short = len(body) <= _LOOP_BODY_BYTES and not self.format.is_packed
         if self.serving.is_async and is_short:
             self.run_later(self._run_here(body))

@@ -198,6 +198,9 @@ class SlotHandle:
         return told
 
     def _hear(self, message: dict[str, Any]) -> None:
+        if message.get("event") == "held":
+            self.generation.hold(self.child, message["path"], message["count"])
+            return
         if not self.turns or message["number"] != self.turns[0].number:
             return
         turn = self.turns[0]

@@ -12,15 +12,18 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rootward.modules.processes.forkserver import Template
-from rootward.modules.rpc.endpoints import WHOLE
+from rootward.modules.rpc.endpoints import ASLEEP, WHOLE
 from rootward.modules.state import trees
 from rootward.orchestrator.planning.plan import Plan
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rootward.modules.processes.forkserver import Child, Template
     from rootward.orchestrator.planning.graph import Service
     from rootward.orchestrator.security.signing import Signer
@@ -51,6 +54,8 @@ class GenerationHome(Protocol):
     mirror: RegistryMirror
     code: CodeFolders
     worker: str | None
+    on_demand: Callable[[], None]
+    on_asleep: Callable[[tuple[str, int | None], str], None]
 
     def fork(self) -> Template:
         """Return a new template for one generation."""
@@ -72,6 +77,7 @@ class Generation:
         self.uses = 0
         self.used_at = time.monotonic()
         self.children: set[Child] = set()
+        self._held: dict[tuple[Child, str], int] = {}
         self._home = home
         self._template: asyncio.Task[tuple[Template, bool]] | None = None
         self._opening: asyncio.Task[GenerationBlob] | None = None
@@ -168,6 +174,34 @@ class Generation:
     def follows(self, routes_of: tuple[str, int | None]) -> bool:
         """Whether the processes of this generation call those endpoints."""
         return self.plan is not None and self.routes_of == routes_of
+
+    def hold(self, child: Child | None, path: str, count: int) -> None:
+        """Take how many calls of a service a process holds; wake the service when it sleeps."""
+        if child is None:
+            return
+        if count:
+            self._held[child, path] = count
+        else:
+            self._held.pop((child, path), None)
+        if count and [path] in self.table.get(ASLEEP, ()):
+            self._home.on_asleep(self.routes_of, path)
+        self.on_demand()
+
+    @property
+    def held(self) -> Counter[str]:
+        """How many calls the processes here hold, by the service that they wait for."""
+        held: Counter[str] = Counter()
+        for (child, path), count in list(self._held.items()):
+            if child in self.children:
+                held[path] += count
+            else:
+                # It has ended, and what it held with it.
+                del self._held[child, path]
+        return held
+
+    def on_demand(self) -> None:
+        """Let the home look at the calls under way and held here."""
+        self._home.on_demand()
 
     def push(self, table: Table) -> None:
         """Tell all children whom to call from now on."""

@@ -15,6 +15,7 @@ import psutil
 
 from rootward.modules.processes.forkserver import Template
 from rootward.modules.processes.scarcity import NoProcess
+from rootward.modules.rpc.endpoints import ASLEEP
 
 from ..child import process_tree
 from .bundle_cache import BundleCache
@@ -22,7 +23,7 @@ from .code_folders import CodeFolders
 from .generation import Generation, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from rootward.orchestrator.security.signing import Signer
     from rootward.orchestrator.store.store import Store
@@ -68,6 +69,10 @@ class Generations:
         self.store, self.signer, self.link, self.mirror = store, signer, link, mirror
         self.code = CodeFolders(store, signer, link, BundleCache(cache))
         self.worker = worker
+        # Called when calls are held here, or replicas have more or fewer of them; and with the
+        # routes and the path when one waits for a service that sleeps.
+        self.on_demand: Callable[[], None] = lambda: None
+        self.on_asleep: Callable[[tuple[str, int | None], str], None] = lambda _routes, _path: None
         self._bare: Template | None = None
         self._spare: Template | None = None
         self._known: dict[Place, Generation] = {}
@@ -120,6 +125,9 @@ class Generations:
         generation.used_at = time.monotonic()
         return generation
 
+    def __iter__(self) -> Iterator[Generation]:
+        return iter(self._known.values())
+
     def offsets(self) -> dict[str, int]:
         """Return how much of each state log is here, as an exchange asks for it."""
         return {f"{name}@{number}": len(g.log) for (name, number), g in self._known.items()}
@@ -144,6 +152,7 @@ class Generations:
     ) -> None:
         """Forget what nobody has used for a minute; it is loaded again when it is needed.
 
+        What sleeps until it is called stays: its template is what a quick start needs.
         No more than MOST_IDLE are kept, those that were used last, and only the very last one while
         this machine's memory is scarce.
         """
@@ -153,7 +162,9 @@ class Generations:
         idle.sort(key=lambda each: each[1].used_at, reverse=True)
         most = 1 if len(idle) > 1 and is_memory_scarce() else MOST_IDLE
         for rank, (place, generation) in enumerate(idle):
-            if rank >= most or now - generation.used_at > _IDLE_S:
+            # What sleeps is to be there soon after the first call.
+            is_over = now - generation.used_at > _IDLE_S and ASLEEP not in generation.table
+            if rank >= most or is_over:
                 self.drop(place)
 
     async def close(self, patience_s: float) -> None:

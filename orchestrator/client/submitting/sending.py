@@ -32,7 +32,7 @@ class Sent:
 
     generation: int
     span: DeploymentSpan
-    scaled: Mapping[str, int]
+    scaled: Mapping[str, str]
 
 
 def send(client: Connected, definition: Packable, plan: Plan, order: Order) -> Sent:

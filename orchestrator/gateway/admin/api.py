@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -17,10 +18,11 @@ from redis.exceptions import RedisError
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from rootward.modules.rpc.bounds import MOST_REPLICAS
+
 from ...errors import OrchestratorError, PlanError, UnknownDeployment, UnknownService
 from ...status.documents import deployment_json, worker_json
 from ...status.sharing import read_sharing
-from ...store.deployments import MOST_REPLICAS
 from .answers import event_stream
 from .requests import BadInput, as_whole, error_response, is_event_id, json_object, no_body
 
@@ -38,6 +40,7 @@ STREAMS: Final = 32
 _BLOCK_MS: Final = 1000
 _LIVELY_S: Final = 10.0
 _LONGEST_NAME: Final = 300
+_WISH: Final = re.compile(r"auto|[0-9]{1,4}\.\.[0-9]{1,4}")
 
 
 class Api:
@@ -155,16 +158,23 @@ class Api:
         return await self._told(deployment)
 
     async def scale(self, request: Request) -> Response:
-        """Set how many replicas a service has: `{"service": PATH, "replicas": N}`."""
+        """Set how many replicas a service has: `{"service": PATH, "replicas": N}`.
+
+        N is a number, a range such as `"1..8"`, or `"auto"` for what the tree says.
+        """
         given = await json_object(request)
         service, replicas = given.get("service"), given.get("replicas")
         if given.keys() != {"service", "replicas"} or not isinstance(service, str):
             raise BadInput('the body must be {"service": PATH, "replicas": N}')
-        number = as_whole(replicas)
-        if number is None or not 0 <= number <= MOST_REPLICAS:
-            raise BadInput(f"replicas must be a whole number from 0 to {MOST_REPLICAS}")
+        wish = replicas if isinstance(replicas, str) else as_whole(replicas)
+        is_number = isinstance(wish, int) and 0 <= wish <= MOST_REPLICAS
+        if not is_number and not (isinstance(wish, str) and _WISH.fullmatch(wish)):
+            raise BadInput(
+                f"replicas must be a whole number from 0 to {MOST_REPLICAS}, a range such as "
+                '"1..8", or "auto"'
+            )
         deployment = await self.deployment_of(request)
-        await self.read(lambda: self._client.scale(deployment.name, service, number))
+        await self.read(lambda: self._client.scale(deployment.name, service, wish))
         return await self._told(deployment)
 
     async def generations(self, request: Request) -> Response:

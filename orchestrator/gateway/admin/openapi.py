@@ -156,7 +156,12 @@ def _writes() -> dict[str, Any]:
         "required": ["service", "replicas"],
         "properties": {
             "service": _TEXT,
-            "replicas": {"type": "integer", "minimum": 0, "maximum": 1000},
+            "replicas": {
+                "oneOf": [
+                    {"type": "integer", "minimum": 0, "maximum": 1000},
+                    {"type": "string", "pattern": r"^(auto|[0-9]{1,4}\.\.[0-9]{1,4})$"},
+                ]
+            },
         },
     }
     meanings = {
@@ -220,9 +225,11 @@ def _schemas() -> dict[str, Any]:
         service=_TEXT,
         deployment=_TEXT,
         generation=_INTEGER,
-        state={"enum": ["ready", "unready"]},
+        state={"enum": ["ready", "unready", "asleep"]},
         endpoints={"type": "array", "items": endpoint},
     )
+    # Of those whose number of replicas isn't the tree's alone.
+    service["properties"].update(wanted=_INTEGER, bounds=_NULL_TEXT, why=_NULL_TEXT)
     deployment = _object(
         deployment=_TEXT,
         generation=_INTEGER,

@@ -177,12 +177,22 @@ def service_documents(
             "service": path,
             "deployment": record.name,
             "generation": record.generation,
-            "state": service_state(str(record.state), wanted, found[path]),
+            "state": "asleep"
+            if path in record.scaling.asleep and not found[path]
+            else service_state(str(record.state), enough(record, path), found[path]),
             "wanted": wanted,
+            "bounds": record.scaling.ranges.get(path),
+            "why": record.scaling.why.get(path),
             "replicas": found[path],
         }
         for path, wanted in record.services.items()
     }
+
+
+def enough(record: GenerationRecord, path: str) -> int:
+    """Return with how many ready replicas a service misses nothing."""
+    wanted = record.services[path]
+    return min(record.scaling.floors.get(path, wanted), wanted)
 
 
 def service_state(deployment: str, wanted: int, replicas: Sequence[Mapping[str, Any]]) -> str:
@@ -192,7 +202,7 @@ def service_state(deployment: str, wanted: int, replicas: Sequence[Mapping[str, 
         return "ready"
     if ready:
         return "degraded"
-    if not wanted:
+    if not wanted and not replicas:
         return "stopped"
     is_coming = any(each["state"] == ReplicaState.STARTING for each in replicas)
     return "starting" if is_coming or deployment in {"pending", "progressing"} else "unready"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from ...http.framing import seconds_of
 from ..frontend.responses import RefusedRequest, head
+from .progress import told
 from .prover import connect
 from .repetition import why_not_again
 from .upstream import seen
@@ -238,9 +239,8 @@ class ProxiedCall:
             return
         service.meter.held += not self._was_held
         self._was_held = True
-        service.waiting[self] = None
-        again = service.reopens_at(now)
-        at = self._hold_until if again is None else min(self._hold_until, again + 0.001)
+        at = service.hold(self, self._hold_until, now)
+        self._caller = told(self._caller, self._request, service.rising, whole=self._is_body_whole)
         self._timers.append(self._loop.call_at(at, self._look_again))
 
     def _look_again(self) -> None:

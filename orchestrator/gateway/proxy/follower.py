@@ -186,7 +186,7 @@ class Follower:
         mine = [replica for replica in replicas if replica.path == path]
         ready = [each for each in mine if each.state is ReplicaState.READY] if is_current else []
         endpoints = tuple(found for each in ready if (found := self._endpoint(each)) is not None)
-        wanted = generation.services[path]
+        wanted, is_asleep = generation.services[path], path in generation.scaling.asleep
         is_foreign = planned is not None and planned.is_foreign
         ending = generation.state.is_final or generation.state is DeploymentState.STOPPING
         return ServiceView(
@@ -197,8 +197,10 @@ class Follower:
             endpoints=endpoints,
             # What can't be known to be repeatable is not repeated.
             repeatable=planned is not None and planned.repeatable,
-            is_coming=bool(wanted) and not (ending and not is_current),
-            reason="" if endpoints else self._reason(generation, wanted, mine, is_current),
+            is_coming=bool(wanted or is_asleep) and not (ending and not is_current),
+            is_asleep=is_asleep,
+            is_waking=bool(wanted) and generation.scaling.floors.get(path) == 0,
+            reason="" if endpoints else self._reason(generation, path, mine, is_current),
             call_token=self._signer.call_token(generation.name, generation.generation),
             call_key=None if is_foreign else self._signer.call_key(generation.name),
             is_foreign=is_foreign,
@@ -207,11 +209,13 @@ class Follower:
     def _reason(
         self,
         generation: GenerationRecord,
-        wanted: int,
+        path: str,
         mine: Sequence[ReplicaRecord],
         is_current: bool,
     ) -> str:
-        of = f"{generation.name}@{generation.generation}"
+        of, wanted = f"{generation.name}@{generation.generation}", generation.services[path]
+        if path in generation.scaling.asleep:
+            return "it sleeps, and nobody has woken it"
         if not wanted:
             return "it is scaled to 0 replicas"
         if not is_current:

@@ -20,10 +20,11 @@ from ...rollout.tally import CallTally
 from ..frontend.responses import RefusedRequest
 from ..meters import Meter
 from .budget import Budget
+from .progress import PROGRESS_S
 from .replica import UpstreamReplica, choose
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from .roles import Waiting
     from .views import CanaryView, EndpointView, ServiceView
@@ -55,6 +56,8 @@ class RoutedService:
         # Where its calls go when it is gone.
         self.successor: RoutedService | None = None
         self._share = FairShare()
+        # Called when a call is held for it.
+        self.on_held: Callable[[RoutedService], None] = lambda _: None
         self._lost = ""
         # No longer in the view, and with calls under way.
         self._leaving: list[UpstreamReplica] = []
@@ -143,11 +146,25 @@ class RoutedService:
         """Return the replica for the next call, None while none is open."""
         return choose(self._order, now, random.random)
 
+    @property
+    def rising(self) -> str | None:
+        """Its path while it sleeps or is being woken, which a call waits for; else None."""
+        is_rising = not self.is_gone and (self.view.is_asleep or self.view.is_waking)
+        return self.view.path if is_rising else None
+
     def wake(self) -> None:
         """Let every waiting call look again."""
         waiting, self.waiting = self.waiting, {}
         for call in waiting:
             call.dispatch()
+
+    def hold(self, call: Waiting, until: float, now: float) -> float:
+        """Let a call wait for a replica until that time; return when it looks again by itself."""
+        self.waiting[call] = None
+        self.on_held(self)
+        again = self.reopens_at(now)
+        at = until if again is None else min(until, again + 0.001)
+        return at if self.rising is None else min(at, now + PROGRESS_S)
 
     def wake_one(self) -> None:
         """Let the call that has waited longest look again."""
@@ -187,6 +204,7 @@ class RoutedService:
             gone.drop(self)
         if view is not None and self.canary is None:
             self.canary = RoutedService(view, self._counting, meter=self.meter)
+            self.canary.on_held = self.on_held
         elif view is not None and self.canary is not None and self.canary.view != view:
             self.canary.take(view)
         return gone
@@ -210,6 +228,8 @@ class Table:
         self._deepest = 0
         self.is_complete = False
         self.unreached_since: float | None = None
+        # Called when a call is held for a service.
+        self.on_held: Callable[[RoutedService], None] = lambda _: None
         # Removed, and with calls under way.
         self._removed: list[RoutedService] = []
 
@@ -245,6 +265,7 @@ class Table:
             known = self._services.get(path)
             if known is None:
                 self._services[path] = RoutedService(view, self.counting)
+                self._services[path].on_held = self.on_held
             elif known.view != view:
                 known.take(view)
         self._deepest = max(

@@ -28,7 +28,8 @@ class EndpointView:
 class ServiceView:
     """One service of the generation that the outside sees.
 
-    `reason` says why nothing is ready, `is_coming` whether a call may wait for it. `call_token`
+    `reason` says why nothing is ready, `is_coming` whether a call may wait for it, `is_asleep` that
+    a call has to wake it, `is_waking` that one has and nothing has come up yet. `call_token`
     opens replicas that listen off loopback; `call_key` is what each proves to hold before it is
     sent a call, None for what can't. `is_foreign` says that its replicas are servers of somebody
     else's, to which requests go as they are.
@@ -41,6 +42,8 @@ class ServiceView:
     endpoints: tuple[EndpointView, ...] = ()
     repeatable: bool = True
     is_coming: bool = True
+    is_asleep: bool = False
+    is_waking: bool = False
     reason: str = ""
     call_token: str = ""
     call_key: bytes | None = field(default=None, repr=False)

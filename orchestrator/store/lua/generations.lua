@@ -41,7 +41,7 @@ function rare.each_task(g, visit)
 end
 
 local PARTS = { '', ':plan', ':tree', ':states', ':logs', ':replicas', ':services', ':ready',
-  ':repairs', ':course', ':figures', ':shards' }
+  ':repairs', ':course', ':figures', ':shards', ':scaling' }
 
 -- The bundle of code stays as long as the last of the generations that use it: each is in `users`
 -- with the time (ms) when it goes, '+inf' while it is active.
@@ -186,6 +186,24 @@ local function cancel_repairs(g, reason)
   for _, id in ipairs(call('HKEYS', g.key .. ':repairs')) do
     local job = load_job(id)
     if job then cancel_task(g, job, reason) end
+  end
+end
+
+-- Takes back replicas that were asked for and that nobody has begun to start.
+function rare.cancel_surplus(g, path, wanted)
+  local there = 0
+  for _, value in ipairs(call('HVALS', g.key .. ':replicas')) do
+    local state, of = string.match(value, '^(%S+) %S+ ([^\n]*)\n')
+    if of == path and state ~= 'draining' then there = there + 1 end
+  end
+  local open = call('HGETALL', g.key .. ':repairs')
+  for i = 1, #open, 2 do
+    local job = open[i + 1] == path and load_job(open[i])
+    if job and job.state == 'queued' and there >= wanted then
+      cancel_task(g, job, 'fewer replicas are wanted')
+    elseif job then
+      there = there + 1
+    end
   end
 end
 

@@ -17,13 +17,16 @@
 --   P:sweep              hash    heard (of anyone), quiet, swept, checked, tidied, seen:JOB
 --   P:dropped:REPLICA    string  with time to live: it doesn't come back
 --   P:bell               stream  an entry when tasks were released
---   P:changes            stream  op put, drop, current, canary, judge or stop; name gen path replica record
+--   P:changes            stream  op put, drop, current, canary, judge, scale or stop; name gen path
+--                                replica record
+--   P:loads              hash    reporter -> time and its calls under way and held (packed), with
+--                                time to live
 --   P:bundle:DIGEST      string  signed code, stored once for all generations that use it
 --   P:bundle:DIGEST:users
 --                        zset    NAME@GEN -> when it goes (ms), inf while it is active
 --   P:{NAME}             hash    reserved latest current progressing live created
 --                                canary canary_percent canary_since
---                                scaled:PATH (replicas that somebody has asked for by hand)
+--                                scaled:PATH (replicas asked for by hand: `3` or `1..8`)
 --                                keep (ended generations that are kept however old) kept (these)
 --                                warm (replaced generations that keep their replicas)
 --   P:{NAME}:reserved:ID P:{NAME}:GEN:staged:N
@@ -42,6 +45,9 @@
 --                replicas (hash id -> "STATE AGENT PATH\n" + record) services ready (hash path -> n)
 --                repairs (hash job id -> path) figures (hash caller -> what it has counted)
 --                shards (hash INDEXxSTARTxSTOPxATTEMPT -> '' while open, 'r' and its result, 'f')
+--                scaling (hash: asked:PATH signature and what is asked for by hand, floor:PATH how
+--                many ready replicas are enough, asleep:PATH since when, why:PATH it has its number,
+--                range:PATH that follows its calls)
 --   RQ:job:ID            hash    RQ's fields, of which `description` is the task's id (its first part,
 --                                when it is long: `rw_tail` has the rest), and ours:
 --                                rw "STATE ATTEMPT LOSSES RETRIED TOKEN REST": STATE a letter

@@ -14,10 +14,36 @@ local function count_short(g, was_enough, is_enough)
   g.check = true
 end
 
+-- How many ready replicas a service misses nothing with: of more that its calls have asked for, it
+-- is enough that they are on their way.
+local function enough(g, path, wanted)
+  local floor = tonumber(call('HGET', g.key .. ':scaling', 'floor:' .. path) or wanted)
+  return math.min(floor, wanted)
+end
+
 local function count_ready(g, path, change)
-  local wanted = tonumber(call('HGET', g.key .. ':services', path) or 0)
+  local wanted = enough(g, path, tonumber(call('HGET', g.key .. ':services', path) or 0))
   local ready = call('HINCRBY', g.key .. ':ready', path, change)
   count_short(g, ready - change >= wanted, ready >= wanted)
+end
+
+-- Changes how many replicas a service is to have, `floor` ('' for all) how many of them are enough.
+local function set_wanted(g, path, before, wanted, signature, floor, why)
+  local ready = tonumber(call('HGET', g.key .. ':ready', path) or 0)
+  local was_enough = ready >= enough(g, path, tonumber(before))
+  call('HSET', g.key .. ':services', path, wanted)
+  call('HSET', g.key, 'scaled:' .. path, signature)
+  if floor ~= '' then
+    call('HSET', g.key .. ':scaling', 'floor:' .. path, floor)
+  else
+    call('HDEL', g.key .. ':scaling', 'floor:' .. path)
+  end
+  count_short(g, was_enough, ready >= enough(g, path, tonumber(wanted)))
+  if before == wanted then return end
+  event(g, 'scaled', 'path', path, 'before', before, 'wanted', wanted, 'reason', why)
+  -- Who holds calls for it, or is about to, is to know whether one is on its way.
+  rare.changed('scale', g, 'path', path)
+  if tonumber(wanted) < tonumber(before) then rare.cancel_surplus(g, path, tonumber(wanted)) end
 end
 
 local function replica_event(g, name, replica, path, state, worker, reason)

@@ -11,6 +11,7 @@ from .history import ERROR_FD, LogEntry
 from .registry import Change, ReplicaRecord, Serving
 from .retention import Retention
 from .rollout import Rollout
+from .scaling import LoadPlace, ScaleChange, Scaling
 from .tasks import (
     Claim,
     Exchange,
@@ -35,6 +36,7 @@ __all__ = [
     "FinishResult",
     "GenerationBlob",
     "GenerationRecord",
+    "LoadPlace",
     "LogEntry",
     "Output",
     "RenewResult",
@@ -42,6 +44,8 @@ __all__ = [
     "Reservation",
     "Retention",
     "Rollout",
+    "ScaleChange",
+    "Scaling",
     "Serving",
     "Submission",
     "Sweep",

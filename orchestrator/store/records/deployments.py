@@ -9,6 +9,7 @@ from ...states import DeploymentState
 from .encoding import Hash, counts, seconds
 from .retention import Retention
 from .rollout import Rollout, read_rollout
+from .scaling import Scaling, read_scaling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,12 +55,13 @@ class Submission:
 class Reservation:
     """The number of a submission, and the id of the store that it is to be signed for.
 
-    `scaled` are the replicas, by path, that somebody has asked for by hand.
+    `scaled` are the replicas (`3`, or a range such as `1..8`), by path, that somebody has asked for
+    by hand.
     """
 
     generation: int
     store_id: str
-    scaled: Mapping[str, int] = field(default_factory=dict)
+    scaled: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +72,7 @@ class GenerationRecord:
     `services` are wanted and `ready` the ready replicas by path, `replicas` counts all of them.
     `retire` says that what it serves is to be stopped. `prepared` names the agent that prepares a
     path, `repairs` the path of each open job outside the plan, `scaled` the signature of each count
-    that was asked for by hand. `submission` is the caller's own id.
+    that isn't the plan's, `scaling` where those come from. `submission` is the caller's own id.
     One that `is_restored` is all that workers could bring back after a loss of data: it has neither
     plan nor tree. `by` says who submitted it (user@host), `how` what it came about by, `bundle` is
     the digest of its code; `by` and `bundle` are empty where that isn't known. `rollout` says how
@@ -102,6 +104,7 @@ class GenerationRecord:
     repairs: Mapping[str, str]
     prepared: Mapping[str, str]
     scaled: Mapping[str, str] = field(default_factory=dict)
+    scaling: Scaling = field(default_factory=Scaling)
     submission: str = ""
     by: str = ""
     how: str = "deploy"
@@ -140,8 +143,9 @@ class GenerationRecord:
 class DeploymentRecord:
     """A deployment's name: its newest generation and the one that the outside sees.
 
-    `scaled` are the replicas, by path, that somebody has asked for by hand. `canary` is the
-    generation that gets `canary_percent` of the calls since `canary_since` (Unix seconds), if any.
+    `scaled` are the replicas (`3`, or a range such as `1..8`), by path, that somebody has asked for
+    by hand. `canary` is the generation that gets `canary_percent` of the calls since `canary_since`
+    (Unix seconds), if any.
     `warm` are replaced ones that keep their replicas, `keep` is how many are kept however old.
     """
 
@@ -150,10 +154,10 @@ class DeploymentRecord:
     latest: int
     current: int | None
     newest: GenerationRecord | None = None
-    scaled: Mapping[str, int] = field(default_factory=dict)
     canary: int | None = None
     canary_percent: float = 0.0
     canary_since: float | None = None
+    scaled: Mapping[str, str] = field(default_factory=dict)
     warm: tuple[int, ...] = ()
     keep: int = 0
 
@@ -181,9 +185,12 @@ class DeploymentRecord:
 def read_generation(
     name: str, generation: int, found: Hash, parts: Sequence[Any]
 ) -> GenerationRecord:
-    """Read a generation from its hash; `parts` are services, ready, repairs, number of replicas."""
+    """Read a generation from its hash.
+
+    `parts` are services, ready, repairs, scaling and the number of replicas.
+    """
     text = {key.decode(): value.decode(errors="replace") for key, value in found.items()}
-    services, ready, repairs, replicas = parts
+    services, ready, repairs, scaling, replicas = parts
     return GenerationRecord(
         name=name,
         generation=generation,
@@ -205,16 +212,9 @@ def read_generation(
         ready=counts(ready),
         replicas=int(replicas),
         repairs={job.decode(): path.decode() for job, path in repairs.items()},
-        scaled={
-            key.removeprefix("scaled:"): signature
-            for key, signature in text.items()
-            if key.startswith("scaled:")
-        },
-        prepared={
-            key.removeprefix("prepared:"): agent
-            for key, agent in text.items()
-            if key.startswith("prepared:")
-        },
+        scaled=_fields_of(text, "scaled:"),
+        scaling=read_scaling(scaling),
+        prepared=_fields_of(text, "prepared:"),
         submission=text.get("submission", ""),
         by=text.get("by", ""),
         how="restored" if text.get("restored") == "1" else text.get("how") or "deploy",
@@ -226,3 +226,10 @@ def read_generation(
         logged=int(text.get("logged") or 0),
         current_since=seconds(text.get("was_current")),
     )
+
+
+def _fields_of(text: Mapping[str, str], prefix: str) -> dict[str, str]:
+    """Return the fields whose names begin with `prefix`, without it."""
+    return {
+        key.removeprefix(prefix): value for key, value in text.items() if key.startswith(prefix)
+    }

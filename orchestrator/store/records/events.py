@@ -41,6 +41,7 @@ class EventName(StrEnum):
     CANARY_ROLLED_BACK = "canary.rolled_back"
     GENERATION_WARM = "generation.warm"
     GENERATION_CURRENT = "generation.current"
+    SCALED = "scaled"
     DEPLOYMENT_READY = "deployment.ready"
     DEPLOYMENT_DEGRADED = "deployment.degraded"
     DEPLOYMENT_FAILED = "deployment.failed"
@@ -73,6 +74,7 @@ TABLE: Mapping[EventName, str] = {
     EventName.CANARY_ROLLED_BACK: "the canary has lost its share, and stops: reason",
     EventName.GENERATION_WARM: "it is current no more, and keeps its replicas: reason",
     EventName.GENERATION_CURRENT: "it was warm, and is the current one again: reason",
+    EventName.SCALED: "another number of replicas is wanted: path, before, wanted, reason",
     EventName.DEPLOYMENT_READY: "all tasks have succeeded and all wanted replicas are ready",
     EventName.DEPLOYMENT_DEGRADED: "replicas are missing from a deployment that was ready",
     EventName.DEPLOYMENT_FAILED: "the generation ended as failed: reason",
@@ -103,6 +105,8 @@ class Event:
     attempt: int | None = None
     reason: str | None = None
     replica: str | None = None
+    before: int | None = None
+    wanted: int | None = None
 
     @classmethod
     def from_fields(
@@ -119,14 +123,16 @@ class Event:
             present |= {"task": task, "kind": kind, "path": path}
         if state := _STATES.get(present.get("event", "")):
             present["state"] = state
-        attempt = present.get("attempt")
+        numbers = {name: int(present[name]) for name in _NUMBERS if name in present}
         return cls(
             id=id_,
             event=present.get("event", ""),
             deployment=deployment,
             generation=int(present.get("gen", "0")),
             at=int(id_.partition("-")[0]) / 1000,
-            attempt=int(attempt) if attempt else None,
+            attempt=numbers.get("attempt"),
+            before=numbers.get("before"),
+            wanted=numbers.get("wanted"),
             **{name: present.get(name) for name in _TEXTS},
         )
 
@@ -151,6 +157,7 @@ _STATES: Mapping[str, str] = {
     EventName.TASK_SKIPPED: "skipped",
     EventName.TASK_CANCELLED: "cancelled",
 }
+_NUMBERS = ("attempt", "before", "wanted")
 _TEXTS = ("task", "path", "kind", "state", "worker", "reason", "replica")
 
 

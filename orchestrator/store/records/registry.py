@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ...errors import BadRecord
 from ...states import DeploymentState, ReplicaState
 from .encoding import Hash, counts, names_of, pack, unpack
+from .scaling import Scaling, read_scaling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,8 +45,8 @@ class Serving:
 
     `current` and `latest` are the numbers of the deployment's generations, None where there is
     none. `state` is None when this generation isn't stored; `services` are the wanted replicas by
-    path. `canary` is the generation beside the current one, if any, and `percent` its share of the
-    calls.
+    path, `scaling` says which of them sleep. `canary` is the generation beside the current one, if
+    any, and `percent` its share of the calls.
     """
 
     current: int | None
@@ -57,13 +58,15 @@ class Serving:
     replicas: Sequence[ReplicaRecord]
     canary: int | None = None
     percent: float = 0.0
+    scaling: Scaling = field(default_factory=Scaling)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """A change of the registry: of a replica, or of what a generation is to serve.
 
-    `op` is `put`, `drop`, `current`, `canary`, `judge` or `stop`; `record` is there for `put`.
+    `op` is `put`, `drop`, `current`, `canary`, `judge`, `scale` or `stop`; `record` is there for
+    `put`.
     """
 
     id: str
@@ -113,8 +116,9 @@ def read_serving(
     services: Hash,
     replicas: Hash,
     agents: Sequence[bytes],
+    scaling: Hash,
 ) -> Serving:
-    """Read the name's numbers, state and whether it makes current, services, replicas, agents."""
+    """Read what `RegistryStore.serving` asks for, in its order."""
     current, latest, canary = (None if each is None else int(each) for each in numbers[:3])
     state, makes_current, restored = found
     return Serving(
@@ -127,6 +131,7 @@ def read_serving(
         replicas=tuple(read_replicas(replicas, set(agents)).values()),
         canary=canary,
         percent=float(numbers[3] or 0),
+        scaling=read_scaling(scaling),
     )
 
 

@@ -76,16 +76,16 @@ export function resume(doc, id, left = doc.total - (doc.counts.succeeded || 0)) 
 export function scale(service) {
   ask({
     title: `Scale ${service.service}?`,
-    field: `Replicas (${service.wanted} wanted now)`,
-    number: true,
+    field: `Replicas (${service.wanted} wanted now${service.bounds ? `, of ${service.bounds}` : ""}), a range or auto`,
     value: String(service.wanted),
-    points: ["More are started at once; of fewer, those that end drain first.", "0 stops all of them: calls are then refused."],
+    points: ["More are started at once; of fewer, those that end drain first.", "0 stops all of them: calls are then refused.", "A range such as 1..8 follows the calls; auto is what the tree says."],
     verb: "Scale",
     act: async (typed) => {
-      const replicas = Number(typed);
-      if (!/^\d+$/.test(typed) || replicas > 1000) throw new Error("Give a whole number from 0 to 1000.");
+      const text = typed.trim();
+      if (!/^(auto|\d+|\d+\.\.\d+)$/.test(text) || Number(text) > 1000) throw new Error("Give a whole number from 0 to 1000, a range such as 1..8, or auto.");
+      const replicas = /^\d+$/.test(text) ? Number(text) : text;
       await post(`${deployment(service.deployment)}/scale`, { service: service.service, replicas });
-      return `${service.service}: ${plural(replicas, "replica")} wanted.`;
+      return typeof replicas === "number" ? `${service.service}: ${plural(replicas, "replica")} wanted.` : `${service.service}: ${replicas}.`;
     },
   });
 }

@@ -144,12 +144,13 @@ function noteOf(task, node) {
 
 function Replicas({ service, doc, stale }) {
   const figures = live.get(`m/${service.service}`);
-  const other = service.generation !== doc.generation ? `of @${service.generation}, serving now` : `${service.wanted} wanted`;
+  const other = service.generation !== doc.generation ? `of @${service.generation}, serving now` : `${service.wanted} wanted${service.bounds ? ` of ${service.bounds}` : ""}`;
   return html`<section><div class="row"><h3>Replicas</h3><span class="grow"></span><span class="meta">${other}</span></div>
     <table class="small-grid"><thead><tr><th>Replica</th><th>On</th><th class="num">Calls/s</th><th class="num">p99</th><th class="num">Age</th></tr></thead><tbody>${service.replicas.map((each) => {
       const mine = figures?.replicas[each.replica];
       return html`<tr key=${each.replica}><td><span class="state"><${Glyph} state=${each.state} /><code title=${each.replica}>${each.replica.slice(0, 7)}</code></span></td><td class="soft cut-cell" title=${each.reason || each.url}>${each.worker}${port(each.url)}</td><td class="num">${mine ? rate(mine.rate) : "–"}</td><td class="num">${latency(mine?.p99)}</td><td class="num soft">${stale ? clock(each.since, true) : age(live.now() - each.since)}</td></tr>`;
     })}</tbody></table>${service.replicas.filter((each) => each.reason && each.state !== "ready").map((each) => html`<p class="meta" key=${each.replica}>${each.replica.slice(0, 7)}: ${each.reason}</p>`)}
+    ${service.why ? html`<p class="meta">${service.why}</p>` : null}
     <div class="row acts"><a class="button small" href=${toService(service.service)}>Try it</a><button class="button small" disabled=${stale} title=${stale ? "Not live: changes are off" : undefined} onClick=${() => scale(service)}>Scale…</button></div></section>`;
 }
 

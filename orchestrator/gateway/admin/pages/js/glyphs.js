@@ -4,7 +4,7 @@ import { html } from "../vendor/htm-preact.js";
 // Other words take the tone and glyph of a state.
 const TONE = {
   pending: "queued", starting: "queued", progressing: "running", cancelled: "skipped", stopped: "skipped",
-  stopping: "draining", unready: "degraded", lost: "failed", current: "ready", canary: "running",
+  stopping: "draining", unready: "degraded", lost: "failed", current: "ready", canary: "running", asleep: "waiting",
 };
 export const tone = (state) => TONE[state] || state || "waiting";
 

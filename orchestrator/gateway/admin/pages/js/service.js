@@ -45,10 +45,10 @@ function Figures({ path }) {
 function Replicas({ service, stale }) {
   const figures = live.get(`m/${service.service}`);
   const apart = service.replicas.filter((each) => each.state !== "ready");
-  return html`<section class="card"><header><h2>Replicas</h2><span class="grow"></span><span class="meta">${service.wanted} wanted</span></header><div class="scroll-x"><table class="grid"><thead><tr><th>Replica</th><th>On</th><th class="num">Calls/s</th><th class="num">p99</th><th class="num">Age</th></tr></thead><tbody>${service.replicas.map((each) => {
+  return html`<section class="card"><header><h2>Replicas</h2><span class="grow"></span><span class="meta">${service.wanted} wanted${service.bounds ? ` of ${service.bounds}` : ""}</span></header><div class="scroll-x"><table class="grid"><thead><tr><th>Replica</th><th>On</th><th class="num">Calls/s</th><th class="num">p99</th><th class="num">Age</th></tr></thead><tbody>${service.replicas.map((each) => {
     const mine = figures?.replicas[each.replica];
     return html`<tr key=${each.replica}><td><span class="state"><${Glyph} state=${each.state} /><code title=${each.replica}>${each.replica.slice(0, 7)}</code></span></td><td class="soft">${each.worker}${port(each.url)}</td><td class="num">${mine ? rate(mine.rate) : "–"}</td><td class="num">${latency(mine?.p99)}</td><td class="num soft">${stale ? clock(each.since, true) : age(live.now() - each.since)}</td></tr>`;
-  })}</tbody></table></div>${apart.map((each) => html`<p class="pad small soft" key=${each.replica}>${each.replica.slice(0, 7)} is ${each.state}${each.reason ? `: ${each.reason}` : ""}.</p>`)}${!service.replicas.length && html`<p class="pad small soft">No replica is there.</p>`}</section>`;
+  })}</tbody></table></div>${apart.map((each) => html`<p class="pad small soft" key=${each.replica}>${each.replica.slice(0, 7)} is ${each.state}${each.reason ? `: ${each.reason}` : ""}.</p>`)}${!service.replicas.length && html`<p class="pad small soft">${service.state === "asleep" ? "It sleeps: the first call wakes it." : "No replica is there."}</p>`}${service.why && html`<p class="pad small soft">${service.why}</p>`}</section>`;
 }
 
 function Takes({ signature, document }) {
