@@ -337,7 +337,12 @@ class Client:
         full = path if path in known else f"{name}/{path}"
         if served is None or full not in known:
             raise unknown_service(path, known)
-        return by_hand.scale(self.store, signer, served, full, replicas)
+        wanted = by_hand.scale(self.store, signer, served, full, replicas)
+        newest = record.newest
+        if newest is not None and by_hand.follows(newest, served, full):
+            # Its submission had read what was asked for before.
+            by_hand.scale(self.store, signer, newest, full, replicas)
+        return wanted
 
     def _deployment(self, name: str, generation: int) -> Deployment:
         signer = self._signer_if_any()

@@ -86,6 +86,12 @@ def scale(
     return wanted
 
 
+def follows(newer: GenerationRecord, served: GenerationRecord, path: str) -> bool:
+    """Whether a newer generation is about to serve `path` in place of `served`."""
+    is_newer = newer.generation > served.generation and path in newer.services
+    return is_newer and (newer.state.is_progressing or newer.state is DeploymentState.READY)
+
+
 def hold_none(store: Store, signer: Signer | None, name: str, generation: int, path: str) -> None:
     """Have no replica of a service in this generation, whatever its calls are."""
     _store(store, signer, (name, generation, path), 0, 0, "")

@@ -254,6 +254,20 @@ def cancel_and_resume(town: Town, random: Random) -> str:
     return run.name
 
 
+def scale(town: Town, random: Random) -> str:
+    """Ask for another number of replicas by hand, or for a range that follows the calls."""
+    asked, fewest, most = random.choice(
+        (("1", 1, 1), ("3", 3, 3), ("1..3", 1, 3), ("2..4", 2, 4), ("auto", 2, 2))
+    )
+    program = town.program(rootward("scale", "live", asked), "scale")
+    if program.process.wait(30) == 0:
+        town.fewest, town.most = fewest, most
+    else:
+        # Redis may have done it, and its answer be lost.
+        town.fewest, town.most = min(fewest, town.fewest), max(most, town.most)
+    return asked
+
+
 KINDS: dict[str, Fault] = {
     "kill a worker": kill_worker,
     "kill the controller": kill_leader,
@@ -278,6 +292,7 @@ KINDS: dict[str, Fault] = {
     "submit a poison": poison,
     "deploy a new generation": redeploy,
     "cancel and resume": cancel_and_resume,
+    "scale by hand": scale,
 }
 WEIGHTS = {
     "kill a slot or replica": 6,

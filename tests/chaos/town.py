@@ -64,7 +64,9 @@ class Town:
     calls: dict[str, int] = field(default_factory=lambda: {"right": 0, "failed": 0})
     wrong: list[str] = field(default_factory=list)
     version: int = 0
-    replicas: int = 2
+    # Of `live`: what somebody has asked for last is within.
+    fewest: int = 2
+    most: int = 2
     started: int = 0
     finished: int = 0
     submitted: int = 0

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from rootward.orchestrator.store.records import Claim
 
 
+MOST_RARE = 3
+
+
 class Leaf(ModuleBase):
     """Has something to train."""
 
@@ -48,8 +51,16 @@ def trained(name: str) -> ModuleBase:
 
 
 def served(name: str) -> ModuleBase:
+    """Return a service that calls two others, one of which sleeps when nobody calls."""
     back = ServerModule(Leaf(name="inner"), name="back", replicas=2)
-    return ServerModule(Branch(back, Leaf(name="side"), name="front"), name=name)
+    rare = ServerModule(
+        Leaf(name="seldom"),
+        name="rare",
+        replicas=(0, MOST_RARE),
+        scale_down_after=20,
+        scale_to_zero_after=40,
+    )
+    return ServerModule(Branch(back, rare, Leaf(name="side"), name="front"), name=name)
 
 
 class WrongError(AssertionError):

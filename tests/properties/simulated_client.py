@@ -47,6 +47,22 @@ class SimulatedClient:
         """Ask for the first thing soon, so that something is served from the beginning."""
         self.world.later(0.5, lambda: self.submit(LIVE))
         self.world.later(1.0, self._ask)
+        self.world.later(2.0, self._call)
+
+    def _call(self) -> None:
+        """Have some calls, or none, of what is live, and wake what sleeps for them."""
+        random = self.world.random
+        self.world.later(random.uniform(0.5, 6.0), self._call)
+        numbers = [number for name, number in sorted(self.submitted) if name == LIVE]
+        if self.world.network.is_calm or not numbers:
+            return
+        under_way, held = random.choice(((0.0, 0.0), (0.0, 1.0), (3.0, 0.0), (9.0, 4.0)))
+        path = f"{LIVE}/front/rare"
+        with contextlib.suppress(Lost):
+            loads = {(LIVE, numbers[-1], path): (under_way, held)}
+            self.store.registry.report_load("user", loads)
+            if held:
+                self.store.deployments.wake(LIVE, numbers[-1], path)
 
     def _ask(self) -> None:
         random = self.world.random
@@ -80,10 +96,13 @@ class SimulatedClient:
                 self._insist(lambda: self.store.rollouts.switch(name, number, "asked for"))
             case "scale":
                 numbers = [number for name, number in sorted(self.submitted) if name == LIVE]
-                sign = self.world.signer.sign_count
-                signature = sign(LIVE, numbers[-1], path, wanted)
+                signer, place = self.world.signer, (LIVE, numbers[-1], path)
+                signature = signer.sign_count(*place, wanted)
                 scale = self.store.deployments.scale
-                self._insist(lambda: scale(LIVE, numbers[-1], path, wanted, signature))
+                # Of another number, a range that it is in, or what the tree says.
+                text = random.choice((str(wanted), f"0..{max(wanted, 1)}", ""))
+                asked = (text, signer.sign_range(*place, text)) if text else ("", "")
+                self._insist(lambda: scale(*place, wanted, signature, asked=asked))
 
     def submit(self, name: str, *, again: bool = False) -> None:
         """Submit a tree as the next generation of its name.

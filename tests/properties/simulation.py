@@ -27,7 +27,7 @@ from rootward.orchestrator.store.keys import Keys
 from rootward.orchestrator.store.records.tasks import read_claims
 from rootward.orchestrator.store.scripts import source
 from rootward.orchestrator.store.store import Store
-from tests.properties.ledger import Ledger, WrongError
+from tests.properties.ledger import MOST_RARE, Ledger, WrongError
 from tests.properties.simulated_agent import LEASE_S, SimulatedAgent
 from tests.properties.simulated_client import LIVE, SimulatedClient
 from tests.properties.simulated_network import WEIGHTS, FlakyScripts, Lost, Network
@@ -243,6 +243,11 @@ class World:
                 ready = {path: record.ready.get(path, 0) for path in record.services}
                 if is_current and ready != dict(record.services):
                     wrong.append(f"{name}@{number} has {ready} of {record.services}")
+                awake = {path for path in record.scaling.asleep if record.services[path]}
+                if awake:
+                    wrong.append(f"{name}@{number}: {awake} sleep, and have {record.services}")
+                if max(record.services.values()) > MOST_RARE:
+                    wrong.append(f"{name}@{number} has {record.services}")
         listed = {
             (replica.agent_id, replica.replica)
             for name, number in self.store.deployments.active()

@@ -207,6 +207,16 @@ def test_a_number_by_hand_holds_against_the_calls_and_for_later_generations(
     assert newer.scaling.asked["s"][0] == "2"
 
 
+def test_a_number_by_hand_holds_for_a_generation_that_is_on_its_way(rounds: Rounds) -> None:
+    rounds.deploy(Ranged("s"))
+    rounds.client.submit(Ranged("s"))
+    assert rounds.client.scale("s", "s", 2) == 2
+    for number in (1, 2):
+        record = rounds.client.store.deployments.generation("s", number)
+        assert record is not None
+        assert record.services == {"s": 2}
+
+
 def test_auto_gives_it_back_to_the_range_of_the_tree(rounds: Rounds) -> None:
     rounds.deploy(Ranged("s"))
     rounds.client.scale("s", "s", "2..3")
