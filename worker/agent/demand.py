@@ -17,12 +17,9 @@ from rootward.orchestrator.states import ReplicaState
 
 if TYPE_CHECKING:
     from rootward.orchestrator.store.records import LoadPlace
-    from rootward.orchestrator.store.store import Store
-    from rootward.orchestrator.store.watch import RegistryMirror
 
     from ..replicas.supervisor import Supervisor
     from ..work.generations import Generations
-    from .store_client import StoreClient
 
 logger = logging.getLogger(__name__)
 
@@ -33,17 +30,11 @@ _SERVING = frozenset({ReplicaState.READY, ReplicaState.UNREADY, ReplicaState.DRA
 class Demand:
     """Reports for one agent, in its loop, as `reporter`."""
 
-    def __init__(
-        self,
-        store: Store,
-        link: StoreClient,
-        mirror: RegistryMirror,
-        supervisor: Supervisor,
-        generations: Generations,
-    ) -> None:
+    def __init__(self, supervisor: Supervisor, generations: Generations) -> None:
         """Report nothing yet; `run` does."""
-        self._store, self._link, self._mirror = store, link, mirror
         self._supervisor, self._generations = supervisor, generations
+        self._store, self._link = generations.store, generations.link
+        self._mirror = generations.mirror
         self._changed = asyncio.Event()
         self._waking: dict[LoadPlace, asyncio.Task[None]] = {}
         generations.on_demand = self._changed.set

@@ -103,7 +103,7 @@ class AgentSession:
         self._pulse = Housekeeping(self._engine, self._link, self._work, self)
         self._supervisor.watch.left_s = self._membership.left_s
         self._supervisor.on_news = self._pulse.rouse
-        self._demand = Demand(store, self._link, self._mirror, self._supervisor, self._generations)
+        self._demand = Demand(self._supervisor, self._generations)
 
     async def work(self, drain_s: Callable[[], tuple[float, float]]) -> None:
         """Arrive, work until `stop_asked`, drain, leave.
