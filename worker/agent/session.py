@@ -103,7 +103,6 @@ class AgentSession:
         self._pulse = Housekeeping(self._engine, self._link, self._work, self)
         self._supervisor.watch.left_s = self._membership.left_s
         self._supervisor.on_news = self._pulse.rouse
-        self._demand = Demand(self._supervisor, self._generations)
 
     async def work(self, drain_s: Callable[[], tuple[float, float]]) -> None:
         """Arrive, work until `stop_asked`, drain, leave.
@@ -332,7 +331,7 @@ class AgentSession:
         self._bell.start()
         self._rounds.start()
         self._chores.begin(self._pulse.run())
-        self._chores.begin(self._demand.run(self.agent_id))
+        self._chores.begin(Demand(self._supervisor, self._generations).run(self.agent_id))
         self.joined.set()
         logger.info(
             "worker %s takes tasks in %d slots",
