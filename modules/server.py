@@ -65,7 +65,8 @@ class ServerModule(ModuleBase):
     `pre` gets the arguments of a call and returns the argument of `m` (a `package` is several);
     `post` gets its result, or each item of a stream. With `stream=True` calls return iterators.
     `port` fixes the port, `replicas` is how many processes serve, `resources` what each needs,
-    `env` its environment, `startup_timeout` (seconds) how long one may take until it is ready.
+    `env` its environment (it lies in Redis in clear: no place for passwords), `startup_timeout`
+    (seconds) how long one may take until it is ready.
     `replicas=(1, 8)` has a worker keep as many of 1 to 8 as there are calls under way, one for each
     `target`: more within seconds, fewer after `scale_down_after` seconds of fewer calls, and with
     `(0, 8)` none after `scale_to_zero_after` seconds without any, until the next call.

@@ -48,6 +48,21 @@ def test_services_know_what_they_load_and_who_calls_them() -> None:
     assert (outer.wanted, inner.wanted) == (1, 2)
 
 
+def test_a_service_is_found_by_its_path_with_what_it_is_started_with() -> None:
+    inner = ServerModule(Part(name="leaf"), name="inner", env={"A": "b"}, resources={"gpu": 1})
+    plan = plan_tree(Tree(ServerModule(Part(inner, name="middle"), name="outer"), "r"))
+    found, outer = plan.service("r/middle/inner"), plan.service("r")
+    assert found is not None
+    assert outer is not None
+    assert (found.path, dict(found.env), dict(found.resources)) == (
+        "r/middle/inner",
+        {"A": "b"},
+        {"gpu": 1},
+    )
+    assert (outer.path, dict(outer.env), dict(outer.resources)) == ("r", {}, {})
+    assert plan.service("r/middle") is None
+
+
 def test_prepare_waits_only_for_the_trains_that_its_replica_loads() -> None:
     """The outer replica doesn't load what the inner one serves."""
     plan = plan_tree(served_pair())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgpack
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -137,6 +138,12 @@ def test_two_modules_with_one_path_are_an_error() -> None:
         make_plan("r", [module("r/a"), module("r/a"), module("r", 0, 1)])
 
 
+def test_a_module_that_stands_before_one_that_it_holds_is_an_error() -> None:
+    """Tasks are made in the order of the modules, children first."""
+    with pytest.raises(PlanError, match="'r' stands before a module that it holds"):
+        make_plan("r", [module("r", 1), module("r/a")])
+
+
 def test_levels_start_each_task_as_early_as_it_may() -> None:
     """Siblings share a level."""
     levels = make_plan("r", family(), ["train", "deploy"]).levels()
@@ -189,9 +196,16 @@ def test_bytes_of_a_plan_that_cannot_be_are_an_error(step: Any) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"\xc1", b"\x80", b"\x81\xa1v\x09"])
 def test_bytes_that_are_no_plan_are_an_error(data: bytes) -> None:
-    """A foreign version or rubbish says so."""
+    """Rubbish says so."""
     with pytest.raises(PlanError):
         Plan.from_bytes(data)
+
+
+def test_a_plan_of_another_version_says_which_is_read_here() -> None:
+    """All else of it may look as it does now."""
+    fields = msgpack.unpackb(make_plan("r", family()).to_bytes())
+    with pytest.raises(PlanError, match=r"has version 999, and this rootward reads \d+"):
+        Plan.from_bytes(msgpack.packb({**fields, "v": 999}))
 
 
 def test_json_is_an_order_in_which_it_could_run() -> None:
