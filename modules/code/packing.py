@@ -55,6 +55,18 @@ class Code:
                 )
         return None, self._elsewhere()
 
+    def contents(self) -> dict[str, bytes]:
+        """Return the files that would go along, also where nothing is to, by relative path."""
+        found: dict[str, bytes] = {}
+        for path in sorted(self.collect().files):
+            try:
+                with open(self.project.path(path), "rb") as source:
+                    found[path] = source.read()
+            except OSError:
+                # It went away in between.
+                continue
+        return found
+
     def bundle(self, collection: Collection, limit: int) -> Bundle | None:
         """Read the collected files; None for none. Raises BundleError."""
         from .bundle import read_bundle

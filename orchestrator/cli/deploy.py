@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from .output import emit_json, json_option, tell, verbose_option, write
 from .session import connected, connection_options
-from .target import code_options, load, plan_options, submit_options, takeover_options
+from .target import (
+    code_options,
+    load,
+    optional_target,
+    plan_options,
+    submit_options,
+    takeover_options,
+)
 
 
 @click.command()
+@optional_target
 @plan_options
 @submit_options
 @code_options
@@ -22,28 +31,30 @@ from .target import code_options, load, plan_options, submit_options, takeover_o
     metavar="N",
     help="Keep the last N generations to roll back to, however old they are.",
 )
+@click.option("--changed", is_flag=True, help="Run only what differs from the current generation.")
+@click.option(
+    "--plan",
+    "pinned",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Do what `plan --out FILE` has written, or refuse if anything has moved since.",
+)
 @click.option("--detach", "-d", is_flag=True, help="Return when the plan is stored.")
 @json_option
 @verbose_option
 @connection_options
 def deploy(
-    target: str,
+    target: str | None,
     name: str | None,
     kinds: tuple[str, ...],
     no_recursive: bool,
-    by_value: bool | None,
-    bundle: bool,
-    include: tuple[str, ...],
-    exclude: tuple[str, ...],
-    timeout: float | None,
-    retries: int,
-    keep: int | None,
+    pinned: Path | None,
     detach: bool,
     as_json: bool,
     verbose: bool,
     redis_url: str | None,
     prefix: str | None,
-    **takeover: Any,
+    **order: Any,
 ) -> int:
     """Submit TARGET as the next generation of its deployment, and follow it until it is ready.
 
@@ -51,21 +62,26 @@ def deploy(
     """
     from .follow import follow, tell_scaled
 
+    held = None
+    if pinned is not None:
+        from ..change.pinned import read_pinned
+
+        held = read_pinned(pinned)
+        target, name = target or held.target, name or held.name
+        kinds, no_recursive = held.kinds, not held.recursive
+    if target is None:
+        raise click.UsageError("Missing argument 'TARGET'.")
     with connected(redis_url, prefix) as client:
         deployment = client.submit(
             load(target),
             name=name,
             kinds=kinds,
             recursive=not no_recursive,
-            timeout=timeout,
-            retries=retries,
-            by_value=by_value,
-            include=include,
-            exclude=exclude,
-            bundle=bundle,
-            keep=keep,
-            **takeover,
+            pinned=held,
+            **order,
         )
+        for line in deployment.reuse.lines() if deployment.reuse is not None else ():
+            tell(line)
         tell_scaled(client, deployment)
         if not detach:
             return follow(client, deployment, as_json=as_json, verbose=verbose)

@@ -108,6 +108,8 @@ def deploy_command(target: str, name: str, order: Mapping[str, Any]) -> list[str
             command.append(flag)
         elif option != "name" and value not in (None, False):
             command += [flag, str(value)]
+    if order.get("recursive", True) and "deploy" in order.get("kinds", ("deploy",)):
+        command.append("--changed")
     return command
 
 

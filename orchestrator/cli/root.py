@@ -15,6 +15,7 @@ from .group import Entry, LazyGroup
 COMMANDS = {
     "up": Entry("up:up", "Run TARGET on this machine, with nothing else installed."),
     "plan": Entry("plan:plan", "Show what a deployment of TARGET would do."),
+    "diff": Entry("diff:diff", "Show what a deploy of TARGET would change, and why."),
     "deploy": Entry("deploy:deploy", "Submit TARGET and follow it until it is ready."),
     "worker": Entry("worker:worker", "Run a worker until SIGTERM."),
     "status": Entry("status:status", "Show deployments, or one of them with its modules."),

@@ -66,6 +66,14 @@ def plan_options(command: Command) -> Command:
     return command
 
 
+def optional_target(command: Command) -> Command:
+    """Let a command be without TARGET: a file that it is given may name it."""
+    for param in getattr(command, "__click_params__", ()):
+        if param.name == "target":
+            param.required = False
+    return command
+
+
 def submit_options(command: Command) -> Command:
     """Give a command the options that only matter when a tree is submitted."""
     for option in (

@@ -16,26 +16,26 @@ from rootward.modules.code.collection import Wishes
 from ..errors import (
     MissingSecret,
     NoRedis,
-    UnknownDeployment,
     other_secret,
 )
-from ..planning.collect import is_whole, plan_tree, refuse_untrained
+from ..planning.collect import plan_tree
 from ..planning.definition import Definition, Packable, Subject
-from ..planning.graph import ALL_KINDS, Kind
+from ..planning.graph import ALL_KINDS
 from ..planning.planner import parse_kinds
 from ..settings import Settings
 from ..status.history import HistoryEntry, read_history
-from ..status.lost_data import told as lost_data
 from ..store.connection import Clients, check
 from ..store.keys import Keys
 from ..store.store import Store
 from .deployment import Deployment
-from .unknown import after, unknown_deployment, unknown_service
+from .unknown import deployment_named, generation_named, unknown_service
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from types import TracebackType
 
+    from ..change.difference import Difference
+    from ..change.pinned import PinnedPlan
     from ..planning.plan import Plan
     from ..planning.rollouts import Takeover
     from ..planning.submission import Order
@@ -182,6 +182,25 @@ class Client:
         """Return the plan of a tree or TARGET; nothing is stored and nothing is read from Redis."""
         return plan(tree, kinds, name=name, recursive=recursive)
 
+    def diff(
+        self,
+        tree: Subject,
+        *,
+        name: str | None = None,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+    ) -> Difference:
+        """Return what submitting a tree or TARGET would change against the current generation.
+
+        Raises what `submit` raises before anything is stored.
+        """
+        from ..change.difference import compare
+
+        wishes = Wishes(include=tuple(include), exclude=tuple(exclude))
+        definition = Definition.of(tree, name=name, wishes=wishes)
+        identity = definition.identify(self.settings.bundle_limit)
+        return compare(self.store, self.signer, definition.tree.name, identity)
+
     def submit(
         self,
         tree_or_target: Subject,
@@ -196,6 +215,8 @@ class Client:
         exclude: Sequence[str] = (),
         bundle: bool = True,
         keep: int | None = None,
+        changed: bool = False,
+        pinned: PinnedPlan | None = None,
         **takeover: Unpack[Takeover],
     ) -> Deployment:
         """Store the plan of a tree as the next generation of its deployment, and return at once.
@@ -205,33 +226,24 @@ class Client:
         The code of the project goes along: `include` and `exclude` are patterns of files to add and
         to leave out, `bundle=False` says that workers have it installed. The last `keep` that were
         current stay in the history however old they are.
+        `changed` runs only what differs from the current generation, and returns that one when
+        nothing does; a `pinned` plan is refused when the tree or what is current has moved since.
         `require` are requirements (`PATH >= 0.9`, `PATH >= current - 0.01`) to be met before it
         becomes current; `canary` is the percentage of the calls that it gets until it is promoted:
         by itself after `bake` seconds without a breach (of `max_error_rate`), which takes it back.
         Raises, before anything is stored, TargetError, CycleError, TaskGetterError, NotPortable,
         BundleError, BadName, MissingSecret, WrongSecret, PlanError (also for untrained modules).
         """
-        from ..planning.submission import Order, retention_of
-        from .submitting.takeover import rollout_of
+        from .submitting.beginning import begin
 
         asked = parse_kinds(kinds)
         wishes = Wishes(include=tuple(include), exclude=tuple(exclude), goes_along=bundle)
         definition = Definition.of(tree_or_target, name=name, by_value=by_value, wishes=wishes)
-        if Kind.DEPLOY in asked and Kind.TRAIN not in asked:
-            refuse_untrained(definition.tree)
-        plan = plan_tree(definition.tree, asked, recursive=recursive)
-        makes_current = Kind.DEPLOY in asked and is_whole(definition.tree, recursive=recursive)
-        order = Order(
-            kinds=tuple(str(kind) for kind in ALL_KINDS if kind in asked),
-            makes_current=makes_current,
-            retries=retries,
-            timeout=timeout,
-            history_s=self.settings.history_days * 86400,
-            how="deploy" if takeover.get("canary") is None else "canary",
-            rollout=rollout_of(self, plan, takeover, makes_current=makes_current),
-            retention=retention_of(keep, self.settings.keep_warm),
-        )
-        return self.store_definition(definition, plan, order)
+        begun = begin(self, definition, asked, recursive=recursive, changed=changed, pinned=pinned)
+        if begun.stays is not None:
+            return self._deployment(begun.plan.deployment, begun.stays).reusing(begun.reuse)
+        order = begun.order(self, takeover, retries=retries, timeout=timeout, keep=keep)
+        return self.store_definition(begun.packed, begun.plan, order).reusing(begun.reuse)
 
     def store_definition(self, definition: Packable, plan: Plan, order: Order) -> Deployment:
         """Pack, sign and store a plan that was checked; all or nothing becomes visible."""
@@ -251,23 +263,7 @@ class Client:
 
         Raises UnknownDeployment, which tells near names.
         """
-        if generation is None and "@" in name:
-            name, _, number = name.rpartition("@")
-            if not number.isdecimal():
-                raise UnknownDeployment(
-                    f"{number!r} is no generation of {name}: write NAME@NUMBER", name=name
-                )
-            generation = int(number)
-        record = self.store.deployments.get(name)
-        if record is None:
-            raise self._unknown(name)
-        found = record.latest if generation is None else generation
-        if self.store.deployments.generation(name, found) is None:
-            lost = after(lost_data(self.store))
-            raise UnknownDeployment(
-                f"{name} has no generation {found}: its latest is {record.latest}{lost}", name=name
-            )
-        return self._deployment(name, found)
+        return self._deployment(*generation_named(self.store, name, generation))
 
     def deployments(self) -> list[DeploymentRecord]:
         """Return what is deployed or kept as history, newest first."""
@@ -278,9 +274,7 @@ class Client:
 
         Raises UnknownDeployment, which tells near names.
         """
-        record = self.store.deployments.get(name)
-        if record is None:
-            raise self._unknown(name)
+        record = deployment_named(self.store, name)
         return read_history(self.store, record, self._signer_if_any())
 
     def promote(self, name: str) -> Deployment:
@@ -305,10 +299,7 @@ class Client:
         """
         from .submitting.rollback import roll_back
 
-        record = self.store.deployments.get(name)
-        if record is None:
-            raise self._unknown(name)
-        return roll_back(self, record, to)
+        return roll_back(self, deployment_named(self.store, name), to)
 
     def workers(self) -> list[AgentRecord]:
         """Return the workers whose lease holds, newest first."""
@@ -326,9 +317,7 @@ class Client:
 
         from ..scaling import by_hand
 
-        record = self.store.deployments.get(name)
-        if record is None:
-            raise self._unknown(name)
+        record = deployment_named(self.store, name)
         # A range holds only as far as its signature does.
         is_range = isinstance(by_hand.read_wish(replicas), ReplicaBounds)
         signer = self.signer if is_range else self._signer_if_any()
@@ -355,10 +344,6 @@ class Client:
 
     def _signer_if_any(self) -> Signer | None:
         return self.signer if self.settings.secret is not None else None
-
-    def _unknown(self, name: str) -> UnknownDeployment:
-        known = [record.name for record in self.store.deployments.all()]
-        return unknown_deployment(name, known, lost=lost_data(self.store))
 
 
 @cache

@@ -8,7 +8,7 @@ returns within milliseconds of the change and never depends on an event that was
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Self, assert_never
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
     from typing import Any
 
+    from ..change.reuse import Reuse
     from ..security.signing import Signer
     from ..store.records import GenerationRecord, LogEntry
     from ..store.records.events import Event
@@ -70,6 +71,13 @@ class Deployment(DeploymentView):
         self._store_id: str | None = None
         # Of who has submitted it, where traces are asked for.
         self.span: DeploymentSpan | None = None
+        # Of who has submitted it: what it has of an earlier generation.
+        self.reuse: Reuse | None = None
+
+    def reusing(self, reuse: Reuse | None) -> Self:
+        """Note what it has of an earlier generation, and return it."""
+        self.reuse = reuse
+        return self
 
     def __await__(self) -> Generator[Any, None, Deployment]:
         """Wait as `wait` does, from async code; the waiting is a thread's."""

@@ -1,13 +1,48 @@
-"""The errors for names that nobody deployed, each with the near ones."""
+"""Finding what a name means: a deployment, a generation of it; the errors that tell near names."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from ..errors import UnknownDeployment, UnknownService
+from ..status.lost_data import told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from ..store.records import DeploymentRecord
+    from ..store.store import Store
+
+
+def deployment_named(store: Store, name: str) -> DeploymentRecord:
+    """Return a deployment; raises UnknownDeployment, which tells near names."""
+    record = store.deployments.get(name)
+    if record is None:
+        known = [each.name for each in store.deployments.all()]
+        raise unknown_deployment(name, known, lost=told(store))
+    return record
+
+
+def generation_named(store: Store, name: str, generation: int | None) -> tuple[str, int]:
+    """Return name and number of a generation by its name (or NAME@GENERATION), else the latest.
+
+    Raises UnknownDeployment, which tells near names.
+    """
+    if generation is None and "@" in name:
+        name, _, number = name.rpartition("@")
+        if not number.isdecimal():
+            raise UnknownDeployment(
+                f"{number!r} is no generation of {name}: write NAME@NUMBER", name=name
+            )
+        generation = int(number)
+    record = deployment_named(store, name)
+    found = record.latest if generation is None else generation
+    if store.deployments.generation(name, found) is None:
+        raise UnknownDeployment(
+            f"{name} has no generation {found}: its latest is {record.latest}{after(told(store))}",
+            name=name,
+        )
+    return name, found
 
 
 def unknown_deployment(

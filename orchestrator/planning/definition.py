@@ -24,6 +24,7 @@ from ..errors import BadName, PlanError
 if TYPE_CHECKING:
     from rootward.modules.code.bundle import Bundle
     from rootward.modules.code.packing import Code
+    from rootward.modules.identity.record import TreeIdentity
 
 Subject = ModuleBase | LoadedTarget | str | Callable[[], ModuleBase]
 """What a caller can submit: a module, a function that returns one, or a TARGET (also loaded)."""
@@ -33,17 +34,24 @@ Subject = ModuleBase | LoadedTarget | str | Callable[[], ModuleBase]
 class Packed:
     """A tree as workers unpack it, unsigned, and the bundle of code that it needs, if any.
 
-    `stored_bundle` is in its place the digest of one that is stored already.
+    `stored_bundle` is in its place the digest of one that is stored already. `identity` is the
+    record of what the modules are made of, or empty.
     """
 
     tree: bytes
     bundle: Bundle | None = None
     stored_bundle: str = ""
+    identity: bytes = b""
 
     @property
     def bundle_digest(self) -> str:
         """The digest of its code, or empty."""
         return self.stored_bundle if self.bundle is None else self.bundle.digest
+
+    def pack(self, limit: int) -> Packed:
+        """Return itself: it is packed already."""
+        del limit
+        return self
 
 
 class Packable(Protocol):
@@ -55,12 +63,16 @@ class Packable(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
-    """A named tree; `target` is None for a live one, which can only go by value."""
+    """A named tree; `target` is None for a live one, which can only go by value.
+
+    `is_identified` says that the record of what its modules are made of goes along.
+    """
 
     tree: Tree
     target: LoadedTarget | None = None
     by_value: bool = True
     wishes: Wishes = field(default_factory=Wishes)
+    is_identified: bool = False
 
     @classmethod
     def of(
@@ -86,6 +98,7 @@ class Definition:
                 target=subject,
                 by_value=by_value is not False,
                 wishes=wishes,
+                is_identified=True,
             )
         if is_maker(subject):
             # As a TARGET's attribute may be one.
@@ -102,7 +115,8 @@ class Definition:
                 "a live tree can't go by reference: submit the TARGET that names it "
                 "(package.module:attribute) instead of the object"
             )
-        return cls(tree=Tree(root, checked_name(name) or default_name(root)), wishes=wishes)
+        tree = Tree(root, checked_name(name) or default_name(root))
+        return cls(tree=tree, wishes=wishes, is_identified=True)
 
     def code(self) -> Code:
         """Return the code of the tree: of its TARGET's project, else of the running program's."""
@@ -135,7 +149,20 @@ class Definition:
                 name=self.tree.name,
                 code_digest=code_digest,
             )
-        return Packed(tree=tree, bundle=bundle)
+        identity = self._identify(code, bundle).to_bytes() if self.is_identified else b""
+        return Packed(tree=tree, bundle=bundle, identity=identity)
+
+    def identify(self, limit: int) -> TreeIdentity:
+        """Return what the modules are made of; raises TargetError and BundleError."""
+        code = self.code()
+        bundle, _ = code.pack(limit)
+        return self._identify(code, bundle)
+
+    def _identify(self, code: Code, bundle: Bundle | None) -> TreeIdentity:
+        from rootward.modules.identity.reading import identify
+
+        contents = code.contents() if bundle is None else bundle.contents
+        return identify(self.tree, code.project, contents)
 
 
 def _check_reference(target: LoadedTarget) -> None:

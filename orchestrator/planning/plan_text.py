@@ -7,8 +7,13 @@ the same plan is drawn the same way everywhere.
 from __future__ import annotations
 
 from collections import defaultdict
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from .graph import Kind, PlanGraph, Service
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _SHAPES = {
     Kind.TRAIN: ("[", "]"),
@@ -19,8 +24,11 @@ _SHAPES = {
 }
 
 
-def draw(plan: PlanGraph) -> str:
-    """Draw the modules of the plan as a tree, each with its kinds of work, in plain text."""
+def draw(plan: PlanGraph, marks: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Draw the modules of the plan as a tree, each with its kinds of work, in plain text.
+
+    `marks` are what is said of a module behind its line, by path.
+    """
     kinds: dict[str, list[str]] = defaultdict(list)
     for task in plan.tasks:
         if task.path is not None:
@@ -37,7 +45,8 @@ def draw(plan: PlanGraph) -> str:
     while stack:
         path, indent, branch, below = stack.pop()
         part = path if not branch else path.rpartition("/")[2]
-        lines.append(f"{indent}{branch}{_line(part, kinds[path], services.get(path))}".rstrip())
+        line = f"{indent}{branch}{_line(part, kinds[path], services.get(path))}".rstrip()
+        lines.append(f"{line}  {marks[path]}" if path in marks else line)
         own = children[path]
         for index in range(len(own) - 1, -1, -1):
             last = index == len(own) - 1

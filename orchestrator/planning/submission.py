@@ -40,7 +40,8 @@ class Order:
     `timeout` is the deployment's own deadline and `history_s` how long a finished generation that
     serves nothing is kept, both in seconds; `owner` is the program that it ends with, or None.
     `how` is what the generation comes about by, `rollout` how it takes over, `taken` what it has
-    from an earlier one, `retention` what is kept of those that it replaces.
+    from an earlier one, `retention` what is kept of those that it replaces. `expects` is
+    the number of the generation that must be current, empty for none; None for any.
     """
 
     makes_current: bool
@@ -53,6 +54,7 @@ class Order:
     rollout: Rollout = field(default_factory=Rollout)
     taken: Carried | None = None
     retention: Retention = field(default_factory=Retention)
+    expects: str | None = None
 
 
 def retention_of(keep: int | None, warm: int) -> Retention:
@@ -89,6 +91,7 @@ class Writer:
             tasks=tasks,
             plan=self.signer.seal_plan(plan.to_bytes(), name, generation, mark),
             tree=self.signer.seal_tree(packed.tree, name, generation, mark),
+            identity=self._identity(packed, name, generation, mark),
             states=self._states(taken, name, generation, mark),
             source=None if taken is None else taken.source,
             bundle=packed.bundle_digest,
@@ -104,7 +107,13 @@ class Writer:
             retention=replace(
                 order.retention, is_scarce=any(each.is_scarce for each in plan.services)
             ),
+            expects=order.expects,
         )
+
+    def _identity(self, packed: Packed, name: str, generation: int, mark: bytes) -> bytes:
+        if not packed.identity:
+            return b""
+        return self.signer.seal_identity(packed.identity, name, generation, mark)
 
     def _states(
         self, taken: Carried | None, name: str, generation: int, mark: bytes

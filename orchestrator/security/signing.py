@@ -145,6 +145,16 @@ class Signer:
         """Return the stored plan, of the submission of that mark if any; raises SignatureError."""
         return self._checked(lambda: self._seal("plan", name, generation).open(sealed, mark))
 
+    def seal_identity(
+        self, record: bytes, name: str, generation: int, mark: bytes = NO_MARK
+    ) -> bytes:
+        """Sign the record of what the modules of one submission are made of."""
+        return self._seal("identity", name, generation).close(record, mark)
+
+    def open_identity(self, sealed: bytes, name: str, generation: int) -> bytes:
+        """Return the record of what a generation's modules are made of; raises SignatureError."""
+        return self._checked(lambda: self._seal("identity", name, generation).open(sealed, None))
+
     def seal_state(self, entry: bytes, name: str, generation: int, mark: bytes = NO_MARK) -> bytes:
         """Sign one entry of a submission's state log."""
         seal = self._seal("state", name, generation)

@@ -78,7 +78,12 @@ class DeploymentStore(StorePart):
         fields += [v for pair in submission.retention.fields().items() for v in pair]
         if submission.source is not None:
             fields += ["source", submission.source, "taken", len(submission.states)]
+        if submission.expects is not None:
+            fields += ["expects", submission.expects]
         self._stage_states(part, submission.states)
+        if submission.identity:
+            key = self._keys.part(*part, "identity")
+            self._scripts.run("stage", [key], [STAGED_S, submission.identity])
         *earlier, last = _pieces(submission.tasks, number_of)
         for number, piece in enumerate(earlier):
             key = self._keys.staged(*part, number)
@@ -327,6 +332,11 @@ class DeploymentStore(StorePart):
         ids = (id_.decode() for id_ in self._client.smembers(self._keys.active))
         parts = (id_.rpartition("@") for id_ in ids)
         return sorted((name, int(number)) for name, _, number in parts)
+
+    def identity(self, name: str, generation: int) -> bytes | None:
+        """Return the sealed record of what a generation's modules are made of, if there is one."""
+        found: bytes | None = self._client.get(self._keys.part(name, generation, "identity"))
+        return found
 
     def plan(self, name: str, generation: int) -> bytes | None:
         """Return the sealed plan of a generation."""

@@ -155,6 +155,7 @@ class Keys:
 GENERATION_PARTS: Final = {
     "plan": "string: the signed plan",
     "tree": "string: the signed tree",
+    "identity": "string: the signed record of what its modules are made of",
     "states": "list: signed entries of the state log",
     "logs": "stream: output of tasks and replicas",
     "replicas": "hash: replica id to record",

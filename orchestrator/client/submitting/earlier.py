@@ -36,11 +36,13 @@ class Earlier:
     plan: Plan
     tree: bytes
     trained: Trained
+    identity: bytes = b""
 
     def pack(self, limit: int) -> Packed:
         """Return its tree as it was submitted; its code is stored already."""
         del limit
-        return Packed(tree=self.tree, stored_bundle=self.record.bundle)
+        bundle = self.record.bundle
+        return Packed(tree=self.tree, stored_bundle=bundle, identity=self.identity)
 
     def take_over(self, plan: PlanGraph, tasks: Collection[str] | None = None) -> Carried:
         """Return what the tasks (ids; by default all that can) of a plan take over from it.
@@ -85,6 +87,7 @@ def read_earlier(store: Store, signer: Signer, name: str, generation: int) -> Ea
     if opening is None:
         raise CantTakeOver(f"{id_} has lost its tree or its plan: deploy anew")
     sealed = _states(store, name, generation)
+    identity = store.deployments.identity(name, generation)
     if len(sealed) < record.logged:
         raise CantTakeOver(
             f"{id_} has lost states: of {record.logged} entries {len(sealed)} are left; deploy anew"
@@ -93,6 +96,7 @@ def read_earlier(store: Store, signer: Signer, name: str, generation: int) -> Ea
         record=record,
         plan=Plan.from_bytes(signer.open_plan(opening.plan, name, generation)),
         tree=signer.open_tree(opening.tree, name, generation),
+        identity=b"" if identity is None else signer.open_identity(identity, name, generation),
         trained=Trained(
             id=id_,
             generation=generation,

@@ -31,6 +31,10 @@ end
 local n_states
 for i = 1, #fields, 2 do
   if fields[i] == 'taken' then n_states = tonumber(fields[i + 1]) end
+  if fields[i] == 'expects' and (call('HGET', g.name_key, 'current') or '') ~= fields[i + 1] then
+    return redis.error_reply('REFUSED ' .. g.name .. ' has another current generation than the '
+      .. 'plan was made for: plan anew')
+  end
   if fields[i] == 'canary' then
     -- The client has asked before; since then somebody else may have been quicker.
     local there = call('HMGET', g.name_key, 'current', 'canary')
@@ -134,6 +138,8 @@ if #fields > 0 then call('HSET', g.key, unpack(fields)) end
 call('PERSIST', g.key .. ':states')
 call('SET', g.key .. ':plan', plan)
 call('SET', g.key .. ':tree', tree)
+-- Staged before this, as nothing depends on it.
+call('PERSIST', g.key .. ':identity')
 rare.keep_bundle(g, '+inf')
 for i = 2, #KEYS do call('DEL', KEYS[i]) end
 for _, queue in ipairs(queues) do call('SADD', RQ .. ':queues', RQ .. ':queue:' .. queue) end

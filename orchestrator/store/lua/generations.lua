@@ -41,7 +41,8 @@ function rare.each_task(g, visit)
 end
 
 local PARTS = { '', ':plan', ':tree', ':states', ':logs', ':replicas', ':services', ':ready',
-  ':repairs', ':course', ':figures', ':shards', ':scaling' }
+  ':repairs', ':course', ':figures', ':shards', ':scaling',
+  ':identity' }
 
 -- The bundle of code stays as long as the last of the generations that use it: each is in `users`
 -- with the time (ms) when it goes, '+inf' while it is active.

@@ -27,6 +27,8 @@ class Submission:
     `by` says who submits it (user@host), `how` what it comes about by, `rollout` how it takes over.
     `states` are the sealed entries that its state log begins with, `source` the generation that
     they were taken over from. `retention` says what is kept of the generations before.
+    they were taken over from. `identity` is the sealed record of what its modules are made of.
+    `expects` is the number of the generation that must be current, empty for none.
     """
 
     id: str
@@ -49,6 +51,8 @@ class Submission:
     states: tuple[bytes, ...] = ()
     source: int | None = None
     retention: Retention = field(default_factory=Retention)
+    identity: bytes = b""
+    expects: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

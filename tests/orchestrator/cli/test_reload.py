@@ -56,8 +56,11 @@ def test_the_options_of_up_are_those_of_the_next_deploy() -> None:
             "*.csv",
             "--include",
             "x",
+            "--changed",
         ),
     ]
+    part = deploy_command("app.py:tree", "digits", {"recursive": False})
+    assert "--changed" not in part
 
 
 def test_the_project_is_the_folder_of_the_file(tmp_path: Path) -> None:
