@@ -196,12 +196,14 @@ def test_a_call_takes_several_arguments(terminal: Terminal) -> None:
 
 
 def test_untrained_modules_are_not_served_instead_of_trained_ones(terminal: Terminal) -> None:
-    """`--kinds deploy` names them, exits with 2, and the good generation goes on."""
-    terminal("deploy", "trees.py:scored")
+    """`--kinds deploy` names them and exits with 2; once trained, that is taken over."""
     _, told = terminal.both("deploy", "trees.py:scored", "--kinds", "deploy", code=2)
     assert "scored/m" in told
+    terminal("deploy", "trees.py:scored")
+    _, told = terminal.both("deploy", "trees.py:scored", "--kinds", "deploy")
+    assert "scored/m: training taken over from scored@1" in told
     assert json.loads(terminal("gateway", "call", "scored", "3")) == 6
-    assert json.loads(terminal("status", "scored", "--json"))["generation"] == 1
+    assert json.loads(terminal("status", "scored", "--json"))["generation"] == 2
     # What has no training can be deployed alone.
     terminal("deploy", "trees.py:reader", "--kinds", "deploy")
     terminal("stop", "scored")
