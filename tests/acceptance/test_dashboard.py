@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.browsers import PATIENCE_MS, deploy, desk, gallery, needs_chromium
+from tests.support.browsers import PATIENCE_MS, deploy, desk, gallery, needs_chromium, violations
 from tests.support.gateways import Gateway, gateway, opened
 from tests.support.servers import Server
 from tests.support.waiting import wait_until
@@ -243,3 +243,41 @@ def test_a_reader_that_goes_away_is_one_closed_stream(network: Network) -> None:
         )
         lines = served.program.stderr.splitlines()
         assert [line for line in lines if "listens at" not in line] == []
+
+
+def test_a_canary_is_compared_promoted_and_taken_back(network: Network) -> None:
+    """Each change is asked for first, with what will happen."""
+    with gallery(network, "hello", pace=0.05) as served, desk() as browser:
+        deploy(network, "hello", "--canary", "20")
+        page = browser.open(f"{served.url}/#/d/hello@2/generations")
+        head = page.locator(".deployment-head")
+        expect(head).to_contain_text("canary 20 %")
+        expect(head).to_contain_text("@2 gets 20 % of the calls.")
+        for generation in ("1", "2", "2"):
+            answer = served.ask("/services/hello", 3, X_Rootward_Generation=generation)
+            assert answer[0] == 200
+        shares = page.locator(".shares")
+        expect(shares).to_contain_text("@1 current · 80 %")
+        expect(shares).to_contain_text("2 calls to @2")
+        rows = page.locator(".generations tbody tr")
+        expect(rows.first).to_contain_text("compared")
+        assert violations(page) == []
+
+        page.get_by_role("button", name="Promote @2…").click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog).to_contain_text("hello@2 gets all calls from outside, in one step.")
+        expect(dialog).to_contain_text("hello@1 ends what it has begun, and stops.")
+        dialog.get_by_role("button", name="Promote hello@2").click()
+        dialog.locator("[name=token]").fill(served.token)
+        dialog.get_by_role("button", name="Promote hello@2").click()
+        expect(rows.first).to_contain_text("canary promoted")
+        expect(rows.first.locator(".state")).to_have_text("current")
+        expect(shares).to_have_count(0)
+
+        deploy(network, "hello", "--canary", "30")
+        page.goto(f"{served.url}/#/d/hello@3/generations")
+        page.get_by_role("button", name="Roll back to @2…").click()
+        expect(dialog).to_contain_text("it has served all along")
+        dialog.get_by_role("button", name="Roll back to @2").click()
+        expect(rows.first).to_contain_text("canary rolled back")
+        expect(rows.nth(1).locator(".state")).to_have_text("current")

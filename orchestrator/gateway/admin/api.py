@@ -67,6 +67,7 @@ class Api:
             Route(f"{name}/scale", self.scale, methods=["POST"]),
             Route(f"{name}/generations", self.generations),
             Route(f"{name}/promote", self.promote, methods=["POST"]),
+            Route(f"{name}/rollback", self.rollback, methods=["POST"]),
         ]
 
     async def services(self, request: Request) -> Response:
@@ -199,6 +200,16 @@ class Api:
         name = request.path_params["name"]
         await self.deployment_of(request)
         return await self._told(await self.read(lambda: self._client.promote(name)))
+
+    async def rollback(self, request: Request) -> Response:
+        """Take a canary back, or make an earlier generation current again: `{}` or `{"to": G}`."""
+        given = await json_object(request)
+        to = as_whole(given.get("to")) if given else None
+        if given and (given.keys() != {"to"} or to is None or to < 1):
+            raise BadInput('the body must be {} or {"to": GENERATION}')
+        deployment = await self.deployment_of(request)
+        name = deployment.name
+        return await self._told(await self.read(lambda: self._client.rollback(name, to)))
 
     async def _told(self, deployment: Deployment) -> Response:
         status = await self.read(deployment.status)

@@ -164,12 +164,18 @@ def _writes() -> dict[str, Any]:
             },
         },
     }
+    back = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {"to": {"type": "integer", "minimum": 1}},
+    }
     meanings = {
         "cancel": ("Start nothing more of it, and end what runs.", nothing),
         "resume": ("Run what has not succeeded again.", nothing),
         "stop": ("Stop all that it serves.", nothing),
         "scale": ("Set how many replicas one of its services has.", scale),
         "promote": ("Make its canary the current generation.", nothing),
+        "rollback": ("Take its canary back, or go back to an earlier generation.", back),
     }
     accepted = {"202": _json("It will be done; how it stands now.", _ref("Status"))}
     return {

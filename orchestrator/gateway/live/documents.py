@@ -50,6 +50,8 @@ def generation_document(
         "state": str(record.state),
         "reason": reason,
         "current": deployment.current,
+        "canary": deployment.canary,
+        "percent": None if deployment.canary is None else deployment.canary_percent,
         "latest": deployment.latest,
         "created_at": record.created_at,
         "ended_at": record.ended_at,

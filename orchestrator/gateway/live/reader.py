@@ -108,9 +108,10 @@ class FleetReader:
 
     def _generations_of(self, deployment: Any) -> list[GenerationRecord]:
         found = [] if deployment.newest is None else [deployment.newest]
-        if deployment.current is not None and deployment.current != deployment.latest:
-            current = self._store.deployments.generation(deployment.name, deployment.current)
-            found += [] if current is None else [current]
+        for number in (deployment.current, deployment.canary):
+            if number is not None and number != deployment.latest:
+                beside = self._store.deployments.generation(deployment.name, number)
+                found += [] if beside is None else [beside]
         return found
 
     def _tasks(self, record: GenerationRecord) -> list[TaskRecord]:

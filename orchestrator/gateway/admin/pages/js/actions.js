@@ -2,6 +2,7 @@
 import { deployment, post } from "./api.js";
 import { ask } from "./dialogs.js";
 import { count, plural } from "./format.js";
+import { promote, takeBack } from "./generations.js";
 import { live } from "./live.js";
 
 const LIVE = ["ready", "degraded"];
@@ -15,6 +16,10 @@ export function actionsOf(doc) {
   if (LIVE.includes(state) || ((state === "failed" || state === "cancelled") && doc.ready)) found.push({ key: "stop", text: "Stop…", ask: () => stop(doc, id) });
   if (["failed", "cancelled", "stopped"].includes(state) && doc.generation === doc.latest) {
     found.push({ key: "resume", main: true, text: left ? `Resume ${plural(left, "task")}…` : "Resume…", ask: () => resume(doc, id, left) });
+  }
+  if (LIVE.includes(state) && doc.generation === doc.canary) {
+    found.push({ key: "back", text: `Roll back to @${doc.current}…`, ask: () => takeBack(doc.name, doc.canary, doc.current) });
+    found.push({ key: "promote", main: true, text: `Promote @${doc.canary}…`, ask: () => promote(doc.name, doc.canary, doc.current) });
   }
   return found;
 }

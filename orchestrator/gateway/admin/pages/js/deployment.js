@@ -7,6 +7,7 @@ import { Drawer } from "./drawer.js";
 import { Missing } from "./empty.js";
 import { EventsView } from "./events.js";
 import { count, shortCount } from "./format.js";
+import { GenerationsView, canaryWord } from "./generations.js";
 import { Glyph, icons } from "./glyphs.js";
 import { onKeys } from "./keys.js";
 import { live } from "./live.js";
@@ -19,7 +20,7 @@ import { TableView } from "./table.js";
 import { Timeline } from "./timeline.js";
 import { TreeView } from "./tree.js";
 
-const TABS = [["tree", "Tree"], ["timeline", "Timeline"], ["table", "Table"], ["events", "Events"]];
+const TABS = [["tree", "Tree"], ["timeline", "Timeline"], ["table", "Table"], ["events", "Events"], ["generations", "Generations"]];
 
 export function DeploymentView({ route }) {
   const doc = live.get(`d/${route.id}`);
@@ -70,10 +71,13 @@ function Known({ route, doc, graph }) {
     timeline: html`<${Timeline} tree=${tree} doc=${doc} chosen=${node?.path} filter=${query.f} onChoose=${choose} narrow=${narrow} />`,
     table: html`<${TableView} tree=${tree} chosen=${node?.path} filter=${query.f} onChoose=${choose} />`,
     events: html`<${EventsView} id=${id} module=${node?.path} doc=${doc} onChoose=${choose} />`,
+    generations: html`<${GenerationsView} doc=${doc} />`,
   };
+  // These need no plan, which isn't kept for ever.
+  const planless = tab === "events" || tab === "generations";
   return html`<div class="deployment"><${Head} doc=${doc} id=${id} tab=${tab} query=${query} tree=${tree} counts=${counts} to=${to} />
     <${Announce} doc=${doc} />
-    <div class=${node ? "deployment-body with-drawer" : "deployment-body"}><main class="deployment-view" id="view">${tree || tab === "events" ? (tree && tree.root) || tab === "events" ? views[tab] || views.tree : html`<p class="pad soft">The plan of this generation isn't kept any more.</p>` : html`<${Bones} rows=${6} />`}</main>
+    <div class=${node ? "deployment-body with-drawer" : "deployment-body"}><main class="deployment-view" id="view">${tree || planless ? (tree && tree.root) || planless ? views[tab] || views.tree : html`<p class="pad soft">The plan of this generation isn't kept any more.</p>` : html`<${Bones} rows=${6} />`}</main>
       ${node && html`<${Drawer} key=${node.path} tree=${tree} node=${node} doc=${doc} id=${id} onClose=${() => choose("")} />`}</div></div>`;
 }
 
@@ -90,17 +94,17 @@ function Head({ doc, id, tab, query, tree, counts, to }) {
   const narrow = useNarrow();
   const stale = live.stale();
   const actions = actionsOf(doc);
-  const word = doc.generation === doc.current ? "current" : doc.generation === doc.latest && ["pending", "progressing"].includes(doc.state) && doc.current ? "next" : doc.generation === doc.latest ? "latest" : "kept";
+  const word = doc.generation === doc.current ? "current" : doc.generation === doc.canary ? "canary" : doc.generation === doc.latest && ["pending", "progressing"].includes(doc.state) && doc.current ? "next" : doc.generation === doc.latest ? "latest" : "kept";
   const disabled = Boolean(stale);
   const why = stale ? "Not live: changes are off" : undefined;
   const total = Object.values(counts).reduce((sum, n) => sum + n, 0);
-  const numbers = { tree: tree?.all.length, table: total };
+  const numbers = { tree: tree?.all.length, table: total, generations: doc.latest };
   return html`<section class="deployment-head" aria-label=${id}><div class="row title-row"><a class="soft crumb" href="/#">Deployments</a><span class="crumb soft">${icons.right}</span><h1 class="cut"><${Name} text=${doc.name} most=${48} /></h1>
-      <${Generations} doc=${doc} word=${word} tab=${tab} /><${Badge} state=${doc.state} /><span class="grow"></span>
-      ${narrow ? html`<${Menu} label="More…" className="button" >${actions.map((each) => html`<li key=${each.key}><button disabled=${disabled} onClick=${each.ask}>${each.text}</button></li>`)}<li><a href=${to({ tab: "events" })}>Events</a></li></${Menu}>` : actions.map((each) => html`<button key=${each.key} class=${`button ${each.main ? "main" : ""} ${each.risky ? "risky" : ""}`} disabled=${disabled} title=${why} onClick=${each.ask}>${each.key === "resume" && icons.again}${each.text}</button>`)}</div>
+      <${Generations} doc=${doc} word=${word} tab=${tab} /><${Badge} state=${doc.state} />${doc.generation === doc.canary && html`<${Badge} state="canary" word=${canaryWord(doc.percent)} />`}<span class="grow"></span>
+      ${narrow ? html`<${Menu} label="More…" className="button" >${actions.map((each) => html`<li key=${each.key}><button disabled=${disabled} onClick=${each.ask}>${each.text}</button></li>`)}<li><a href=${to({ tab: "events" })}>Events</a></li><li><a href=${to({ tab: "generations" })}>Generations</a></li></${Menu}>` : actions.map((each) => html`<button key=${each.key} class=${`button ${each.main ? "main" : ""} ${each.risky ? "risky" : ""}`} disabled=${disabled} title=${why} onClick=${each.ask}>${each.key === "resume" && icons.again}${each.text}</button>`)}</div>
     <div class="row reason-row"><p class="grow"><${Reason} doc=${doc} tree=${tree} /></p><p class="meta figures">${figures(doc, tree)}</p></div>
     <div class="row tabs-row"><nav class="tabs" aria-label="Views of the deployment">${TABS.map(([key, text]) => html`<a key=${key} href=${to({ tab: key })} aria-current=${tab === key ? "page" : undefined}>${text}${numbers[key] ? html` <span>${shortCount(numbers[key])}</span>` : null}</a>`)}</nav><span class="grow"></span>
-      ${tab !== "events" && html`<${Chips} counts=${counts} total=${total} filter=${query.f} to=${to} />`}</div></section>`;
+      ${tab !== "events" && tab !== "generations" && html`<${Chips} counts=${counts} total=${total} filter=${query.f} to=${to} />`}</div></section>`;
 }
 
 function Chips({ counts, total, filter, to }) {
@@ -115,7 +119,7 @@ function Generations({ doc, word, tab }) {
   const known = live.all("d/").filter((each) => each.name === doc.name).map((each) => each.generation);
   const older = Array.from({ length: Math.min(10, doc.latest) }, (_, i) => doc.latest - i);
   const all = [...new Set([...known, ...older])].sort((a, b) => b - a);
-  return html`<${Menu} className="chip generation" title="Generations" label=${html`<span>@${doc.generation}</span><span class="meta">${word}</span>`}>${all.map((number) => html`<li key=${number}><a href=${toDeployment(`${doc.name}@${number}`, tab)}>@${number}<span class="meta">${number === doc.current ? "current" : number === doc.latest ? "latest" : ""}</span></a></li>`)}</${Menu}>`;
+  return html`<${Menu} className="chip generation" title="Generations" label=${html`<span>@${doc.generation}</span><span class="meta">${word}</span>`}>${all.map((number) => html`<li key=${number}><a href=${toDeployment(`${doc.name}@${number}`, tab)}>@${number}<span class="meta">${number === doc.current ? "current" : number === doc.canary ? "canary" : number === doc.latest ? "latest" : ""}</span></a></li>`)}</${Menu}>`;
 }
 
 // Screen readers hear changes of the state, not each task; failures at once.

@@ -9,6 +9,7 @@ export function Reason({ doc, tree }) {
   const serves = doc.current && doc.current !== doc.generation ? html`<b>${doc.name}@${doc.current} serves on</b>.` : null;
   if (doc.state === "failed") return failed(doc, serves);
   if (doc.state === "pending" || doc.state === "progressing") return progressing(doc, serves);
+  if (doc.state === "ready" && doc.generation === doc.canary) return html`<b>@${doc.generation} gets ${doc.percent} % of the calls.</b> <span class="soft">@${doc.current} gets the rest. The Generations tab compares them.</span>`;
   if (doc.state === "ready") return html`${doc.wanted ? html`Serving, ${doc.ready} of ${plural(doc.wanted, "replica")}.` : "Done; it serves nothing."} ${tree ? html`<span class="soft">Deployed in <b>${duration(makespan(tree))}</b>.</span>` : null}`;
   if (doc.state === "degraded") {
     const [path, ready, wanted] = doc.short[0] || [];
