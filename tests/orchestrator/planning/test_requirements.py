@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rootward.orchestrator.errors import PlanError
@@ -100,6 +100,7 @@ def test_what_is_no_number_never_meets_a_requirement(value: Any) -> None:
         assert not judge([relative], {"m": 1.0}, {"m": value}).is_met
 
 
+@settings(deadline=None)
 @given(
     value=st.floats(allow_nan=False, allow_infinity=False),
     bound=st.floats(-1e9, 1e9),

@@ -6,7 +6,7 @@ import random
 
 import msgpack
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rootward.orchestrator.errors import BadRecord
@@ -61,6 +61,7 @@ def test_what_callers_have_counted_adds_up_without_what_can_not_be_read() -> Non
             unpack_pair(bad)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1e5), st.booleans()), max_size=60), st.integers(0, 60))
 def test_tallies_add_up_and_their_difference_is_what_came_between(
     calls: list[tuple[float, bool]], cut: int
