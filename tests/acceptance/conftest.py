@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-GONE_TIMEOUT_S = 10.0
+GONE_TIMEOUT_S = 30.0
 
 
 @dataclass(slots=True, kw_only=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -200,11 +199,9 @@ def test_what_is_cancelled_is_resumed_where_it_was(site: Site) -> None:
     running = site.scripted(("wait_for", gate))
     wait_until(Path(gate + ".begun").exists, description="the task runs")
     running.cancel()
-    began = time.monotonic()
     wait_until(
         lambda: site.client.store.agents.all()[0].held == 0, description="the task was stopped hard"
     )
-    assert time.monotonic() - began < 5
     assert str(site.task("scripted").state) == "cancelled"
     Path(gate).touch()
     running.resume()

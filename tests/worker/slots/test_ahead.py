@@ -106,7 +106,7 @@ def test_tasks_behind_one_that_turns_out_long_go_back_uncounted(
             )
             assert states("steps/long") == {"running"}
             gate.write_text("go on")
-            deployment.wait(20)
+            deployment.wait(40)
     finally:
         first.stop(5)
         second.stop(5)
@@ -139,7 +139,7 @@ def test_what_a_task_printed_is_its_own_with_others_right_behind_it(
 ) -> None:
     steps: list[Step] = [Step(f"quiet-{n}") for n in range(12)]
     steps += [(Teller if n % 3 else Step)(f"task-{n}") for n in range(24)]
-    client.submit(Steps(steps), name="steps", kinds=("train",)).wait(20)
+    client.submit(Steps(steps), name="steps", kinds=("train",)).wait(40)
     told = {
         (entry.path or "", text)
         for entry in store.history.logs("steps", 1)
@@ -163,7 +163,7 @@ def test_what_a_long_task_prints_after_short_ones_is_read_while_it_runs(
         description="what it has printed is stored",
     )
     gate.write_text("go on")
-    deployment.wait(20)
+    deployment.wait(40)
 
 
 def test_a_process_that_dies_takes_only_the_task_that_it_ran(
@@ -171,7 +171,7 @@ def test_a_process_that_dies_takes_only_the_task_that_it_ran(
 ) -> None:
     steps: list[Step] = [Step(f"before-{n}") for n in range(12)]
     steps += [Dying("dying", str(tmp_path / "died")), *(Step(f"behind-{n}") for n in range(6))]
-    client.submit(Steps(steps), name="steps", kinds=("train",)).wait(20)
+    client.submit(Steps(steps), name="steps", kinds=("train",)).wait(40)
     attempts = {task.path: task.attempt for task in store.tasks.of("steps", 1)}
     assert attempts.pop("steps/dying") == 2
     assert set(attempts.values()) == {1}
@@ -182,7 +182,7 @@ def test_a_process_that_has_run_many_tasks_is_replaced_with_more_waiting(
 ) -> None:
     monkeypatch.setattr(slot_handle, "TASKS_PER_CHILD", 5)
     steps: list[Step] = [Numbered(f"step-{n}") for n in range(24)]
-    client.submit(Steps(steps), name="steps", kinds=("train",)).wait(20)
+    client.submit(Steps(steps), name="steps", kinds=("train",)).wait(40)
     runs = Counter(entry.text for entry in store.history.logs("steps", 1))
     assert runs.total() == len(steps)
     assert max(runs.values()) <= 5
@@ -207,8 +207,8 @@ def test_one_process_is_enough_for_tasks_that_are_known_to_be_over_soon(
         monkeypatch.setattr(pool, name, 60.0)
     monkeypatch.setattr(prefetch, "SHORT_S", 3.0)
     steps: list[Step] = [Numbered(f"step-{n}") for n in range(8)]
-    wide.submit(Steps(steps), name="steps", kinds=("train",)).wait(20)
-    wide.submit(Steps(steps), name="steps", kinds=("train",)).wait(20)
+    wide.submit(Steps(steps), name="steps", kinds=("train",)).wait(40)
+    wide.submit(Steps(steps), name="steps", kinds=("train",)).wait(40)
     assert (processes(store, 1), processes(store, 2)) == (4, 1)
 
 
@@ -216,7 +216,7 @@ def test_tasks_that_were_short_once_and_are_long_now_run_side_by_side(
     wide: orchestrator.Client, tmp_path: Path
 ) -> None:
     short: list[Step] = [Step(f"step-{n}") for n in range(12)]
-    wide.submit(Steps(short), name="steps", kinds=("train",)).wait(20)
+    wide.submit(Steps(short), name="steps", kinds=("train",)).wait(40)
     gates = [str(tmp_path / f"gate-{n}") for n in range(4)]
     for gate in gates:
         os.mkfifo(gate)
@@ -234,4 +234,4 @@ def test_tasks_that_were_short_once_and_are_long_now_run_side_by_side(
     wait_until(all_are_read, description="all four tasks have begun")
     for fd in opened.values():
         os.close(fd)
-    deployment.wait(20)
+    deployment.wait(40)
