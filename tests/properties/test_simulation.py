@@ -87,7 +87,7 @@ PLANTED = {
     ),
     "a lost task isn't given back": (
         "sweep",
-        "rare.requeue(g, job, true, '')\n  return true",
+        "enqueue(job, rare.queue_at(job, home), true)\n  return true",
         "return true",
         "which is gone|is progressing",
     ),
