@@ -271,11 +271,12 @@ function rare.stop_generation(g, reason)
   return true
 end
 
--- A generation that was replaced keeps its replicas, unless it takes what there is only once.
+-- A generation that was replaced keeps its replicas, unless it takes what there is only once, or has
+-- lost its tree, so that nothing of it could be started again.
 local function stays_warm(old, most)
   if most <= 0 then return false end
-  local v = call('HMGET', old.key, 'state', 'scarce')
-  return (v[1] == 'ready' or v[1] == 'degraded') and not v[2]
+  local v = call('HMGET', old.key, 'state', 'scarce', 'restored')
+  return (v[1] == 'ready' or v[1] == 'degraded') and not v[2] and not v[3]
     and call('HLEN', old.key .. ':services') > 0
 end
 
