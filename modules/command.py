@@ -11,6 +11,7 @@ from math import inf
 
 from .errors import NotServed
 from .module import ModuleBase
+from .needs.resources import checked_needs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class CommandModule(ModuleBase):
         self.port = _port(port, self.replicas)
         self.env = {str(key): str(value) for key, value in (env or {}).items()}
         self.cwd = None if cwd is None else _text("cwd", cwd)
-        self.resources = dict(resources or {})
+        self.resources = checked_needs("resources of a CommandModule", resources)
         self.startup_timeout = _seconds("startup_timeout", startup_timeout)
         self.stop_signal = _signal(stop_signal)
         self.stop_timeout = _seconds("stop_timeout", stop_timeout)

@@ -24,6 +24,7 @@ class ModuleBase(Lifecycle):
     A getter returns None, a callable (such as a flow) or a list of callables.  `name` becomes the
     module's part of its path.  `return_trace` and `id` are the user's own marks.
     `local_attributes` names attributes that stay in their process and never travel.
+    `task_resources` says what its tasks need of a worker: `{"train": {"gpu": 1}}`.
     """
 
     __slots__ = ()
@@ -37,6 +38,7 @@ class ModuleBase(Lifecycle):
     # Here, as a class that forgets super().__init__() still works.
     return_trace: bool = False
     id: str | None = None
+    task_resources: Mapping[str, Mapping[str, float]] | None = None
     _use_cache: bool | str = False
 
     def __init__(

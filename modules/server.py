@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import NotServed
 from .foreign import adopted
 from .module import ModuleBase
+from .needs.resources import checked_needs
 from .rpc.bounds import DOWN_AFTER_S, TARGET, ZERO_AFTER_S, bounds_of
 from .url import UrlModule
 
@@ -124,7 +125,7 @@ class ServerModule(ModuleBase):
         self.target, self.scale_down_after = target, scale_down_after
         self.scale_to_zero_after = scale_to_zero_after
         self.port = _port(port, self.bounds, self.replicas)
-        self.resources = dict(resources or {})
+        self.resources = checked_needs("resources of a ServerModule", resources)
         self.env = {str(key): str(value) for key, value in (env or {}).items()}
         self.startup_timeout = _seconds("startup_timeout", startup_timeout)
         self.call_timeout = None if call_timeout is None else _seconds("call_timeout", call_timeout)

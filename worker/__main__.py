@@ -58,12 +58,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _log_to_stderr(settings.log_format, _level(given))
         from .agent.agent import Agent
         from .child.process_tree import raise_descriptor_limit
+        from .devices.offers import options_by_name
 
         raise_descriptor_limit()
         agent = Agent(
             slots=given.slots,
             name=given.name,
-            resources=dict(given.resource),
+            resources=options_by_name(given.resource),
             queues=given.queues,
             settings=settings,
         )
@@ -87,11 +88,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", help="where replicas listen (ROOTWARD_HOST, 127.0.0.1)")
     parser.add_argument(
         "--resource",
-        type=_resource,
         action="append",
         default=[],
         metavar="NAME=AMOUNT",
-        help="what it offers, for example gpu=2; may be given again",
+        help="what it offers: gpu=2, gpu=0,3 (devices), gpu=auto; may be given again",
     )
     parser.add_argument(
         "--queues",
@@ -115,17 +115,6 @@ def _count(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
     return number
-
-
-def _resource(text: str) -> tuple[str, float]:
-    name, _, amount = text.partition("=")
-    try:
-        number = float(amount)
-    except ValueError:
-        number = -1.0
-    if not name or number < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} must be NAME=AMOUNT, for example gpu=2")
-    return name, number
 
 
 def _level(given: argparse.Namespace) -> int:

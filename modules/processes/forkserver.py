@@ -97,6 +97,7 @@ class Template:
         self._children: dict[str, Child] = {}
         self._loading: asyncio.Future[LoadedInfo] | None = None
         self._fork_safe = sys.platform.startswith("linux")
+        self._is_for_one = False
         self._became: Child | None = None
         self._is_closing = False
         # Why it ended, once it has.
@@ -167,18 +168,31 @@ class Template:
         return template
 
     def load(
-        self, definition: bytes, *, folder: str | None = None, worker: str | None = None
+        self,
+        definition: bytes,
+        *,
+        folder: str | None = None,
+        worker: str | None = None,
+        env: Mapping[str, str] | None = None,
     ) -> asyncio.Future[LoadedInfo]:
         """Let it load a tree; the future raises LoadFailed, or NoProcess. One load a template.
 
         `folder` is where the code that the tree needs was unpacked, `worker` the name that errors
-        give its processes.
+        give its processes. With `env`, which is set before the user's code is imported, it is for
+        one child only, and turns into that.
         """
+        self._is_for_one = env is not None
         self._loading = self._loop.create_future()
         # Nobody may be waiting any more when a template is closed while it loads.
         self._loading.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._channel.send(
-            {"op": "load", "definition": definition, "folder": folder, "worker": worker}
+            {
+                "op": "load",
+                "definition": definition,
+                "folder": folder,
+                "worker": worker,
+                "env": dict(env or {}),
+            }
         )
         if self._end is not None:
             self._loading.set_exception(self._end)
@@ -192,6 +206,11 @@ class Template:
         """Start a replica behind the bound socket, which the caller may close then."""
         message = {"op": "replica", "spec": asdict(spec)}
         return self._start(Child(self._loop, child_id), message, sock.fileno())
+
+    def close_unused(self) -> None:
+        """End it if it was to turn into a child that nobody starts any more."""
+        if self._is_for_one and self._became is None:
+            self.close()
 
     def close(self) -> None:
         """End it and everything below it; `ended` is done when nothing is left."""
@@ -210,7 +229,7 @@ class Template:
             self._loop.call_later(_CLOSE_S, self._kill)
 
     def _start(self, child: Child, message: channel.Message, *fds: int) -> Child:
-        becomes = not self._fork_safe
+        becomes = self._is_for_one or not self._fork_safe
         fds_ = child.descriptors(*fds)
         try:
             self._channel.send({**message, "id": child.id, "become": becomes}, fds_)

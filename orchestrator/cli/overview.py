@@ -12,6 +12,8 @@ from contextlib import nullcontext
 from threading import Event as Ending
 from typing import TYPE_CHECKING, Any
 
+from rootward.modules.needs.resources import resources_text
+
 from ..status.documents import deployment_json, worker_json
 from .choice import DEPLOYMENT_HEADER, DEPLOYMENT_LEAST, NOTHING_DEPLOYED, deployment_rows
 from .columns import pad, shorten_middle, widths
@@ -88,8 +90,8 @@ def _columns(
 
 
 def _worker_row(record: AgentRecord) -> tuple[str, ...]:
-    resources = " ".join(f"{name}={n:g}" for name, n in sorted(record.resources.items()))
-    return (record.worker, record.state, str(record.held), str(record.slots), resources or "-")
+    resources = resources_text(record.resources) or "-"
+    return (record.worker, record.state, str(record.held), str(record.slots), resources)
 
 
 def _document(

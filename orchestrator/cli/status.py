@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..status.documents import deployment_json, worker_json
+from rootward.modules.needs.resources import resources_text
+
+from ..status.documents import deployment_json, devices_text, worker_json
 from .board import Board
 from .choice import (
     DEPLOYMENT_HEADER,
@@ -124,6 +126,9 @@ def workers(as_json: bool, redis_url: str | None, prefix: str | None) -> None:
             ("WORKER", "STATE", "HOST", "PID", "SLOTS", "HELD", "RESOURCES", "VERSION"),
             [_worker_row(record) for record in found],
         )
+        for record in found:
+            if devices := devices_text(record.info):
+                write(f"{record.info.worker}: {devices}")
 
 
 def show_all(client: Client, chosen: Choice, *, as_json: bool) -> None:
@@ -154,7 +159,6 @@ def _print_deployments(records: list[DeploymentRecord], *, is_limited: bool = Fa
 
 def _worker_row(record: AgentRecord) -> tuple[str, ...]:
     info = record.info
-    resources = " ".join(f"{name}={amount:g}" for name, amount in sorted(info.resources.items()))
     return (
         info.worker,
         info.state,
@@ -162,7 +166,7 @@ def _worker_row(record: AgentRecord) -> tuple[str, ...]:
         str(info.pid or "-"),
         str(info.slots),
         str(record.held),
-        resources or "-",
+        resources_text(info.resources) or "-",
         info.version or "-",
     )
 

@@ -15,19 +15,24 @@ from .session import connection_options, settings_of
 
 
 class Resource(click.ParamType[str]):
-    """NAME=AMOUNT, as in `gpu=2`."""
+    """NAME=AMOUNT, as in `gpu=2`, NAME=DEVICE,... or NAME=auto."""
 
     name = "resource"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Check the form; the worker reads it again."""
-        name, equals, amount = value.partition("=")
+        """Check the form; the worker reads it again, and knows which devices there are."""
+        name, equals, given = (part.strip() for part in value.partition("="))
         try:
-            fits = bool(name.strip()) and bool(equals) and float(amount) >= 0
+            is_amount = 0 <= float(given) < float("inf")
         except ValueError:
-            fits = False
-        if not fits:
-            self.fail(f"{value!r} must be NAME=AMOUNT, for example gpu=2", param, ctx)
+            # Names of devices.
+            is_amount = bool(given.strip(","))
+        if not name or not equals or not is_amount:
+            self.fail(
+                f"{value!r} must be NAME=AMOUNT, for example gpu=2, or name devices: gpu=0,3",
+                param,
+                ctx,
+            )
         return value
 
 
@@ -45,7 +50,7 @@ class Resource(click.ParamType[str]):
     type=Resource(),
     multiple=True,
     metavar="NAME=AMOUNT",
-    help="What it offers, for example gpu=2; may be given again.",
+    help="What it offers: gpu=2, gpu=0,3 (devices by name), gpu=auto; may be given again.",
 )
 @click.option(
     "--metrics-port",

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rootward.modules.needs.resources import most_at_once
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -66,14 +68,9 @@ def _lacks_room(
     service = successor.service
     if not service.resources:
         return False
-    room = sum(_fits(offer, service.resources) for offer in offers)
+    room = sum(most_at_once(offer, service.resources) for offer in offers)
     if room <= running.get(service.path, 0):
         return True
     queued_at = successor.queued_at
     waits = successor.state == "queued" and queued_at is not None
     return waits and now > (queued_at or 0.0) + GIVES_WAY_AFTER_S
-
-
-def _fits(offer: Mapping[str, float], needs: Mapping[str, float]) -> int:
-    """Return how many replicas with these needs a worker could hold at once."""
-    return min((int(offer.get(name, 0) // need) for name, need in needs.items() if need), default=0)

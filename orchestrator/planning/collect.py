@@ -11,6 +11,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, cast
 
 from rootward.modules.command import CommandModule
+from rootward.modules.needs.resources import task_needs
 from rootward.modules.processes.gc_pause import GcPaused
 from rootward.modules.tasks import WorkFinder
 
@@ -82,6 +83,7 @@ def collect(
     children: list[tuple[int, ...]] = [node.children for node in nodes]
     if covered is not None:
         children = [tuple([place[c] for c in below if c in place]) for below in children]
+    needs = ((place, task_needs(node.module)) for place, node in enumerate(nodes))
     return Outline(
         paths=paths,
         children=children,
@@ -89,6 +91,7 @@ def collect(
             (unserved if node.module.serves else all_work).kinds_of(node.module) for node in nodes
         ],
         services=_services(tree, paths) if serves else {},
+        needs={place: by_kind for place, by_kind in needs if by_kind},
     )
 
 

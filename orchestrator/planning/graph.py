@@ -107,6 +107,8 @@ class PlanGraph:
     modules: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
     services: tuple[Service, ...] = ()
+    # What train and eval tasks need, by their ids; what replicas need, their services say.
+    needs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
@@ -143,6 +145,15 @@ class PlanGraph:
     def service(self, path: str) -> Service | None:
         """Return the service at that path, or None for a module that isn't served."""
         return next((service for service in self.services if service.path == path), None)
+
+    def needs_of_tasks(self) -> dict[str, dict[str, float]]:
+        """Return the resources that tasks need, by the ids of those that need some."""
+        needs = {id_: dict(amounts) for id_, amounts in self.needs.items()}
+        for service in self.services:
+            if service.resources:
+                for kind in (Kind.PREPARE, Kind.DEPLOY):
+                    needs[f"{kind}:{service.path}"] = dict(service.resources)
+        return needs
 
     def levels(self) -> list[list[Task]]:
         """Return the tasks level by level: each as early as what it waits for allows."""

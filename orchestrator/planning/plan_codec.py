@@ -38,6 +38,7 @@ def pack_plan(plan: PlanGraph) -> bytes:
             "paths": [_split(path, place) for path in paths],
             "tasks": plan.steps,
             "services": [_fields(service) for service in plan.services],
+            "needs": {id_: dict(amounts) for id_, amounts in plan.needs.items()},
         }
     )
     return bytes(packed)
@@ -59,6 +60,7 @@ def unpack_plan(data: bytes) -> dict[str, Any]:
             "modules": tuple(paths),
             "steps": steps,
             "services": tuple(_service(service) for service in fields["services"]),
+            "needs": fields.get("needs", {}),
         }
     except (ValueError, KeyError, TypeError, IndexError) as cause:
         raise PlanError(f"the stored plan can't be read ({cause}): submit again") from cause

@@ -10,6 +10,8 @@ from collections import defaultdict
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from rootward.modules.needs.resources import resources_text
+
 from .graph import Kind, PlanGraph, Service
 
 if TYPE_CHECKING:
@@ -32,7 +34,8 @@ def draw(plan: PlanGraph, marks: Mapping[str, str] = MappingProxyType({})) -> st
     kinds: dict[str, list[str]] = defaultdict(list)
     for task in plan.tasks:
         if task.path is not None:
-            kinds[task.path].append(str(task.kind))
+            needs = resources_text(plan.needs.get(task.id, {}))
+            kinds[task.path].append(f"{task.kind} ({needs})" if needs else str(task.kind))
     children: dict[str, list[str]] = defaultdict(list)
     roots: list[str] = []
     for path in plan.modules:
@@ -77,7 +80,7 @@ def _line(part: str, kinds: list[str], service: Service | None) -> str:
     if service.port is not None:
         notes.append(f"port {service.port}: replaced stop-then-start")
     if service.resources:
-        needs = " ".join(f"{name}={amount:g}" for name, amount in service.resources.items())
+        needs = resources_text(service.resources)
         notes.append(f"{needs}: replaced stop-then-start where a worker can't offer it twice")
     return f"{words}  ({'; '.join(notes)})"
 

@@ -25,13 +25,15 @@ class Outline:
     """What a plan needs of the modules of a tree, column by column, children first.
 
     `paths`, `children` (places of modules) and `kinds` (of work) have an entry for each module,
-    `services` one for each that is served, by its place.
+    `services` one for each that is served, by its place, `needs` one for each whose tasks need
+    resources: amounts by kind.
     """
 
     paths: Sequence[str]
     children: Sequence[Sequence[int]]
     kinds: Sequence[frozenset[str]]
     services: Mapping[int, Service] = field(default_factory=dict)
+    needs: Mapping[int, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
 
 
 def parse_kinds(kinds: Iterable[str]) -> frozenset[Kind]:
@@ -67,6 +69,12 @@ def make_plan(deployment: str, outline: Outline, kinds: Iterable[str] = ALL_KIND
         modules=tuple(outline.paths),
         steps=tuple(steps),
         services=tuple(services[place] for place in sorted(services)),
+        needs={
+            f"{kind}:{outline.paths[place]}": amounts
+            for place, by_kind in outline.needs.items()
+            for kind, amounts in by_kind.items()
+            if kind in asked and kind in outline.kinds[place]
+        },
     )
 
 

@@ -157,8 +157,6 @@ class Writer:
     def _queues(self, plan: Plan) -> dict[str, str]:
         """Return, by task id, the queues of those that only some workers can run."""
         return {
-            f"{kind}:{service.path}": resource_queue(self.keys.prefix, service.resources)
-            for service in plan.services
-            if service.resources
-            for kind in (Kind.PREPARE, Kind.DEPLOY)
+            id_: resource_queue(self.keys.prefix, needs)
+            for id_, needs in plan.needs_of_tasks().items()
         }

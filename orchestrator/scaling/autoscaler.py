@@ -11,8 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from rootward.modules.needs.resources import resources_text
+
 from ..states import DeploymentState
-from ..status.status import resources_text
 from ..store.records import ScaleChange
 from .by_hand import bounds_in
 from .policy import Load, Past, ScaleDecision, decide

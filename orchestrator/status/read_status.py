@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from rootward.modules.needs.resources import resources_text
+
 from ..planning.plan import Plan
 from ..states import DeploymentState, ReplicaState, TaskState
 from ..store.records import ERROR_FD
 from ..store.rq_compat import protocol_of
+from .documents import devices_text, used_amounts
 from .evaluations import evaluations_of
 from .failure import TAIL_LINES, Failure
 from .sharing import read_sharing
@@ -207,8 +210,8 @@ def _endpoint(replica: ReplicaRecord, lease_ms: int) -> EndpointStatus:
 
 
 def _needs(plan: Plan | None) -> dict[str, dict[str, float]]:
-    services = () if plan is None else plan.services
-    return {each.path: dict(each.resources) for each in services if each.resources}
+    """Return what tasks need, by their ids."""
+    return {} if plan is None else plan.needs_of_tasks()
 
 
 def _offer(agent: AgentRecord) -> Offer:
@@ -216,5 +219,7 @@ def _offer(agent: AgentRecord) -> Offer:
         worker=agent.info.worker,
         resources=agent.info.resources,
         takes_work=agent.info.state == "running",
+        used=used_amounts(agent.info),
+        holders=devices_text(agent.info) or resources_text(used_amounts(agent.info)),
         protocol=protocol_of(agent.info.queues),
     )

@@ -7,8 +7,10 @@ next, compared with what the live workers offer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from rootward.modules.needs.resources import amount_text, covers, resources_text
 
 from ..store.rq_compat import PROTOCOL
 from .places import users_line
@@ -228,12 +230,15 @@ class Status:
 class Offer:
     """What one live worker could run: its resources, and whether it takes new work at all.
 
-    `protocol` is the version of the jobs that it takes, None when it doesn't tell.
+    `used` is how much of its resources is held now, `holders` says by whom; `protocol` is the
+    version of the jobs that it takes, None when it doesn't tell.
     """
 
     worker: str
     resources: Mapping[str, float]
     takes_work: bool = True
+    used: Mapping[str, float] = field(default_factory=dict)
+    holders: str = ""
     protocol: int | None = None
 
 
@@ -244,7 +249,7 @@ def why_waiting(
 ) -> str | None:
     """Say why no live worker could run what is next, or return None when one could.
 
-    `needs` gives resources by the path of a served module.
+    `needs` gives resources by the id of a task.
     """
     tasks = list(tasks)
     queued = [task for task in tasks if task.state == "queued" and task.kind != "prepare"]
@@ -262,29 +267,34 @@ def why_waiting(
             "run one version of rootward everywhere"
         )
     taking = speaking
-    reasons = [_unmet(task, needs.get(task.module or "", {}), taking) for task in queued]
+    reasons = [_unmet(task, needs.get(task.id, {}), taking) for task in queued]
     return None if None in reasons else reasons[0]
 
 
+def _in_use(task: TaskStatus, need: Mapping[str, float], able: Sequence[Offer]) -> str | None:
+    """Say who has what a task waits for; None when one of the workers has it free."""
+    for offer in able:
+        left = {name: n - offer.used.get(name, 0.0) for name, n in offer.resources.items()}
+        if covers(left, need):
+            return None
+    who = "; ".join(f"{offer.worker}: {offer.holders}" for offer in able[:5])
+    return f"{task.id} waits for {resources_text(need)}, which is in use ({who})"
+
+
 def _unmet(task: TaskStatus, need: Mapping[str, float], taking: Sequence[Offer]) -> str | None:
-    if task.kind != "deploy" or not need:
+    if not need:
         return None
-    if any(
-        all(offer.resources.get(name, 0) >= amount for name, amount in need.items())
-        for offer in taking
-    ):
-        return None
+    able = [offer for offer in taking if covers(offer.resources, need)]
+    if able:
+        return _in_use(task, need, able)
     wanted = resources_text(need)
     have = "; ".join(
         f"{offer.worker} has {resources_text(offer.resources) or 'none'}" for offer in taking[:5]
     )
-    option = " ".join(f"--resource {name}={amount:g}" for name, amount in need.items())
+    option = " ".join(
+        f"--resource {name}={amount_text(amount)}" for name, amount in sorted(need.items())
+    )
     return (
         f"{task.id} needs {wanted} and no live worker offers it ({have}): "
         f"start one with `rootward worker {option}`"
     )
-
-
-def resources_text(resources: Mapping[str, float]) -> str:
-    """Return resources as they are written on the command line, like `gpu=2`."""
-    return " ".join(f"{name}={amount:g}" for name, amount in sorted(resources.items()))

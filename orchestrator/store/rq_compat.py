@@ -14,6 +14,8 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from rootward.modules.needs.resources import amount_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -130,8 +132,18 @@ def protocol_of(queues: Iterable[str]) -> int | None:
 
 def resource_queue(prefix: str, resources: Mapping[str, float]) -> str:
     """Return the queue of tasks that need these resources; the plain one when they need none."""
-    labels = [f"{name}{amount:g}" for name, amount in sorted(resources.items()) if amount]
+    labels = [
+        f"{resource_label(name)}{amount_text(amount)}"
+        for name, amount in sorted(resources.items())
+        if amount
+    ]
     return "-".join([plain_queue(prefix), *labels])
+
+
+def resource_label(name: str) -> str:
+    """Return what stands before the amount of a resource in the name of a queue."""
+    # The amount that follows must not read as a part of the name.
+    return f"{name}=" if name[-1:].isdigit() else name
 
 
 def agent_queue(prefix: str, agent_id: str) -> str:

@@ -25,6 +25,7 @@ from rootward.orchestrator.store.keys import Keys
 from rootward.orchestrator.store.store import Store
 from rootward.orchestrator.terminal import heeds_hangup
 
+from ..devices.offers import pools_given
 from ..work.identity import Identity, checked_name
 from .metrics_server import exposed
 from .session import AgentSession
@@ -41,9 +42,10 @@ TASKS_SHARE = 0.6
 class Agent:
     """Runs tasks in `slots` processes and keeps replicas alive.
 
-    `url` is Redis's (default `REDIS_URL`), `resources` what it offers beside slots, `queues` what
-    it takes from instead of the plain queue. Everything else comes from `settings`, by default the
-    environment. Raises NoRedis without an address, MissingSecret without a secret, BadWorkerName.
+    `url` is Redis's (default `REDIS_URL`), `resources` what it offers beside slots (an amount, the
+    names of devices, or "auto"), `queues` what it takes from instead of the plain queue. Everything
+    else comes from `settings`, by default the environment. Raises NoRedis without an address,
+    MissingSecret without a secret, BadWorkerName, BadResource.
     """
 
     def __init__(
@@ -52,7 +54,7 @@ class Agent:
         *,
         slots: int = 4,
         name: str | None = None,
-        resources: Mapping[str, float] | None = None,
+        resources: Mapping[str, float | str | Sequence[str]] | None = None,
         queues: Sequence[str] | None = None,
         settings: Settings | None = None,
     ) -> None:
@@ -76,7 +78,7 @@ class Agent:
             host=settings.host,
             slots=slots,
             queues=tuple(queues or ()),
-            resources=dict(resources or {}),
+            pools=pools_given(resources or {}),
         )
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None

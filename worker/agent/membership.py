@@ -7,9 +7,9 @@ lease is its own. What follows for tasks and replicas is the session's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .heartbeat import Heartbeat, LeaseState
 
@@ -41,6 +41,8 @@ class Membership:
         self._store, self._signer, self._link = store, signer, link
         self._on_standing = on_standing
         self._state = "running"
+        # Who holds which device, as it is told with everything else.
+        self.holdings: Callable[[], tuple[Mapping[str, Any], ...]] = tuple
         self.agent_id = identity.new_id()
         self.keeper: Heartbeat | None = None
 
@@ -91,9 +93,17 @@ class Membership:
     def _lease_ms(self) -> int:
         return round(self._settings.lease_seconds * 1000)
 
+    async def tell_holdings(self) -> None:
+        """Say who holds which of its devices now; nobody hears it before it has joined."""
+        if self.keeper is not None:
+            await self.tell(self._state)
+            # To say anything makes the lease its usual one, which an idle heart would miss.
+            self.rouse()
+
     def _info(self) -> AgentInfo:
         keeps = self._settings.workspace is None
-        return replace(self._identity.info(self.agent_id, self._state), keeps_workspaces=keeps)
+        said = self._identity.info(self.agent_id, self._state, self.holdings())
+        return replace(said, keeps_workspaces=keeps)
 
     async def _joined(self, engine: RqWorker, store_id: str) -> None:
         self._signer.enter(store_id)

@@ -8,7 +8,7 @@ longer fit. Then the plain queues. How much room there is, the agent says.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from .exchange_loop import Want
@@ -16,8 +16,8 @@ from .exchange_loop import Want
 if TYPE_CHECKING:
     from rootward.orchestrator.store.store import Store
 
+    from ..devices.resources import Resources
     from ..work.identity import Identity
-    from ..work.resources import Resources
     from .store_client import StoreClient
 
 _OWN_LIMIT = 16
@@ -49,6 +49,11 @@ class QueueSelection:
         if room > 0:
             wants.append(Want(queues=(own, *self._identity.plain), limit=room))
         return wants
+
+    def blocked(self) -> list[Mapping[str, float]]:
+        """Return what tasks that were seen waiting need, and isn't free here."""
+        needed = map(self._resources.needs, self._special)
+        return [needs for needs in needed if needs and not self._resources.covers(needs)]
 
     async def look(self) -> bool:
         """Find the queues of tasks that need what this worker offers; whether any has some."""

@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from rootward.orchestrator.store.watch import RegistryMirror
 
+from ..devices.report import HoldingsReport
+from ..devices.resources import Resources
 from ..replicas.registrar import Registrar
 from ..replicas.supervisor import Supervisor
 from ..slots.pool import SlotPool
 from ..work.assignment import Assignment, Error, Outcome, Workload
 from ..work.evaluations import Evaluations
 from ..work.generations import Generations, place_in
-from ..work.resources import Resources
 from ..work.task_runner import Runner
 from .chores import Chores, on_loop
 from .controller_loop import ControllerLoop
@@ -50,8 +51,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _STARTS = 16
-_GOODBYE_S = 2.0
-_LAST_WORD_S = 1.0
+_GOODBYE_S, _LAST_WORD_S = 2.0, 1.0
 _EMPTIED = {"type": "DataLost", "message": "Redis has lost its data, and this task with them"}
 
 
@@ -64,34 +64,31 @@ class AgentSession:
         """Put the parts together; nothing is started or registered yet."""
         self._loop = loop = asyncio.get_running_loop()
         self._identity, self._settings = identity, settings
-        self._store, self._signer = store, signer
-        self._burst = burst
-        self.stop_asked = asyncio.Event()
-        self.joined = asyncio.Event()
-        self._work = Workload()
-        self._chores = Chores()
-        self._is_open, self._is_leaving, self._is_rejoining = True, False, False
+        self._store, self._signer, self._burst = store, signer, burst
+        self.stop_asked, self.joined = asyncio.Event(), asyncio.Event()
+        self._work, self._chores = Workload(), Chores()
+        self._is_open, self.is_leaving, self._is_rejoining = True, False, False
         self._link = StoreClient(loop)
         self._membership = Membership(
             identity, settings, store, signer, self._link, on_loop(loop, self._stand)
         )
-        agent_id = self.agent_id
         self._mirror = RegistryMirror(store, signer, block_ms=BLOCK_MS)
-        self._resources = Resources(settings.prefix, identity.resources)
+        self._resources = Resources(settings.prefix, identity.pools)
+        HoldingsReport(self._resources, self._membership, self._chores.begin, self)
         self._sources = QueueSelection(identity, store, self._link, self._resources)
         store_access = store, signer, self._link
         self._generations = Generations(*store_access, self._mirror, settings.cache, identity.name)
         self._slots = SlotPool(identity.slots, settings.state_limit)
-        self._registrar = Registrar(*store_access, agent_id=agent_id, worker=identity.name)
+        self._registrar = Registrar(*store_access, agent_id=self.agent_id, worker=identity.name)
         self._registrar.on_forgotten = self.forgotten
         self._supervisor = Supervisor(self._registrar, signer, self._resources, host=settings.host)
-        self._pump = ExchangeLoop(store, self._link, agent_id, self)
+        self._pump = ExchangeLoop(store, self._link, self.agent_id, self)
         self._runner = Runner(self._generations, self._slots, self._supervisor, self._pump.kick)
         self._evaluations = Evaluations(*store_access, self._slots, self._chores, self._pump.kick)
         self.account = AgentMetrics(self._slots, self._supervisor, store, self._link)
         self.watches = self._runner.watches
-        self._bell = Inbox(store, agent_id, on_loop(loop, self._rung))
-        self._rounds = ControllerLoop(store, signer, agent_id, settings.lease_seconds)
+        self._bell = Inbox(store, self.agent_id, on_loop(loop, self._rung))
+        self._rounds = ControllerLoop(store, signer, self.agent_id, settings.lease_seconds)
         self._engine = RqWorker(
             store.clients.blocking,
             name=identity.name,
@@ -145,10 +142,12 @@ class AgentSession:
     def take(self, claim: Claim) -> None:
         """Begin a claimed task."""
         assignment = Assignment(claim=claim, needs_slot=claim.kind != "prepare")
-        self._resources.hold(assignment, self._resources.needs(claim.queue) or {})
         self._work.add(assignment)
         self._rouse()
-        self._runner.begin(assignment, lambda outcome: self._ended(assignment, outcome))
+        if assignment.hold(self._resources):
+            self._runner.begin(assignment, lambda outcome: self._ended(assignment, outcome))
+        else:
+            self._chores.begin(self._hand_back(assignment))
 
     def fenced(self, agent_id: str) -> None:
         """Take that the lease of that incarnation had ended."""
@@ -184,11 +183,12 @@ class AgentSession:
         self._generations.drop_idle(time.monotonic())
         if await self._sources.look() or is_due:
             self._pump.kick()
+        self._supervisor.make_room(self._sources.blocked() if self._is_open else ())
 
     # The work itself.
 
     def _ended(self, assignment: Assignment, outcome: Outcome | None) -> None:
-        if self._is_leaving:
+        if self.is_leaving:
             # Leaving hands back what was running, and counts it as no loss.
             self._forget(assignment)
         elif outcome is None:
@@ -210,7 +210,7 @@ class AgentSession:
     def _forget(self, assignment: Assignment) -> None:
         self._evaluations.forget(assignment)
         self._work.remove(assignment)
-        self._resources.release(assignment)
+        assignment.end_holding()
 
     def _stop_job(self, job_id: str) -> None:
         self._end_job(job_id, {"type": "Stopped", "message": "stopped by hand (RQ's stop-job)"})
@@ -357,7 +357,7 @@ class AgentSession:
                 await self._membership.tell("draining")
                 await self._hand_over()
                 await self._work.until_done()
-        self._is_leaving = self._runner.is_leaving = True
+        self.is_leaving = self._runner.is_leaving = True
         self._registrar.leave()
         self._slots.kill_all()
         with contextlib.suppress(TimeoutError):
@@ -375,7 +375,7 @@ class AgentSession:
 
     async def _leave(self) -> None:
         """End all processes and give up the lease; what Redis can't be told now, it finds out."""
-        self._is_leaving = self._runner.is_leaving = True
+        self.is_leaving = self._runner.is_leaving = True
         self._membership.end()
         self._bell.stop()
         self._rounds.stop()

@@ -92,6 +92,7 @@ class TemplateProcess:
             case "fork":
                 return self._fork(message["id"], partial(_generation, fds), fds)
             case "load":
+                os.environ.update(message["env"])
                 self._load(message["definition"], message["folder"], message["worker"])
             case "slot" | "replica":
                 return self._spawn(message, fds)

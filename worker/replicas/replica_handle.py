@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from rootward.orchestrator.planning.graph import Service
     from rootward.orchestrator.store.records import ReplicaRecord
 
+    from ..devices.resources import Holding
     from ..work.generation import Generation
 
 T = TypeVar("T")
@@ -38,6 +39,9 @@ T = TypeVar("T")
 
 class ReplicaHandle:
     """One running copy of a served module; it keeps its id when its process is replaced."""
+
+    # The resources that its process has, until the end of the last one.
+    holding: Holding | None = None
 
     def __init__(self, generation: Generation, service: Service) -> None:
         """Give it an id; no process yet."""
@@ -104,6 +108,11 @@ class ReplicaHandle:
             )
         except psutil.Error:
             return False
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that its process has before the user's code; the devices' come last."""
+        return {**self.service.env, **(self.holding.environment if self.holding else {})}
 
     @property
     def pid(self) -> int | None:

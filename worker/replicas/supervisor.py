@@ -12,19 +12,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from rootward.modules.processes.forkserver import ReplicaSpec
 from rootward.modules.processes.restart_policy import RestartPolicy
 from rootward.orchestrator.states import ReplicaState, TaskState
 from rootward.orchestrator.store.records import ERROR_FD
 
+from ..devices.process_end import until_gone
 from ..work.assignment import Assignment, Outcome
 from .binding import bound_for
+from .equipment import equip, in_the_way, spec_of
 from .liveness import Watch
 from .probe import probe
 from .replica_handle import ReplicaHandle
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from rootward.modules.processes.forkserver import Template
     from rootward.orchestrator.security.signing import Signer
 
+    from ..devices.resources import Resources
     from ..work.generation import Generation, Place
-    from ..work.resources import Resources
     from .registrar import Registrar
 
 logger = logging.getLogger(__name__)
@@ -121,6 +121,14 @@ class Supervisor:
         for held in found:
             self._end(held, reason)
         return bool(found)
+
+    def make_room(self, blocked: Iterable[Mapping[str, float]]) -> None:
+        """End prepared replicas whose resources other tasks wait for: that costs their start only.
+
+        Otherwise a task might wait for them for ever, and their deploy for that task.
+        """
+        for held in in_the_way(self.held, blocked, self._resources):
+            self._end(held, "it gives way: a task waits for what it holds")
 
     async def follow_states(self, place: Place) -> None:
         """Write what was added to a generation's state log into its replicas here."""
@@ -222,13 +230,11 @@ class Supervisor:
         service = await generation.service(assignment.claim.path or "")
         for held in self.held:
             if held.awaits(generation, service.path):
-                self._resources.release(assignment)
                 return held
         held = ReplicaHandle(generation, service)
+        equip(held, assignment, self._resources)
         held.task = assignment
         held.on_print = self.on_news
-        self._resources.release(assignment)
-        self._resources.hold(held, service.resources)
         self._held[held.id] = held
         generation.uses += 1
         self._lives[held.id] = asyncio.create_task(self._live(held), name=f"life of {held.id}")
@@ -248,7 +254,8 @@ class Supervisor:
         held.kill()
         if held.child is not None:
             await asyncio.wait({held.ended}, timeout=_DRAIN_MARGIN_S)
-        self._resources.release(held)
+        if held.holding is not None:
+            held.holding.end(held.pid)
         held.generation.uses -= 1
         held.generation.used_at = time.monotonic()
         try:
@@ -315,9 +322,15 @@ class Supervisor:
         try:
             async with asyncio.timeout(limit_s):
                 output = held.output if held.task is None else held.task.output
-                template = await held.generation.template(output)
-                with await bound_for(held, self._host) as listener:
-                    self._fork(held, template, listener)
+                if held.holding is not None:
+                    await until_gone(held.pid)
+                env = held.environment if held.holding is not None else None
+                template = await held.generation.template(output, env)
+                try:
+                    with await bound_for(held, self._host) as listener:
+                        self._fork(held, template, listener)
+                finally:
+                    template.close_unused()
                 await held.until_ready()
         except TimeoutError:
             why = f"it was not ready within its startup_timeout of {limit_s:g} s"
@@ -332,23 +345,10 @@ class Supervisor:
     def _fork(self, held: ReplicaHandle, template: Template, listener: socket.socket) -> None:
         if held.is_stopping:
             raise held.failure("it was stopped before it started")
-        service, generation = held.service, held.generation
-        spec = ReplicaSpec(
-            path=service.path,
-            replica=held.id,
-            host=self._host,
-            token=secrets.token_hex(16),
-            call_key=self._signer.call_key(generation.name),
-            call_token=self._signer.call_token(*generation.place),
-            startup_timeout=service.startup_timeout,
-            call_timeout=service.call_timeout,
-            env=service.env,
-            states=tuple(generation.log),
-            table=generation.table,
-        )
+        spec = spec_of(held, self._signer, self._host)
         child = template.replica(held.id, spec, listener)
         held.attach(child, spec.token, listener.getsockname()[:2])
-        generation.greet(child)
+        held.generation.greet(child)
 
     async def _publish(self, held: ReplicaHandle) -> None:
         """Bring it up to date, ask it whether it is ready, and register it."""

@@ -6,7 +6,8 @@ to its queue, and nothing waits behind a task that turns out long. No slot is st
 that are over sooner than it would be there. An idle one is kept warm for the next task of its
 generation; of more than `limit` in all, those that were idle longest go, once what is being started
 has started. A child that ends under its task, by whatever, is seen at once. One that has grown much
-or run many tasks is replaced between two tasks.
+or run many tasks is replaced between two tasks. A task that holds resources has a process of its
+own, which ends with it: what it holds is free when that is gone.
 """
 
 from __future__ import annotations
@@ -87,7 +88,13 @@ class SlotPool:
         """
         generation.uses += 1
         now = time.monotonic()
-        turn = Ticket(assignment=assignment, generation=generation, told=told, since=now)
+        turn = Ticket(
+            assignment=assignment,
+            generation=generation,
+            told=told,
+            since=now,
+            holds=assignment.holding is not None,
+        )
         self._turns[assignment] = turn
         self._waiting.append(turn)
         self._soon()
@@ -139,6 +146,9 @@ class SlotPool:
         """
         turn = self._turns.get(assignment)
         slot = next((each for each in self._slots if turn in each.turns), None)
+        if slot is not None and slot.holding is not None:
+            # Shards would need as much again, beside what their evaluation holds while it waits.
+            return False
         if turn is None or slot is None or sum(each.is_lent for each in self._slots) >= self.limit:
             return False
         slot.is_lent = True
@@ -163,7 +173,7 @@ class SlotPool:
         """Take that the first task of a slot has ended."""
         self._pace = self._paces.of(turn.generation.name, turn.assignment.claim.kind)
         self._pace.note(took_s)
-        if slot.is_worn:
+        if slot.holding is not None or slot.is_worn:
             slot.is_retiring = True
             self._put_back(slot.take_back())
         if slot.is_spoiled or (slot.is_retiring and not slot.turns):
@@ -175,9 +185,9 @@ class SlotPool:
     def ended(self, slot: SlotHandle, turn: Ticket | None, how: TaskLost | NoProcess) -> None:
         """Take that the process of a slot has ended."""
         assert slot.child is not None
+        slot.end_holding()
         slot.generation.children.discard(slot.child)
         left = [*slot.turns]
-        self._put_back(left)
         slot.turns.clear()
         if slot in self._slots:
             self._slots.remove(slot)
@@ -186,8 +196,9 @@ class SlotPool:
         if isinstance(how, NoProcess):
             # Another slot for them would be refused, too.
             for each in left:
-                self._waiting.remove(each)
                 self._tell(each, how)
+        else:
+            self._put_back(left)
         self._soon()
 
     def _soon(self) -> None:
@@ -201,13 +212,14 @@ class SlotPool:
         given: dict[SlotHandle, None] = {}
         while self._waiting:
             turn = self._waiting[0]
-            slot = self._slot_for(turn)
+            slot = None if turn.holds else self._slot_for(turn)
             if slot is None:
                 if not self._has_room:
                     break
                 slot = self._start(turn.generation)
             self._waiting.popleft()
             slot.add(turn)
+            slot.is_retiring |= turn.holds
             given[slot] = None
         for slot in given:
             slot.send()
@@ -272,7 +284,12 @@ class SlotPool:
 
     def _put_back(self, turns: Sequence[Ticket]) -> None:
         """Let them wait again, before all that came later."""
-        self._waiting.extendleft(reversed(turns))
+        for turn in reversed(turns):
+            if turn.holds and turn.assignment.holding is None:
+                # What it was claimed with ends with the process that had it.
+                self._tell(turn, NotBegun())
+            else:
+                self._waiting.appendleft(turn)
 
     def _start(self, generation: Generation) -> SlotHandle:
         """Return a slot that is being started; it gets its tasks when it is there."""
@@ -284,7 +301,8 @@ class SlotPool:
     async def _bring_up(self, slot: SlotHandle) -> None:
         generation = slot.generation
         try:
-            template = await generation.ready(slot.turns[0].assignment.output)
+            env = slot.take_holding()
+            template = await generation.ready(slot.turns[0].assignment.output, env)
             self._names += 1
             child = template.slot(f"slot-{self._names}")
             generation.greet(child)
@@ -297,6 +315,8 @@ class SlotPool:
                 for turn in slot.turns:
                     self._tell(turn, error)
         finally:
+            if slot.child is None:
+                slot.end_holding()
             self._starting.pop(slot, None)
             self._soon()
             if len(self._slots) > self.limit:

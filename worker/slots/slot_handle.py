@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rootward.modules.processes.forkserver import Child
     from rootward.modules.processes.scarcity import NoProcess
 
+    from ..devices.resources import Holding
     from ..work.generation import Generation
 
 TASKS_PER_CHILD = 1000
@@ -32,13 +33,17 @@ _MEASURE_S = 1.0
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Ticket:
-    """A task that waits for a slot or has one; `told` is called once, with how that went."""
+    """A task that waits for a slot or has one; `told` is called once, with how that went.
+
+    One that `holds` resources has a process of its own.
+    """
 
     assignment: Assignment
     generation: Generation
     told: Callable[[Outcome | BaseException], None]
     since: float
     number: int = 0
+    holds: bool = False
 
 
 class Pool(Protocol):
@@ -69,6 +74,8 @@ class SlotHandle:
         self.is_retiring = False
         self.is_lent = False
         self.evaluation: str | None = None
+        # The resources of the one task that it is for; free when its process has ended.
+        self.holding: Holding | None = None
         self._limit_bytes = limit_bytes
         self._pool = pool
         self._unsent: list[Ticket] = []
@@ -157,6 +164,16 @@ class SlotHandle:
         """End its process, if it has one."""
         if self.child is not None:
             self.child.kill()
+
+    def take_holding(self) -> dict[str, str] | None:
+        """Hold what its first task was claimed with; return the environment that comes with it."""
+        self.holding = self.turns[0].assignment.pass_holding()
+        return None if self.holding is None else self.holding.environment
+
+    def end_holding(self) -> None:
+        """Give back what it holds once its process is gone."""
+        if self.holding is not None:
+            self.holding.end(None if self.child is None else self.child.pid)
 
     @property
     def is_full(self) -> bool:

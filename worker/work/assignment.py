@@ -25,12 +25,15 @@ from rootward.orchestrator.store.connection import LARGEST_VALUE
 from rootward.orchestrator.store.records import ERROR_FD, Finish
 from rootward.orchestrator.store.rq_compat import Shard, shard_of
 
+from ..devices.resources import Holder
 from .memory_kills import MemoryKills
 from .output import Output
 
 if TYPE_CHECKING:
     from rootward.orchestrator.security.signing import Signer
     from rootward.orchestrator.store.records import Claim
+
+    from ..devices.resources import Holding, Resources
 
 Error = Mapping[str, str]
 MOST_STATES_BYTES: Final = LARGEST_VALUE - (1 << 20)
@@ -69,7 +72,8 @@ class Assignment:
     of which its process ended, when it goes back to its queue for that; `is_leaving` says that it
     goes back because the worker is leaving; `is_late` says that its
     time is over; `trace` is the W3C context of its run; `mark` is that of the
-    submission, once it is verified.
+    submission, once it is verified. `holding` are the resources that it was claimed with, until a
+    process has them.
     """
 
     claim: Claim
@@ -82,6 +86,7 @@ class Assignment:
     is_leaving: bool = False
     trace: Mapping[str, str] = field(default_factory=dict)
     mark: bytes = NO_MARK
+    holding: Holding | None = None
     _under_way: int = 0
     _on_flushed: Callable[[], None] | None = None
 
@@ -102,6 +107,33 @@ class Assignment:
             self._on_flushed = call
         else:
             call()
+
+    def hold(self, resources: Resources) -> bool:
+        """Hold what the queue that it was claimed from says; False when that isn't free.
+
+        Another claim that was under way may have taken it.
+        """
+        needs, claim = resources.needs(self.claim.queue), self.claim
+        if not needs:
+            return True
+        holder = Holder(
+            deployment=claim.name,
+            generation=claim.generation,
+            module=claim.path or "",
+            kind=claim.kind,
+        )
+        self.holding = resources.hold(needs, holder)
+        return self.holding is not None
+
+    def end_holding(self) -> None:
+        """Give back what no process has taken over."""
+        if (holding := self.pass_holding()) is not None:
+            holding.end()
+
+    def pass_holding(self) -> Holding | None:
+        """Return the resources that it holds, which are another's to give back from now on."""
+        holding, self.holding = self.holding, None
+        return holding
 
     @property
     def place(self) -> tuple[str, int]:

@@ -22,7 +22,7 @@ from rootward.modules.state import trees
 from rootward.orchestrator.planning.plan import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from rootward.modules.processes.forkserver import Child, Template
     from rootward.orchestrator.planning.graph import Service
@@ -214,12 +214,12 @@ class Generation:
         key = self._home.signer.call_key(self.name)
         return {"op": "routes", "table": self.table, "key": key}
 
-    async def ready(self, output: Output) -> Template:
+    async def ready(self, output: Output, env: Mapping[str, str] | None = None) -> Template:
         """Return what `template` does, when plan and routes are here, too.
 
         The tree is asked for first: it is read while its process loads.
         """
-        loading = asyncio.ensure_future(self.template(output))
+        loading = asyncio.ensure_future(self.template(output, env))
         loading.add_done_callback(_look_at)
         try:
             # What was asked first is read first.
@@ -229,13 +229,17 @@ class Generation:
         finally:
             loading.cancel()
 
-    async def template(self, output: Output) -> Template:
+    async def template(self, output: Output, env: Mapping[str, str] | None = None) -> Template:
         """Return a loaded template from which one more child can be started.
 
         What the tree prints while it is imported goes to the `output` of whoever came first. Where
-        forking a loaded one isn't safe, each child gets a template of its own. Raises LoadFailed
-        with the user's error, SignatureError, GenerationGone.
+        forking a loaded one isn't safe, each child gets a template of its own; so does one that
+        needs an environment (`env`) that the user's imports see, too. Raises LoadFailed with the
+        user's error, SignatureError, GenerationGone.
         """
+        if env:
+            template, _ = await self._load(output, env)
+            return template
         loading = self._template
         if loading is None:
             loading = self._template = asyncio.ensure_future(self._load(output))
@@ -262,14 +266,16 @@ class Generation:
         for template in list(self._templates):
             template.close()
 
-    async def _load(self, output: Output) -> tuple[Template, bool]:
+    async def _load(
+        self, output: Output, env: Mapping[str, str] | None = None
+    ) -> tuple[Template, bool]:
         home, definition = self._home, await self._definition()
         template = home.fork()
         self._templates.add(template)
         template.on_exit = self._ended
         try:
             folder = await self._code_folder(trees.bundle_of(definition))
-            loading = template.load(definition, folder=folder, worker=home.worker)
+            loading = template.load(definition, folder=folder, worker=home.worker, env=env)
             del definition
             info = await loading
         except BaseException:

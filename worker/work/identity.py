@@ -13,10 +13,15 @@ import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from rootward.modules.errors import RootwardError
+from rootward.modules.needs.resources import UNIT
 from rootward.orchestrator.store.records import AgentInfo
 from rootward.orchestrator.store.rq_compat import agent_queue, plain_queue
+
+if TYPE_CHECKING:
+    from ..devices.allocation import DevicePool
 
 
 class BadWorkerName(RootwardError):
@@ -32,8 +37,13 @@ class Identity:
     host: str
     slots: int
     queues: tuple[str, ...] = ()
-    resources: Mapping[str, float] = field(default_factory=dict)
+    pools: Mapping[str, DevicePool] = field(default_factory=dict)
     started_at: float = field(default_factory=time.time)
+
+    @property
+    def resources(self) -> dict[str, float]:
+        """The amounts that it offers beside slots."""
+        return {name: pool.amount / UNIT for name, pool in self.pools.items()}
 
     @property
     def plain(self) -> tuple[str, ...]:
@@ -48,7 +58,12 @@ class Identity:
         """Return the id of a new incarnation."""
         return f"{self.name}-{secrets.token_hex(6)}"
 
-    def info(self, agent_id: str, state: str = "running") -> AgentInfo:
+    def info(
+        self,
+        agent_id: str,
+        state: str = "running",
+        holdings: tuple[Mapping[str, Any], ...] = (),
+    ) -> AgentInfo:
         """Return the record to join with."""
         from importlib.metadata import PackageNotFoundError, version
 
@@ -63,7 +78,9 @@ class Identity:
             pid=os.getpid(),
             slots=self.slots,
             queues=self.plain,
-            resources=dict(self.resources),
+            resources=self.resources,
+            devices={name: pool.devices for name, pool in self.pools.items() if pool.devices},
+            holdings=holdings,
             version=installed,
             state=state,
             started_at=self.started_at,

@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 from ...states import ReplicaState, TaskState
+from ...status.documents import device_holders, used_amounts
 from ...status.read_status import GONE
 
 if TYPE_CHECKING:
@@ -237,6 +238,8 @@ def worker_document(
         "pid": info.pid,
         "slots": info.slots,
         "resources": dict(info.resources),
+        "used": used_amounts(info),
+        "devices": device_holders(info),
         "version": info.version,
         "started_at": info.started_at,
         "tasks": [

@@ -16,6 +16,8 @@ class AgentInfo:
     """What an agent says of itself; `id` is unique per start, `worker` the name that people see.
 
     It `keeps_workspaces` when those of its tasks lie on its own machine.
+    `devices` names those of a resource that is counted in devices; `holdings` has a row for each
+    resource that a task or replica holds: amount, shares by device, and whose it is.
     """
 
     id: str
@@ -25,6 +27,8 @@ class AgentInfo:
     slots: int = 1
     queues: tuple[str, ...] = ()
     resources: Mapping[str, float] = field(default_factory=dict)
+    devices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    holdings: tuple[Mapping[str, Any], ...] = ()
     version: str = ""
     state: str = "running"
     started_at: float = 0.0
@@ -115,11 +119,13 @@ class Sweep:
 
 def pack_agent(info: AgentInfo) -> bytes:
     """Pack what an agent says of itself."""
-    return pack({**asdict(info), "resources": dict(info.resources)})
+    return pack(asdict(info))
 
 
 def unpack_agent(data: bytes) -> AgentInfo:
     """Read what `pack_agent` wrote."""
     known = unpack("agent", data, AgentInfo)
     known["queues"] = tuple(known.get("queues", ()))
+    known["holdings"] = tuple(known.get("holdings", ()))
+    known["devices"] = {name: tuple(names) for name, names in known.get("devices", {}).items()}
     return AgentInfo(**known)

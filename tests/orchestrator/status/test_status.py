@@ -14,7 +14,7 @@ from rootward.orchestrator.status.status import (
 )
 from rootward.orchestrator.store.rq_compat import PROTOCOL
 
-GPU = {"r": {"gpu": 2.0}}
+GPU = {"deploy:r": {"gpu": 2.0}}
 
 
 def task(state: str = "queued", kind: str = "deploy") -> TaskStatus:
@@ -51,6 +51,8 @@ def test_resources_that_no_worker_has_are_named() -> None:
     reason = why_waiting([task()], GPU, [offer(gpu=1.0)]) or ""
     for part in ("deploy:r needs gpu=2", "w has gpu=1", "--resource gpu=2"):
         assert part in reason
+    trains = {"train:r": {"gpu": 0.5}}
+    assert "train:r needs gpu=0.5" in (why_waiting([task(kind="train")], trains, [offer()]) or "")
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,15 @@ function Slot({ task, drains }) {
     ${share != null && html`<span class="progress"><i style=${{ transform: `scaleX(${share})` }}></i></span>`}</a>`;
 }
 
+// Which device, and who has it: several where each has a share.
+function Device({ device, holders }) {
+  if (!holders.length) return html`<span class="chip">${device} <span class="meta">free</span></span>`;
+  return html`<span class="chip">${device} ${holders.map((holder, place) => html`<span key=${place}>${place ? ", " : ""}<a href=${toDeployment(`${holder.deployment}@${holder.generation}`, "tree", { m: holder.module })}>${holder.kind === "replica" ? "" : `${holder.kind} `}${lastPart(holder.module)}</a>${holder.share < 1 ? ` (${holder.share})` : ""}</span>`)}</span>`;
+}
+
 function Holds({ worker }) {
   const resources = Object.entries(worker.resources);
-  return html`<dl class="holds"><dt>Devices</dt><dd>${resources.length ? resources.map(([name, amount]) => html`<span class="chip" key=${name}>${name} <b>${amount}</b></span>`) : html`<span class="meta">none</span>`}</dd>
+  return html`<dl class="holds"><dt>Devices</dt><dd>${resources.length ? resources.map(([name, amount]) => html`<span class="chip" key=${name}>${name} <b>${amount}</b>${worker.used[name] ? html` · ${worker.used[name]} in use` : ""}</span>`) : html`<span class="meta">none</span>`}</dd>
+    ${Object.entries(worker.devices).map(([name, devices]) => html`<dt key=${`t${name}`}>${name}</dt><dd key=${name}>${Object.entries(devices).map(([device, holders]) => html`<${Device} key=${device} device=${device} holders=${holders} />`)}</dd>`)}
     <dt>Holds</dt><dd>${plural(worker.replicas.length, "replica")}</dd></dl>`;
 }

@@ -1,0 +1,4 @@
+"""What modules need of the machines that they run on.
+
+- `resources`: amounts by name (`{"gpu": 1}`), as modules need and workers offer them.
+"""

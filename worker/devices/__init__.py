@@ -1,0 +1,1 @@
+"""Devices: which ones a worker has, who holds which, and when they are free again."""
