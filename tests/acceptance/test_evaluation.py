@@ -98,7 +98,7 @@ def test_an_evaluation_is_whole_and_in_order_whichever_worker_is_killed(
     assert shown["result"] == [2 * x for x in range(400)]
     assert (shown["items"], shown["failed"]) == (400, 0)
     assert task["progress"]["done"] == task["progress"]["total"] == 400
-    assert task["attempt"] == (2 if killed == "its own" else 1)
+    assert task["attempt"] >= (2 if killed == "its own" else 1)
     told = run(rootward("events", "slow"), folder=network.folder, environ=network.environ).stdout
     assert "succeeded on" in told
     assert "whole: [0, 2, 4," in told
