@@ -19,7 +19,7 @@ from .scopes import calls_in
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from .sources import Sources
+    from .sources import SourceFile
 
 HARMLESS: Final = frozenset({"print", "debug", "info", "warning", "error", "exception", "warn"})
 """Calls that leave no trace but a text."""
@@ -48,14 +48,14 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 class ImportEffects:
     """Finds such statements; what a function does is found out once, by its name."""
 
-    def __init__(self, sources: Sources) -> None:
-        """Note what functions and classes the project defines."""
+    def __init__(self, sources: Iterable[SourceFile]) -> None:
+        """Note what functions and classes the files define that have been imported."""
         self._defined: dict[str, list[ast.AST]] = {}
         self._methods: set[int] = set()
         # Globals that begin as containers: what is put into them is seen wherever they are used.
         self._containers: set[str] = set()
         others: set[str] = set()
-        for _, source in sources.files():
+        for source in sources:
             for name, nodes in source.defined.items():
                 above, _, last = name.rpartition(".")
                 self._defined.setdefault(last, []).extend(nodes)

@@ -8,7 +8,7 @@ would call as well.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..processes.gc_pause import GcPaused
 from ..state.attributes import attributes_of
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ..code.project import Project
     from ..composite import Composite
     from ..tree import Tree
+    from .sources import SourceFile
 
 KINDS: Final = ("train", "deploy", "eval")
 OPTIONS: Final = frozenset(
@@ -73,6 +74,7 @@ class _Reader:
         paths = self._paths
         read = [self._module(node.module) for node in nodes]
         self._units.settle()
+        self._add_files([each for _, _, each in read])
         finder = WorkFinder(KINDS)
         below = [[paths[child] for child in node.children] for node in nodes]
         serves = {path for path, node in zip(paths, nodes, strict=True) if node.module.serves}
@@ -98,7 +100,7 @@ class _Reader:
             code={name: unit.digest for name, unit in sorted(units.items())},
             notes={name: unit.notes for name, unit in sorted(units.items()) if unit.notes},
             shared=tuple(sorted({*shared, *self._closure(tuple(shared))[0]})),
-            sources=units[FILES].digest,
+            sources=digest_of(*map(bytes_digest, self._sources.contents.values())),
         )
 
     def _module(self, module: Composite) -> tuple[dict[str, str], dict[str, str], Reading]:
@@ -132,11 +134,6 @@ class _Reader:
             if not path.endswith(_CODE) and not any(part in path for part in _METADATA):
                 units[f"file {path}"] = Unit(digest=bytes_digest(content))
                 shared.append(f"file {path}")
-        ordered = sorted(contents)
-        digests = [self._sources.digest(path) for path in ordered]
-        units[FILES] = Unit(digest=digest_of(*ordered, *digests))
-        written = [bytes_digest(contents[path]) for path in ordered]
-        units[TEXTS] = Unit(digest=digest_of(*ordered, *written))
         reading = Reading(self._units)
         parts = list(self._effects(reading))
         if parts:
@@ -149,17 +146,29 @@ class _Reader:
             shared.append(_EFFECTS)
         return shared
 
+    def _add_files(self, readings: Iterable[Reading]) -> None:
+        """Make the units of all files if anything uses them: to parse all takes its time."""
+        units, contents = self._units.units, self._sources.contents
+        used = {name for unit in units.values() for name in unit.uses}
+        used.update(name for reading in readings for name in reading.uses)
+        ordered = sorted(contents)
+        if FILES in used:
+            digests = [self._sources.digest(path) for path in ordered]
+            units[FILES] = Unit(digest=digest_of(*ordered, *digests))
+        if TEXTS in used:
+            written = [bytes_digest(contents[path]) for path in ordered]
+            units[TEXTS] = Unit(digest=digest_of(*ordered, *written))
+
     def _effects(self, reading: Reading) -> Iterable[str]:
         """Yield the digests of statements that count for all, in the order of their import."""
-        effects: ImportEffects | None = None
-        seen: set[str] = set()
+        imported: dict[str, tuple[SourceFile, Any]] = {}
         for name, module in list(sys.modules.items()):
             path = self._places.path_of(name)
             source = self._places.source(path)
-            if path is None or source is None or path in seen:
-                continue
-            seen.add(path)
-            effects = effects or ImportEffects(self._sources)
+            if path is not None and source is not None:
+                imported.setdefault(path, (source, module))
+        effects = ImportEffects([source for source, _ in imported.values()])
+        for path, (source, module) in imported.items():
             counted = effects.counted(source.tree, vars(module))
             if counted:
                 yield path

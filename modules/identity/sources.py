@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Final
 
 from .fingerprint import DIGEST_CHARACTERS, fingerprint
@@ -33,11 +33,15 @@ class SourceFile:
     """
 
     tree: ast.Module
-    digest: str
     defined: Mapping[str, tuple[Definition, ...]] = field(default_factory=dict)
     functions: Mapping[tuple[int, str], tuple[Function, ...]] = field(default_factory=dict)
     imports: Mapping[str, tuple[str, str | None, int]] = field(default_factory=dict)
     stars: tuple[tuple[str, int], ...] = ()
+
+    @cached_property
+    def digest(self) -> str:
+        """The digest of all that the file says."""
+        return fingerprint([self.tree])
 
 
 @lru_cache(maxsize=_KEPT)
@@ -72,7 +76,6 @@ def parse(text: bytes) -> SourceFile | None:
                     imports[alias.asname or alias.name] = place
     return SourceFile(
         tree=tree,
-        digest=fingerprint([tree]),
         defined={name: tuple(nodes) for name, nodes in defined.items()},
         functions={place: tuple(nodes) for place, nodes in functions.items()},
         imports=imports,
@@ -108,13 +111,6 @@ class Sources:
         """Return a parsed file; None for what isn't there or is no source."""
         text = self.contents.get(path)
         return None if text is None or not path.endswith(".py") else parse(text)
-
-    def files(self) -> Iterator[tuple[str, SourceFile]]:
-        """Yield the paths of all sources with what they hold."""
-        for path in self.contents:
-            found = self.file(path)
-            if found is not None:
-                yield path, found
 
     def digest(self, path: str) -> str:
         """Return the digest of one file: of its syntax, else of its bytes."""

@@ -82,8 +82,7 @@ class DeploymentStore(StorePart):
             fields += ["expects", submission.expects]
         self._stage_states(part, submission.states)
         if submission.identity:
-            key = self._keys.part(*part, "identity")
-            self._scripts.run("stage", [key], [STAGED_S, submission.identity])
+            fields += ["identity", submission.identity]
         *earlier, last = _pieces(submission.tasks, number_of)
         for number, piece in enumerate(earlier):
             key = self._keys.staged(*part, number)
