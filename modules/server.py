@@ -74,8 +74,11 @@ class ServerModule(ModuleBase):
     With `repeatable=False` a call that may have begun is never sent again; `exclusive=True` ends a
     replica that can't renew its lease. `call_timeout` (seconds, None: no limit) ends a call that
     takes longer; a replica that answers no ping for `ping_timeout` seconds, and doesn't work
-    meanwhile, is ended. In place of `m`, `url` is what someone else serves. LazyLLM's `launcher`,
-    `pythonpath` and `security_key` are taken with a warning that says what is done here instead.
+    meanwhile, is ended. With `max_batch` calls that are under way together reach the module's
+    `forward_batch(inputs)` as one list; a call waits at most `batch_wait_ms` (milliseconds) for
+    others, and not at all while it comes alone. In place of `m`, `url` is what someone else serves.
+    LazyLLM's `launcher`, `pythonpath` and `security_key` are taken with a warning that says what is
+    done here instead.
     Raises ValueError and TypeError for what can't be.
     """
 
@@ -84,6 +87,8 @@ class ServerModule(ModuleBase):
     target: float = TARGET
     scale_down_after: float = DOWN_AFTER_S
     scale_to_zero_after: float = ZERO_AFTER_S
+    max_batch: int | None = None
+    batch_wait_ms: float = 5.0
 
     def __new__(cls, m: Any = None, *_args: Any, url: str | None = None, **_kwargs: Any) -> Self:
         """Make the module, of a class that starts nothing when all there is is a URL."""
@@ -112,6 +117,8 @@ class ServerModule(ModuleBase):
         exclusive: bool = False,
         call_timeout: float | None = None,
         ping_timeout: float = 10,
+        max_batch: int | None = None,
+        batch_wait_ms: float = 5,
         num_replicas: int | tuple[int, int] | None = None,
         **elsewhere: Any,
     ) -> None:
@@ -132,6 +139,8 @@ class ServerModule(ModuleBase):
         self.ping_timeout = _seconds("ping_timeout", ping_timeout)
         self.repeatable = repeatable
         self.exclusive = exclusive
+        self.max_batch = _batch(max_batch, self.m, is_stream=stream)
+        self.batch_wait_ms = _wait_ms(batch_wait_ms)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Call an endpoint; raises what the served module raises, NotServed, CallError."""
@@ -190,7 +199,7 @@ class ServerModule(ModuleBase):
 
         Returns what the module returns; of a coroutine or a generator one that applies `post`.
         """
-        if args and type(args[0]) is _MethodCall:
+        if self.is_method_call(args):
             return self._method(args[0])
         if self.pre is None:
             result = self.m(*args, **kwargs)
@@ -207,6 +216,11 @@ class ServerModule(ModuleBase):
         if hasattr(result, "__next__"):
             return _each(self.post, result)
         return self.post(result)
+
+    @staticmethod
+    def is_method_call(args: tuple[Any, ...]) -> bool:
+        """Whether a call that came with these arguments asks for a method by name."""
+        return bool(args) and type(args[0]) is _MethodCall
 
     def _method(self, call: _MethodCall) -> Any:
         method = getattr(self.m, call.name, None)
@@ -312,6 +326,40 @@ def _callable(option: str, value: Any) -> Any:
     if value is not None and not callable(value):
         raise TypeError(f"{option} of a ServerModule is a function, not {value!r:.100}")
     return value
+
+
+def _count(option: str, value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{option} of a ServerModule is a whole number from 1 on, not {value!r}")
+    return value
+
+
+def _batch(max_batch: Any, m: Any, *, is_stream: bool) -> int | None:
+    if max_batch is None:
+        return None
+    count = _count("max_batch", max_batch)
+    what = type(m).__name__ if isinstance(m, ModuleBase) else repr(m)
+    if is_stream:
+        raise ValueError(f"max_batch={count} with stream=True: {what} can't stream in batches")
+    import inspect
+
+    function = getattr(m, "forward_batch", None)
+    if not callable(function):
+        raise TypeError(
+            f"max_batch={count} needs a method forward_batch(self, inputs) -> list, "
+            f"and {what:.100} has none"
+        )
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(f"max_batch={count}: forward_batch of {what} can't be a generator")
+    return count
+
+
+def _wait_ms(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < inf:
+        raise ValueError(
+            f"batch_wait_ms of a ServerModule is in milliseconds, from 0 on, not {value!r}"
+        )
+    return float(value)
 
 
 def _port(port: Any, bounds: ReplicaBounds | None, replicas: Any) -> int | None:

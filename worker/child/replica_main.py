@@ -169,12 +169,13 @@ class ServingProcess(LoadedReplica):
         """Listen, say so, and serve until the drain has ended."""
         module: ServerModule = self._tree.module_at(self._path)  # type: ignore[assignment]
         metrics, parameters = Metrics(self._path), Parameters.of(_first(module))
+        target, is_quick = self._target(module, spec.get("call_timeout"))
         serving = CallRunner(
-            module.answer,
+            target,
             parameters,
             metrics,
             concurrency=spec["concurrency"],
-            is_async=module.pre is None and is_async(getattr(module.m, "forward", module.m)),
+            is_async=is_quick,
             call_timeout=spec.get("call_timeout"),
         )
         serving.on_overdue = self._end_overdue
@@ -210,6 +211,17 @@ class ServingProcess(LoadedReplica):
         finally:
             for task in besides:
                 task.cancel()
+
+    def _target(
+        self, module: ServerModule, limit_s: float | None
+    ) -> tuple[Callable[..., Any], bool]:
+        """Return what calls run, and whether that never blocks the loop."""
+        if module.max_batch is not None:
+            from rootward.modules.calling.batching import BatchRunner
+
+            return BatchRunner(module, limit_s=limit_s, on_overdue=self._end_overdue).answer, True
+        forward = getattr(module.m, "forward", module.m)
+        return module.answer, module.pre is None and is_async(forward)
 
     def _log_error(self, text: str) -> None:
         self._channel.send({"event": "error", "text": text})
