@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +17,9 @@ from .target import (
     submit_options,
     takeover_options,
 )
+
+if TYPE_CHECKING:
+    from ..change.pinned import PinnedPlan
 
 
 @click.command()
@@ -60,13 +63,10 @@ def deploy(
 
     It outlives this command: end it with `rootward stop NAME`.
     """
-    from .follow import follow, tell_scaled
+    from .follow import follow, print_outcome, tell_scaled
 
-    held = None
-    if pinned is not None:
-        from ..change.pinned import read_pinned
-
-        held = read_pinned(pinned)
+    held = _held_to(pinned)
+    if held is not None:
         target, name = target or held.target, name or held.name
         kinds, no_recursive = held.kinds, not held.recursive
     if target is None:
@@ -83,6 +83,10 @@ def deploy(
         for line in deployment.reuse.lines() if deployment.reuse is not None else ():
             tell(line)
         tell_scaled(client, deployment)
+        if deployment.reuse is not None and deployment.reuse.is_all:
+            # What happened to it is long over.
+            print_outcome(deployment, as_json=as_json)
+            return 0
         if not detach:
             return follow(client, deployment, as_json=as_json, verbose=verbose)
         if as_json:
@@ -91,3 +95,9 @@ def deploy(
             write(deployment.id)
             tell(f"follow it with `rootward status {deployment.name} --watch`")
     return 0
+
+
+def _held_to(path: Path | None) -> PinnedPlan | None:
+    from ..change.pinned import read_pinned
+
+    return None if path is None else read_pinned(path)
