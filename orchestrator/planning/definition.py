@@ -8,6 +8,7 @@ that can't be; signing and storing are left to whoever submits.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from rootward.modules.code.bundle import Bundle
     from rootward.modules.code.packing import Code
     from rootward.modules.identity.record import TreeIdentity
+
+log = logging.getLogger(__name__)
 
 Subject = ModuleBase | LoadedTarget | str | Callable[[], ModuleBase]
 """What a caller can submit: a module, a function that returns one, or a TARGET (also loaded)."""
@@ -149,7 +152,7 @@ class Definition:
                 name=self.tree.name,
                 code_digest=code_digest,
             )
-        identity = self._identify(code, bundle).to_bytes() if self.is_identified else b""
+        identity = self._record(code, bundle) if self.is_identified else b""
         return Packed(tree=tree, bundle=bundle, identity=identity)
 
     def identify(self, limit: int) -> TreeIdentity:
@@ -157,6 +160,25 @@ class Definition:
         code = self.code()
         bundle, _ = code.pack(limit)
         return self._identify(code, bundle)
+
+    def _record(self, code: Code, bundle: Bundle | None) -> bytes:
+        """Return the record of what the modules are made of, empty when it can't be made.
+
+        A deploy doesn't fail for want of what only the next one would compare with.
+        """
+        try:
+            return self._identify(code, bundle).to_bytes()
+        except Exception as error:
+            log.warning(
+                "what the modules of %s are made of can't be read (%s: %s): the next deploy can't "
+                "tell what changed",
+                self.tree.name,
+                type(error).__name__,
+                error,
+                extra={"event": "identity.unreadable", "deployment": self.tree.name},
+                exc_info=log.isEnabledFor(logging.DEBUG),
+            )
+            return b""
 
     def _identify(self, code: Code, bundle: Bundle | None) -> TreeIdentity:
         from rootward.modules.identity.reading import identify

@@ -111,6 +111,11 @@ def begin(
             refuse_untrained(definition.tree)
     packed = definition.pack(client.settings.bundle_limit)
     begun = replace(begun, packed=packed)
+    if not packed.identity:
+        raise PlanError(
+            f"what the modules of {definition.tree.name} are made of can't be read: deploy all of "
+            "it, without `changed`, a written plan or kinds that leave training out"
+        )
     if pinned is not None:
         _check(client, pinned, begun.plan, packed)
         begun = replace(begun, expects=str(pinned.generation or ""))
