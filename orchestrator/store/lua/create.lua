@@ -68,13 +68,13 @@ local total, left, prepares, joins, deploys = 0, 0, {}, {}, {}
 
 -- What waits for nothing is written as it is on its queue; a join is settled when all are there.
 local function put(id, task, tail, data, wait, next, timeout, queue)
-  local is_first, is_done, fields = wait == '0', wait == '-', nil
+  local is_first, is_done, job = wait == '0', wait == '-', nil
   if data == '' then
-    fields = { 'rw', 'w 0 0 0  ', 'description', task }
+    job = { 'rw', 'w 0 0 0  ', 'description', task }
     if is_first then joins[#joins + 1] = id end
   else
     -- A stock worker's result_ttl would take the task's record with it.
-    fields = { 'rw', is_done and 's 0 0 0  ' or is_first and 'q 0 0 0  ' .. NOW_MS or 'w 0 0 0  ',
+    job = { 'rw', is_done and 's 0 0 0  ' or is_first and 'q 0 0 0  ' .. NOW_MS or 'w 0 0 0  ',
       'description', task, 'data', data,
       'status', is_done and 'finished' or is_first and 'queued' or 'deferred', 'created_at', rq_date(),
       'origin', queue, 'result_ttl', '-1',
@@ -88,7 +88,7 @@ local function put(id, task, tail, data, wait, next, timeout, queue)
       gather('ZADD', RQ .. ':deferred:' .. queue, NOW_S, id)
     end
   end
-  local function add(field, value) fields[#fields + 1], fields[#fields + 2] = field, value end
+  local function add(field, value) job[#job + 1], job[#job + 2] = field, value end
   if is_first and data ~= '' then add('enqueued_at', rq_date()) end
   if tail ~= '' then add('rw_tail', tail) end
   if is_done then
@@ -101,7 +101,7 @@ local function put(id, task, tail, data, wait, next, timeout, queue)
   if hidden ~= '' or timeout ~= '' then
     add('rw_more', more({ queue = '', name = hidden, timeout = timeout }))
   end
-  call('HSET', job_key(id), unpack(fields))
+  call('HSET', job_key(id), unpack(job))
 end
 
 for _, piece in ipairs(pieces) do
