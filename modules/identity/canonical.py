@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..composite import Composite
 from .fingerprint import DIGEST_CHARACTERS
+from .kinds import is_a
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -96,8 +97,13 @@ class Reading:
         """Return the digest, with that of the order of its dicts after `/`; raises Unknown."""
         try:
             token = self.token(value)
+        except Unknown:
+            raise
         except RecursionError:
             raise Unknown(f"a {type(value).__name__} that is nested too deeply") from None
+        except Exception as error:
+            # Objects may answer any question with any exception.
+            raise Unknown(f"a {type(value).__name__} that can't be read ({error})") from error
         found = hashlib.sha256(token).hexdigest()[:DIGEST_CHARACTERS]
         if not self._is_ordered:
             return found
@@ -108,7 +114,7 @@ class Reading:
         read = _PLAIN.get(type(value))
         if read is not None:
             return read(self, value)
-        if isinstance(value, _UNSHARED):
+        if is_a(value, _UNSHARED):
             return self._object(value)
         known = self._numbers.get(id(value))
         if known is not None:
@@ -130,30 +136,30 @@ class Reading:
         read = _KNOWN.get(kind)
         if read is not None:
             return read(self, value)
-        if isinstance(value, _CODE):
+        if is_a(value, _CODE):
             return self._names.code(value, self)
-        if isinstance(value, Composite):
+        if is_a(value, Composite):
             member = self._names.member(value, self)
             if member is not None:
                 return member
-        if isinstance(value, enum.Enum):
+        if is_a(value, enum.Enum):
             return self.joined("enum", [self.token(kind), value.name.encode()])
-        if isinstance(value, logging.Logger):
-            return b"logger:" + value.name.encode()
-        if isinstance(value, _BY_TYPE):
+        if is_a(value, logging.Logger):
+            return b"logger:" + str(value.name).encode()
+        if is_a(value, _BY_TYPE):
             return b"kind:" + kind.__name__.encode()
-        if isinstance(value, weakref.ReferenceType):
+        if is_a(value, weakref.ReferenceType):
             return self.joined("weak", [self.token(value())])
-        if isinstance(value, PurePath):
+        if is_a(value, PurePath):
             return self.joined("path", [self._names.text(str(value)).encode(errors="replace")])
         if kind.__module__ == "numpy" and hasattr(value, "dtype"):
             import numpy as np
 
-            if kind is np.ndarray or isinstance(value, np.generic):
+            if kind is np.ndarray or is_a(value, np.generic):
                 return self._array(value)
         if kind.__module__ in {"typing", "types"}:
             return self._hint(value)
-        if isinstance(value, Composite) or self._names.is_own(kind):
+        if is_a(value, Composite) or self._names.is_own(kind):
             return self._instance(value)
         return self._reduced(value)
 
@@ -191,7 +197,7 @@ class Reading:
     def _content(self, value: Any) -> list[bytes]:
         """Read what an object of a class that inherits from a builtin one holds as such."""
         for base in _BASES:
-            if isinstance(value, base):
+            if is_a(value, base):
                 plain = str.__str__(value) if base is str else base(value)
                 return [base.__name__.encode(), self.token(plain)]
         return []

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .canonical import Reading, Unknown
 from .fingerprint import digest_of, fingerprint
 from .functions import code_digest, node_of
+from .kinds import is_a
 from .names_used import FILES, FOREIGN_CODE, NamesUsed, widen
 from .namespace import dotted, imported, looked_up, module_named, namespace_module
 from .scopes import WIDE_MODULES, WIDE_NAMES, Uses, uses_of
@@ -66,13 +67,13 @@ class CodeUnits:
 
     def code(self, value: Any, reading: Reading) -> bytes:
         """Return what stands for a class, function or module, and note that it is used."""
-        if isinstance(value, types.ModuleType):
+        if is_a(value, types.ModuleType):
             return self.module(value, reading)
-        if isinstance(value, type):
+        if is_a(value, type):
             if self.is_own(value):
                 return b"class:" + self._refer(value, reading).encode()
             return self._foreign(value.__module__, value.__qualname__, reading)
-        if isinstance(value, types.FunctionType):
+        if is_a(value, types.FunctionType):
             module = namespace_module(value.__globals__)
             is_named = module is not None and looked_up(module, value.__qualname__) is value
             if is_named and self._places.path_of(value.__module__) is not None:
@@ -169,7 +170,7 @@ class CodeUnits:
                 name, number = f"{whole}#{number}", number + 1
             self._names[id(value)] = name
             self._taken[name] = value
-            read = self._read_class if isinstance(value, type) else self._read_function
+            read = self._read_class if is_a(value, type) else self._read_function
             self._pending.append((name, lambda reading: read(value, reading)))
         reading.uses[name] = None
         return name
@@ -183,7 +184,7 @@ class CodeUnits:
             parts.append(self.use_value(base, globals_, reading))
         is_generated = "__dataclass_fields__" in vars(cls)
         for name, value in sorted(vars(cls).items()):
-            is_slot = isinstance(value, types.MemberDescriptorType | types.GetSetDescriptorType)
+            is_slot = is_a(value, types.MemberDescriptorType | types.GetSetDescriptorType)
             if name in _SKIPPED or is_slot or (is_generated and _is_generated(value)):
                 continue
             parts += [name, self.use_value(value, globals_, reading)]
@@ -223,7 +224,7 @@ class CodeUnits:
     def _builtin(self, value: Any, reading: Reading) -> bytes:
         owner = getattr(value, "__self__", None)
         name = str(getattr(value, "__qualname__", None) or getattr(value, "__name__", ""))
-        if owner is None or isinstance(owner, types.ModuleType):
+        if owner is None or is_a(owner, types.ModuleType):
             module = str(getattr(value, "__module__", None) or getattr(owner, "__name__", ""))
             if module == "builtins" and name in WIDE_NAMES:
                 reading.uses[FILES] = None
@@ -274,10 +275,10 @@ class CodeUnits:
     ) -> None:
         """Note that a global of own code is used, under the name that it has at home."""
         value = globals_[name]
-        if isinstance(value, types.ModuleType):
+        if is_a(value, types.ModuleType):
             self.module(value, reading)
             return
-        is_code = isinstance(value, type | types.FunctionType)
+        is_code = is_a(value, type | types.FunctionType)
         is_home = is_code and value.__module__ == globals_.get("__name__")
         if is_home and value.__qualname__ == name:
             self._refer(value, reading)
@@ -320,10 +321,10 @@ class CodeUnits:
                 self.use_global(vars(home), path, attribute, reading)
                 return True
             self._foreign(home.__name__, attribute, reading)
-            return isinstance(value, FOREIGN_CODE)
+            return is_a(value, FOREIGN_CODE)
         return False
 
 
 def _is_generated(value: Any) -> bool:
     function = getattr(value, "__func__", value)
-    return isinstance(function, types.FunctionType) and function.__code__.co_filename == "<string>"
+    return is_a(function, types.FunctionType) and function.__code__.co_filename == "<string>"

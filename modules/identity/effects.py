@@ -13,6 +13,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from ..composite import Composite
+from .kinds import is_a
 from .namespace import MISSING
 from .scopes import calls_in
 
@@ -288,11 +289,11 @@ def _is_of_tree(node: ast.AST, globals_: Mapping[str, Any]) -> bool:
     while isinstance(node, ast.Attribute | ast.Subscript):
         node = node.value
     value = globals_.get(node.id) if isinstance(node, ast.Name) else None
-    return isinstance(value, Composite) or hasattr(type(value), "_modules_inside")
+    return is_a(value, Composite) or hasattr(type(value), "_modules_inside")
 
 
-def _is_nothing(value: object) -> bool:
-    if isinstance(value, list | tuple):
+def _is_nothing(value: Any) -> bool:
+    if is_a(value, list | tuple):
         return bool(value) and all(each is None for each in value)
     return value is None
 
@@ -321,7 +322,7 @@ def _is_made(value: ast.AST) -> bool:
         name = _last(value.func)
         return name[:1].isupper() or name in _MAKERS
     kinds = ast.List | ast.Dict | ast.Set | ast.ListComp | ast.DictComp | ast.SetComp
-    return isinstance(value, kinds)
+    return is_a(value, kinds)
 
 
 def _has_name(node: ast.AST) -> bool:
@@ -355,4 +356,4 @@ def _live(node: ast.AST, globals_: Mapping[str, Any]) -> Any:
 def _is_module(value: object) -> bool:
     from types import ModuleType as Module
 
-    return isinstance(value, Module)
+    return is_a(value, Module)

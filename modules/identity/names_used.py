@@ -11,6 +11,7 @@ import builtins
 import types
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from .kinds import is_a
 from .namespace import imported, module_named, namespace_module
 from .scopes import WIDE_MODULES, WIDE_NAMES
 
@@ -90,7 +91,7 @@ class NamesUsed:
                 widen(FILES, f"{where} {name}", reading)
             return
         value = globals_[name]
-        if isinstance(value, types.ModuleType):
+        if is_a(value, types.ModuleType):
             self._use_chain(value, chain, where, reading)
             return
         module = namespace_module(globals_)
@@ -100,7 +101,7 @@ class NamesUsed:
 
     def _note_foreign(self, name: str, value: Any, where: str, reading: Reading) -> None:
         """Say where a function of another package is used that reaches for code."""
-        if not isinstance(value, FOREIGN_CODE):
+        if not is_a(value, FOREIGN_CODE):
             return
         module = str(value.__module__)
         is_wide = module.partition(".")[0] in WIDE_MODULES and (
@@ -121,7 +122,7 @@ class NamesUsed:
                 self._units.module(module, reading)
                 return
             value = vars(module)[attribute]
-            if not isinstance(value, types.ModuleType):
+            if not is_a(value, types.ModuleType):
                 self._units.use_global(vars(module), path, attribute, reading)
                 return
             module = value

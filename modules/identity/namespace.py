@@ -9,6 +9,7 @@ from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ..code.project import is_rootward
+from .kinds import is_a
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,10 +46,10 @@ class Places:
         if path is not None:
             return path, vars(sys.modules[code.__module__])
         # What was run by its path may be no module by name.
-        held = vars(code).values() if isinstance(code, type) else (code,)
+        held = vars(code).values() if is_a(code, type) else (code,)
         for each in held:
             function = getattr(each, "__func__", each)
-            if isinstance(function, FunctionType):
+            if is_a(function, FunctionType):
                 path = self.own_file(function.__code__.co_filename)
                 if path is not None and code.__module__ not in sys.modules:
                     return path, function.__globals__
@@ -83,13 +84,13 @@ def dotted(path: str) -> str:
 def namespace_module(globals_: Mapping[str, Any]) -> ModuleType | None:
     """Return the module whose globals these are; None for a namespace of its own."""
     module = sys.modules.get(str(globals_.get("__name__")))
-    return module if isinstance(module, ModuleType) and vars(module) is globals_ else None
+    return module if is_a(module, ModuleType) and vars(module) is globals_ else None
 
 
 def module_named(name: str) -> ModuleType | None:
     """Return an imported module; None for one that isn't."""
     found = sys.modules.get(name)
-    return found if isinstance(found, ModuleType) else None
+    return found if is_a(found, ModuleType) else None
 
 
 def imported(globals_: Mapping[str, Any], module: str, level: int) -> str:
@@ -107,7 +108,7 @@ def looked_up(module: ModuleType, qualname: str) -> Any:
     """Return what a qualified name means in a module; MISSING for nothing."""
     found: Any = module
     for part in qualname.split("."):
-        holder = vars(found) if isinstance(found, type | ModuleType) else {}
+        holder = vars(found) if is_a(found, type | ModuleType) else {}
         if part not in holder:
             return MISSING
         found = holder[part]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Protocol
 
 from rootward.modules.code.collection import Wishes
@@ -33,18 +34,23 @@ Subject = ModuleBase | LoadedTarget | str | Callable[[], ModuleBase]
 """What a caller can submit: a module, a function that returns one, or a TARGET (also loaded)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Packed:
     """A tree as workers unpack it, unsigned, and the bundle of code that it needs, if any.
 
-    `stored_bundle` is in its place the digest of one that is stored already. `identity` is the
-    record of what the modules are made of, or empty.
+    `stored_bundle` is in its place the digest of one that is stored already. `read_identity` makes
+    the record of what the modules are made of, or something empty where it can't be made.
     """
 
     tree: bytes
     bundle: Bundle | None = None
     stored_bundle: str = ""
-    identity: bytes = b""
+    read_identity: Callable[[], bytes] = bytes
+
+    @cached_property
+    def identity(self) -> bytes:
+        """The record of what the modules are made of; read when it is first asked for."""
+        return self.read_identity()
 
     @property
     def bundle_digest(self) -> str:
@@ -152,8 +158,9 @@ class Definition:
                 name=self.tree.name,
                 code_digest=code_digest,
             )
-        identity = self._record(code, bundle) if self.is_identified else b""
-        return Packed(tree=tree, bundle=bundle, identity=identity)
+        if not self.is_identified:
+            return Packed(tree=tree, bundle=bundle)
+        return Packed(tree=tree, bundle=bundle, read_identity=partial(self._record, code, bundle))
 
     def identify(self, limit: int) -> TreeIdentity:
         """Return what the modules are made of; raises TargetError and BundleError."""

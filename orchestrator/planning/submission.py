@@ -91,7 +91,6 @@ class Writer:
             tasks=tasks,
             plan=self.signer.seal_plan(plan.to_bytes(), name, generation, mark),
             tree=self.signer.seal_tree(packed.tree, name, generation, mark),
-            identity=self._identity(packed, name, generation, mark),
             states=self._states(taken, name, generation, mark),
             source=None if taken is None else taken.source,
             bundle=packed.bundle_digest,
@@ -109,11 +108,6 @@ class Writer:
             ),
             expects=order.expects,
         )
-
-    def _identity(self, packed: Packed, name: str, generation: int, mark: bytes) -> bytes:
-        if not packed.identity:
-            return b""
-        return self.signer.seal_identity(packed.identity, name, generation, mark)
 
     def _states(
         self, taken: Carried | None, name: str, generation: int, mark: bytes

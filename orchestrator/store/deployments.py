@@ -81,8 +81,6 @@ class DeploymentStore(StorePart):
         if submission.expects is not None:
             fields += ["expects", submission.expects]
         self._stage_states(part, submission.states)
-        if submission.identity:
-            fields += ["identity", submission.identity]
         *earlier, last = _pieces(submission.tasks, number_of)
         for number, piece in enumerate(earlier):
             key = self._keys.staged(*part, number)
@@ -331,6 +329,12 @@ class DeploymentStore(StorePart):
         ids = (id_.decode() for id_ in self._client.smembers(self._keys.active))
         parts = (id_.rpartition("@") for id_ in ids)
         return sorted((name, int(number)) for name, _, number in parts)
+
+    def put_identity(self, name: str, generation: int, sealed: bytes) -> None:
+        """Store what a generation's modules are made of; of one that is gone nothing is stored."""
+        self._scripts.run(
+            "put_identity", [self._keys.generation(name, generation)], [name, generation, sealed]
+        )
 
     def identity(self, name: str, generation: int) -> bytes | None:
         """Return the sealed record of what a generation's modules are made of, if there is one."""

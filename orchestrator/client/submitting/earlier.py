@@ -42,7 +42,7 @@ class Earlier:
         """Return its tree as it was submitted; its code is stored already."""
         del limit
         bundle = self.record.bundle
-        return Packed(tree=self.tree, stored_bundle=bundle, identity=self.identity)
+        return Packed(tree=self.tree, stored_bundle=bundle, read_identity=lambda: self.identity)
 
     def take_over(self, plan: PlanGraph, tasks: Collection[str] | None = None) -> Carried:
         """Return what the tasks (ids; by default all that can) of a plan take over from it.

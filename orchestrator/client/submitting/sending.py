@@ -41,6 +41,7 @@ def send(client: Connected, definition: Packable, plan: Plan, order: Order) -> S
     Raises CantTakeOver when code that was stored before is gone.
     """
     from ...planning.submission import Writer
+    from ...security.sealing import mark_of
     from ..tracing import DeploymentSpan
 
     keys, signer, store = client.store.keys, client.signer, client.store
@@ -61,6 +62,12 @@ def send(client: Connected, definition: Packable, plan: Plan, order: Order) -> S
         writer.build(plan, packed, order, submission_id=submission_id, generation=generation)
     )
     span.stored(generation, len(plan.steps))
+    # Only the next deploy looks at it: this one goes on meanwhile.
+    if packed.identity:
+        sealed = signer.seal_identity(
+            packed.identity, plan.deployment, generation, mark_of(submission_id)
+        )
+        store.deployments.put_identity(plan.deployment, generation, sealed)
     return Sent(generation=generation, span=span, scaled=reserved.scaled)
 
 

@@ -22,14 +22,7 @@ for i = 2, #KEYS do
 end
 pieces[#KEYS] = last_piece
 local fields, first_queue = {}, 21 + 2 * n_fields
-local identity
-for i = 21, first_queue - 1, 2 do
-  if ARGV[i] == 'identity' then
-    identity = ARGV[i + 1]
-  else
-    fields[#fields + 1], fields[#fields + 2] = ARGV[i], ARGV[i + 1]
-  end
-end
+for i = 21, first_queue - 1 do fields[i - 20] = ARGV[i] end
 for i = 1, tonumber(n_queues) do queues[i] = ARGV[first_queue + i - 1] end
 if bundle ~= '' and call('EXISTS', P .. ':bundle:' .. bundle) == 0 then
   return redis.error_reply('INCOMPLETE bundle')
@@ -145,7 +138,6 @@ if #fields > 0 then call('HSET', g.key, unpack(fields)) end
 call('PERSIST', g.key .. ':states')
 call('SET', g.key .. ':plan', plan)
 call('SET', g.key .. ':tree', tree)
-if identity then call('SET', g.key .. ':identity', identity) end
 rare.keep_bundle(g, '+inf')
 for i = 2, #KEYS do call('DEL', KEYS[i]) end
 for _, queue in ipairs(queues) do call('SADD', RQ .. ':queues', RQ .. ':queue:' .. queue) end

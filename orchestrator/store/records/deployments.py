@@ -26,9 +26,8 @@ class Submission:
     `owner` is the program that it ends with, if any; `bundle` the digest of its code, or empty.
     `by` says who submits it (user@host), `how` what it comes about by, `rollout` how it takes over.
     `states` are the sealed entries that its state log begins with, `source` the generation that
-    they were taken over from. `retention` says what is kept of the generations before.
-    they were taken over from. `identity` is the sealed record of what its modules are made of.
-    `expects` is the number of the generation that must be current, empty for none.
+    they were taken over from. `retention` says what is kept of the generations before. `expects` is
+    the number of the generation that must be current, empty for none.
     """
 
     id: str
@@ -51,7 +50,6 @@ class Submission:
     states: tuple[bytes, ...] = ()
     source: int | None = None
     retention: Retention = field(default_factory=Retention)
-    identity: bytes = b""
     expects: str | None = None
 
 

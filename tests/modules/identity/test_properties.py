@@ -6,11 +6,12 @@ import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rootward.modules.code.project import Project
-from rootward.modules.identity.canonical import Reading
+from rootward.modules.identity.canonical import Reading, Unknown
 from rootward.modules.identity.changes import changes, code_unchanged
 from rootward.modules.identity.code_units import CodeUnits
 from rootward.modules.identity.namespace import Places
@@ -185,3 +186,15 @@ def written(value: Any) -> str:
     if isinstance(value, dict):
         return f"dict({[(repr(key), written(each)) for key, each in value.items()]})"
     return repr(value)
+
+
+class Hostile:
+    """A value that can't even be asked for its class."""
+
+    def __getattribute__(self, name: str) -> object:
+        raise RuntimeError(f"no {name}")
+
+
+def test_a_value_that_answers_with_exceptions_is_unknown_and_spoils_nothing_else() -> None:
+    with pytest.raises(Unknown, match="a Hostile"):
+        digest([1, Hostile()])

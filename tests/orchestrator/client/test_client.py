@@ -353,30 +353,3 @@ def test_no_redis_and_no_secret_are_said(redis_url: str, prefix: str) -> None:
     with pytest.raises(MissingSecret, match="ROOTWARD_SECRET"):
         client.submit(tree())
     client.close()
-
-
-class Hostile:
-    """A value that can't even be asked for its class."""
-
-    def __getattribute__(self, name: str) -> object:
-        raise RuntimeError(f"no {name}")
-
-
-HOSTILE = Hostile()
-
-
-class ReachesHostile(ModuleBase):
-    def _get_train_tasks(self) -> object:
-        return self.train
-
-    def train(self) -> object:
-        return HOSTILE
-
-
-def test_what_cannot_be_compared_is_refused_only_where_it_has_to_be_compared(
-    client: Client,
-) -> None:
-    assert client.submit(ReachesHostile(name="hostile")).id == "hostile@1"
-    with pytest.raises(PlanError, match="are made of can't be read: deploy all of it"):
-        client.submit(ReachesHostile(name="hostile"), changed=True)
-    assert client.deployment("hostile").generation == 1

@@ -44,27 +44,3 @@ def test_a_relative_path_by_reference_is_refused_with_the_reason(
         Definition.of(target, by_value=False)
     absolute = load_target(f"{tmp_path}/relative_app.py:tree")
     assert not Definition.of(absolute, by_value=False).by_value
-
-
-class Hostile:
-    """A value that can't even be asked for its class."""
-
-    def __getattribute__(self, name: str) -> object:
-        raise RuntimeError(f"no {name}")
-
-
-HOSTILE = Hostile()
-
-
-class ReachesHostile(ModuleBase):
-    def forward(self, value: object) -> object:
-        return value, HOSTILE
-
-
-def test_what_cannot_be_read_for_its_identity_is_deployed_all_the_same(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    packed = Definition.of(ReachesHostile(name="hostile")).pack(1 << 26)
-    assert packed.tree
-    assert packed.identity == b""
-    assert "what the modules of hostile are made of can't be read" in caplog.text

@@ -95,8 +95,8 @@ def test_comparing_costs_no_round_trip(
             client.submit(Trains(name="demo"), kinds=("train",))
         sent.clear()
         client.submit(Trains(name="demo"), kinds=("train",))
-        # Reserve, ask for the code, create.
-        assert sent.count(current_thread().name) == 3
+        # Reserve, ask for the code, create, say what it is made of.
+        assert sent.count(current_thread().name) == 4
 
 
 @pytest.mark.usefixtures("worker")
