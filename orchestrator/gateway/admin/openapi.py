@@ -271,7 +271,7 @@ def _schemas() -> dict[str, Any]:
 
 
 def _status() -> dict[str, Any]:
-    return _object(
+    status = _object(
         deployment=_TEXT,
         generation=_INTEGER,
         state=_TEXT,
@@ -281,8 +281,10 @@ def _status() -> dict[str, Any]:
         tasks={"type": "array", "items": {"type": "object"}},
         services={"type": "array", "items": _ref("Service")},
         evaluations=_list(_ANY),
-        canary={"type": ["object", "null"]},
     )
+    # While there is one.
+    status["properties"]["canary"] = {"type": "object"}
+    return status
 
 
 def _list(items: dict[str, Any]) -> dict[str, Any]:

@@ -148,7 +148,7 @@ def test_an_announced_body_is_asked_for() -> None:
 
 def test_whoever_sends_slowly_loses_the_connection_and_costs_no_replica() -> None:
     async def scenario() -> None:
-        async with House(head_s=0.3, body_s=0.3) as house:
+        async with House(head_s=1.0, body_s=1.0) as house:
             replica = await house.replica()
             house.serve("app/echo", replica)
             slow = [await house.connect() for _ in range(50)]
