@@ -71,6 +71,7 @@ class ServerHandle(Adopted):
         if service is None:
             return super().forward(given, **kw)  # type: ignore[misc]
         handle: Any = self
+        allowed(handle, service)
         call = HandleCall.of(given, kw)
         if not handle._stream:
             result = service._ask((call,), {}, stream=False)
@@ -87,7 +88,8 @@ class ServerHandle(Adopted):
         service = service_of(self)
         if service is None:
             return super()._call(fname, *args, **kwargs)  # type: ignore[misc]
-        return service._ask((HandleCall.of(args, kwargs, method=fname),), {}, stream=False)
+        call = HandleCall.of(args, kwargs, method=fname)
+        return allowed(self, service)._ask((call,), {}, stream=False)
 
 
 class EngineHandle(Adopted):
@@ -123,15 +125,17 @@ class PageHandle(Adopted):
 def service_of(handle: Any) -> ServedNode | None:
     """Return the node through which a handle is called, None while it isn't served.
 
-    A handle of a URL that another handle has given out means the same service; raises
-    RequestException, as lazyllm does, when it lacks that one's security key.
+    A handle of a URL that another handle has given out means the same service.
     """
-    service = owner_of(handle._impl)
-    if service is None:
-        service = served_at(handle)
-        if service is not None and service._impl._security_key not in {None, handle._security_key}:
-            raise requests.RequestException("401: Authentication failed")
+    service = owner_of(handle._impl) or served_at(handle)
     return service if service is not None and _is_running(service) else None
+
+
+def allowed(handle: Any, service: ServedNode) -> ServedNode:
+    """Return the service; raises RequestException, as lazyllm does, where the key is another."""
+    if service._impl._security_key not in {None, handle._security_key}:
+        raise requests.RequestException("401: Authentication failed")
+    return service
 
 
 def served_at(handle: Any) -> ServedNode | None:

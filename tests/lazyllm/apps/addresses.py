@@ -42,11 +42,11 @@ def answers() -> Any:
     by_url.update()
     text = lazyllm.ServerModule(plain._url)
     allowed = lazyllm.UrlModule(url=keyed._url, security_key=keyed._security_key)
+    keyless = lazyllm.UrlModule(url=keyed._url)
     try:
-        lazyllm.UrlModule(url=keyed._url)(1)
-        refused = "answered"
+        refused = [keyless._url == keyed._url, keyless(1)]
     except Exception as error:
-        refused = "refused" if "Authentication failed" in str(error) else repr(error)
+        refused = [type(error).__name__, "Authentication failed" in str(error)]
     return [
         tree(5),
         by_url.eval_result,
