@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from tests.support.leaks import is_alive
 from tests.support.programs import Program, rootward, run
 from tests.support.waiting import wait_until
 
@@ -197,7 +198,7 @@ def test_up_that_is_killed_leaves_no_process(folder: Path, runs: Path) -> None:
         below = psutil.Process(up.process.pid).children(recursive=True)
         assert len(below) >= 6
         up.stop(signal.SIGKILL)
-        wait_until(lambda: not any(map(_is_alive, below)), description="all are gone")
+        wait_until(lambda: not any(map(is_alive, below)), description="all are gone")
         wait_until(lambda: list(runs.iterdir()) == [], description="its folder is gone")
 
 
@@ -243,13 +244,6 @@ def test_a_bad_target_is_told_and_leaves_nothing(folder: Path, runs: Path) -> No
     assert done.process.returncode == 2, done.report()
     assert "did you mean tree" in done.stderr
     assert list(runs.iterdir()) == []
-
-
-def _is_alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def test_up_shows_a_dashboard_and_deploys_what_changes(folder: Path, runs: Path) -> None:

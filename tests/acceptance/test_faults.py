@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from rootward import orchestrator
+from tests.support.leaks import is_alive
 from tests.support.programs import Program, rootward
 from tests.support.sites import Site
 from tests.support.waiting import wait_until
@@ -128,7 +129,7 @@ def test_a_frozen_agents_replicas_end_by_themselves(site: Site) -> None:
     worker.process.send_signal(signal.SIGSTOP)
     try:
         wait_until(
-            lambda: not replica.is_running() or replica.status() == psutil.STATUS_ZOMBIE,
+            lambda: not is_alive(replica),
             description="the replica has ended",
             timeout=10,
         )

@@ -31,6 +31,14 @@ def marked_processes(mark: str) -> list[str]:
     return found
 
 
+def is_alive(process: psutil.Process) -> bool:
+    """Whether a process still runs; a zombie doesn't, nor what ends while it is looked at."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def kill_marked(mark: str) -> None:
     """Kill what carries the mark, so that one test's leak is no other test's trouble."""
     for line in marked_processes(mark):

@@ -17,6 +17,7 @@ import pytest
 from rootward.orchestrator.embedded import server as embedded
 from rootward.orchestrator.embedded.process import OwnedProcess
 from rootward.orchestrator.embedded.server import EmbeddedServer, NoServer, find_binary
+from tests.support.leaks import is_alive
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def test_the_server_dies_with_its_owner(runtime_folder: Path, how: signal.Signal
         processes = psutil.Process(owner.pid).children(recursive=True)
         assert len(processes) == 2
         owner.send_signal(how)
-        wait_until(lambda: not any(map(_is_alive, processes)), description="all processes gone")
+        wait_until(lambda: not any(map(is_alive, processes)), description="all processes gone")
         wait_until(lambda: not folder.exists(), description="folder gone")
 
 
@@ -147,7 +148,7 @@ def test_the_server_dies_with_its_leash(runtime_folder: Path) -> None:
     leash = psutil.Process(server._process._process.pid)
     (child,) = leash.children()
     leash.kill()
-    wait_until(lambda: not _is_alive(child), description="server gone")
+    wait_until(lambda: not is_alive(child), description="server gone")
     server.stop()
 
 
@@ -158,7 +159,7 @@ def test_an_owned_process_takes_its_descendants_along(tmp_path: Path) -> None:
     process = OwnedProcess(["/bin/sh", "-c", script])
     assert process.wait(10) == 3
     pid = int(seen.read_text())
-    assert not psutil.pid_exists(pid) or not _is_alive(psutil.Process(pid))
+    assert not psutil.pid_exists(pid) or not is_alive(psutil.Process(pid))
     process.kill()
 
 
@@ -180,10 +181,3 @@ def test_a_command_that_does_not_exist_ends_with_127(tmp_path: Path) -> None:
         assert process.wait(10) == 127
         process.kill()
     assert "missing: No such file" in (tmp_path / "log").read_text()
-
-
-def _is_alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False

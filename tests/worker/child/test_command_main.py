@@ -17,6 +17,7 @@ import pytest
 
 from rootward.modules import CommandModule
 from tests.support.hosted import TIMEOUT_S, Owner
+from tests.support.leaks import is_alive
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def test_nothing_outlives_its_keeper(command: list[str]) -> None:
             os.kill(heard.child.pid, signal.SIGKILL)
             await heard.ended()
             wait_until(
-                lambda: not any(each.is_running() and each.status() != "zombie" for each in family),
+                lambda: not any(map(is_alive, family)),
                 description="nothing of the command is left",
             )
 
