@@ -7,7 +7,7 @@ one machine without Redis, `first` of them run.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 TYPE_CHECKING = False
@@ -99,13 +99,7 @@ def parse_bounds(text: str, like: ReplicaBounds | None = None) -> ReplicaBounds:
         raise ValueError(f"{text!r} is no range of replicas: {problem}")
     if like is None:
         return ReplicaBounds(lowest=lowest, highest=highest)
-    return ReplicaBounds(
-        lowest=lowest,
-        highest=highest,
-        target=like.target,
-        down_after_s=like.down_after_s,
-        zero_after_s=like.zero_after_s,
-    )
+    return replace(like, lowest=lowest, highest=highest)
 
 
 def _misfit(lowest: int, highest: int) -> str | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import PlanError
@@ -96,13 +96,7 @@ def _on_evaluated(
     for path in (requirement.path, f"{plan.deployment}/{requirement.path}"):
         if path in evaluated:
             whole = requirement.text.replace(requirement.path, path, 1)
-            return Requirement(
-                text=whole,
-                path=path,
-                sign=requirement.sign,
-                number=requirement.number,
-                is_relative=requirement.is_relative,
-            )
+            return replace(requirement, text=whole, path=path)
     import difflib
 
     near = difflib.get_close_matches(requirement.path, evaluated, 3, 0.5)

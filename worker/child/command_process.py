@@ -24,6 +24,7 @@ import psutil
 from rootward.modules.processes.effort import Effort
 
 from . import process_tree
+from .stopped_processes import is_any_stopped
 
 if TYPE_CHECKING:
     from rootward.modules.command import CommandModule
@@ -83,12 +84,7 @@ class CommandProcess:
     @property
     def is_stopped(self) -> bool:
         """Whether it, or a part of it, was stopped by a signal: until it is continued."""
-        try:
-            main = psutil.Process(self.pid)
-            family = [main, *main.children(recursive=True)]
-            return any(each.status() == psutil.STATUS_STOPPED for each in family)
-        except psutil.Error:
-            return False
+        return is_any_stopped(self.pid)
 
     def has_worked(self) -> bool:
         """Whether it, or what it has started, has used a processor since the last look."""
@@ -145,12 +141,7 @@ class OwnServer:
     @property
     def is_stopped(self) -> bool:
         """Whether it, or a part of it, was stopped by a signal: until it is continued."""
-        try:
-            main = psutil.Process(self.pid)
-            family = [main, *main.children(recursive=True)]
-            return any(each.status() == psutil.STATUS_STOPPED for each in family)
-        except psutil.Error:
-            return False
+        return is_any_stopped(self.pid)
 
     def has_worked(self) -> bool:
         """Whether this process has used a processor since the last look."""

@@ -31,7 +31,7 @@ class StoppedProcesses:
         if now - self._looked_at > _LONGEST_GAP_S:
             self._since.clear()
         self._looked_at = now
-        self._since = {pid: self._since.get(pid, now) for pid in pids if _is_stopped(pid)}
+        self._since = {pid: self._since.get(pid, now) for pid in pids if is_stopped(pid)}
         ended = [pid for pid, since in self._since.items() if now - since >= STOPPED_S]
         for pid in ended:
             try:
@@ -41,8 +41,19 @@ class StoppedProcesses:
         return ended
 
 
-def _is_stopped(pid: int) -> bool:
+def is_stopped(pid: int) -> bool:
+    """Whether a process is stopped; not one that is gone."""
     try:
         return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+    except psutil.Error:
+        return False
+
+
+def is_any_stopped(pid: int) -> bool:
+    """Whether a process, or any that it has started, is stopped; not of one that is gone."""
+    try:
+        main = psutil.Process(pid)
+        family = [main, *main.children(recursive=True)]
+        return any(each.status() == psutil.STATUS_STOPPED for each in family)
     except psutil.Error:
         return False

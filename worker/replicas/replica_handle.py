@@ -13,14 +13,13 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import psutil
-
 from rootward.modules.errors import ServeFailed
 from rootward.modules.processes.effort import Effort
 from rootward.modules.processes.states_sent import StatesSent
 from rootward.orchestrator.states import ReplicaState
 from rootward.orchestrator.store.records import ERROR_FD
 
+from ..child.stopped_processes import is_stopped
 from ..work.assignment import Assignment, TaskLost, how_it_ended
 from ..work.output import Output
 
@@ -102,12 +101,7 @@ class ReplicaHandle:
     @property
     def is_stopped(self) -> bool:
         """Whether its process was stopped by a signal: it answers nobody until it is continued."""
-        try:
-            return self.pid is not None and psutil.Process(self.pid).status() == (
-                psutil.STATUS_STOPPED
-            )
-        except psutil.Error:
-            return False
+        return self.pid is not None and is_stopped(self.pid)
 
     @property
     def environment(self) -> dict[str, str]:
