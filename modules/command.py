@@ -7,10 +7,9 @@ each replica; what an answer means is that of the server behind it.
 
 from __future__ import annotations
 
-from math import inf
-
 from .errors import NotServed
 from .module import ModuleBase
+from .needs.options import checked_amount, checked_count, checked_port
 from .needs.resources import checked_needs
 
 TYPE_CHECKING = False
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
     from .rpc.client import Routes
     from .rpc.foreign import ForeignResponse
-
-_MAX_PORT = 65_535
 
 
 class CommandModule(ModuleBase):
@@ -62,8 +59,8 @@ class CommandModule(ModuleBase):
         super().__init__(name=name)
         self.command = _command(command)
         self.health_path = _health(health)
-        self.replicas = _count(replicas)
-        self.port = _port(port, self.replicas)
+        self.replicas = checked_count("replicas of a CommandModule", replicas)
+        self.port = checked_port("port of a CommandModule", port, self.replicas, self.replicas)
         self.env = {str(key): str(value) for key, value in (env or {}).items()}
         self.cwd = None if cwd is None else _text("cwd", cwd)
         self.resources = checked_needs("resources of a CommandModule", resources)
@@ -207,31 +204,6 @@ def _health(path: Any) -> str:
     return str(path)
 
 
-def _count(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"replicas of a CommandModule is a whole number from 1 on, not {value!r}")
-    return value
-
-
-def _port(port: Any, replicas: int) -> int | None:
-    if port is None:
-        return None
-    if not isinstance(port, int) or isinstance(port, bool) or not 0 < port <= _MAX_PORT:
-        raise ValueError(f"port of a CommandModule is a number from 1 to {_MAX_PORT}, not {port!r}")
-    if replicas > 1:
-        raise ValueError(
-            f"a fixed port ({port}) can't be had by {replicas} replicas: leave out one of both"
-        )
-    return port
-
-
-def _seconds(option: str, value: Any) -> float:
-    # A comparison that NaN doesn't pass either.
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < inf:
-        raise ValueError(f"{option} of a CommandModule is in seconds, above 0, not {value!r}")
-    return float(value)
-
-
 def _signal(given: Any) -> str:
     """Return the name of a signal that was given by name or number."""
     from signal import Signals
@@ -242,3 +214,7 @@ def _signal(given: Any) -> str:
         raise ValueError(
             f"stop_signal of a CommandModule is a signal such as 'SIGTERM', not {given!r:.100}"
         ) from None
+
+
+def _seconds(option: str, value: Any) -> float:
+    return checked_amount(f"{option} of a CommandModule", value, "seconds")

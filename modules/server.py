@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import NotServed
 from .foreign import adopted
 from .module import ModuleBase
+from .needs.options import checked_amount, checked_count, checked_port
 from .needs.resources import checked_needs
 from .rpc.bounds import DOWN_AFTER_S, TARGET, ZERO_AFTER_S, bounds_of
 from .url import UrlModule
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from .rpc.bounds import ReplicaBounds
 
-_MAX_PORT = 65_535
 # Options of LazyLLM's, and what takes their place here.
 _ELSEWHERE = {
     "launcher": "workers start the processes: say what one needs with resources= and env=",
@@ -328,16 +328,10 @@ def _callable(option: str, value: Any) -> Any:
     return value
 
 
-def _count(option: str, value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{option} of a ServerModule is a whole number from 1 on, not {value!r}")
-    return value
-
-
 def _batch(max_batch: Any, m: Any, *, is_stream: bool) -> int | None:
     if max_batch is None:
         return None
-    count = _count("max_batch", max_batch)
+    count = checked_count("max_batch of a ServerModule", max_batch)
     what = type(m).__name__ if isinstance(m, ModuleBase) else repr(m)
     if is_stream:
         raise ValueError(f"max_batch={count} with stream=True: {what} can't stream in batches")
@@ -362,20 +356,10 @@ def _wait_ms(value: Any) -> float:
     return float(value)
 
 
-def _port(port: Any, bounds: ReplicaBounds | None, replicas: Any) -> int | None:
-    if port is None:
-        return None
-    if not isinstance(port, int) or isinstance(port, bool) or not 0 < port <= _MAX_PORT:
-        raise ValueError(f"port of a ServerModule is a number from 1 to {_MAX_PORT}, not {port!r}")
-    if (replicas if bounds is None else bounds.highest) > 1:
-        raise ValueError(
-            f"a fixed port ({port}) can't be had by {replicas} replicas: leave out one of both"
-        )
-    return port
-
-
 def _seconds(option: str, value: Any) -> float:
-    # A comparison that NaN doesn't pass either.
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < inf:
-        raise ValueError(f"{option} of a ServerModule is in seconds, above 0, not {value!r}")
-    return float(value)
+    return checked_amount(f"{option} of a ServerModule", value, "seconds")
+
+
+def _port(port: Any, bounds: ReplicaBounds | None, replicas: Any) -> int | None:
+    most = replicas if bounds is None else bounds.highest
+    return checked_port("port of a ServerModule", port, replicas, most)

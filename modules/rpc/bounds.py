@@ -8,7 +8,8 @@ one machine without Redis, `first` of them run.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import inf
+
+from ..needs.options import checked_amount, is_count
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,17 +60,17 @@ def bounds_of(
 
     Raises ValueError that names the option and its value.
     """
-    target = _positive("target", target, "calls under way a replica")
-    down_after = _positive("scale_down_after", down_after, "seconds")
-    zero_after = _positive("scale_to_zero_after", zero_after, "seconds")
+    target = checked_amount("target of a ServerModule", target, "calls under way a replica")
+    down_after = checked_amount("scale_down_after of a ServerModule", down_after, "seconds")
+    zero_after = checked_amount("scale_to_zero_after of a ServerModule", zero_after, "seconds")
     if not isinstance(replicas, (tuple, list)):
-        if not _is_count(replicas) or not 1 <= replicas <= MOST_REPLICAS:
+        if not is_count(replicas) or not 1 <= replicas <= MOST_REPLICAS:
             raise ValueError(
                 f"replicas of a ServerModule is a whole number from 1 to {MOST_REPLICAS}, or a "
                 f"range such as (1, 8), not {replicas!r:.100}"
             )
         return None
-    if len(replicas) != 2 or not all(_is_count(each) for each in replicas):
+    if len(replicas) != 2 or not all(is_count(each) for each in replicas):
         raise ValueError(
             f"replicas of a ServerModule is a range of two whole numbers, such as (1, 8), not "
             f"{replicas!r:.100}"
@@ -112,17 +113,6 @@ def _misfit(lowest: int, highest: int) -> str | None:
     return None
 
 
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def _is_number(text: str) -> bool:
     # `isdecimal` alone takes digits of other scripts, and a number as long as the text.
     return text.isascii() and text.isdecimal() and len(text) <= 6
-
-
-def _positive(option: str, value: Any, what: str) -> float:
-    # A comparison that NaN doesn't pass either.
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < inf:
-        raise ValueError(f"{option} of a ServerModule is in {what}, above 0, not {value!r:.100}")
-    return float(value)
