@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support import leaks
-from tests.support.programs import Program, rootward
+from tests.support.programs import Program, rootward, run
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -56,6 +56,12 @@ class Network:
         )
         self.workers.append(program)
         return program
+
+    def call(self, *arguments: str, code: int = 0) -> tuple[str, str]:
+        """Run `rootward` to its end; return what it wrote to standard output and error."""
+        done = run(rootward(*arguments), folder=self.folder, environ=self.environ)
+        assert done.process.returncode == code, done.report()
+        return done.stdout, done.stderr
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.programs import rootward, run
-
 if TYPE_CHECKING:
     from tests.acceptance.conftest import Network
 
@@ -40,13 +38,7 @@ class Models:
     """Deploys models of some accuracy, and reads what became of them."""
 
     def __init__(self, network: Network) -> None:
-        self.network = network
-
-    def call(self, *arguments: str, code: int = 0) -> tuple[str, str]:
-        network = self.network
-        done = run(rootward(*arguments), folder=network.folder, environ=network.environ)
-        assert done.process.returncode == code, done.report()
-        return done.stdout, done.stderr
+        self.network, self.call = network, network.call
 
     def deploy(self, threshold: int, *requirements: str, to: str = "model", code: int = 0) -> str:
         """Return what was told on standard error."""

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rootward import orchestrator
-from tests.support.programs import rootward, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,13 +55,8 @@ class Town:
     """A network with one worker, whose tree is deployed in versions."""
 
     def __init__(self, network: Network) -> None:
-        self.network = network
+        self.network, self.call = network, network.call
         network.worker("--slots", "2")
-
-    def call(self, *arguments: str, code: int = 0) -> tuple[str, str]:
-        done = run(rootward(*arguments), folder=self.network.folder, environ=self.network.environ)
-        assert done.process.returncode == code, done.report()
-        return done.stdout, done.stderr
 
     def deploy(self, version: int, *options: str, code: int = 0) -> str:
         text = TREE.replace("VERSION = 1", f"VERSION = {version}")

@@ -12,7 +12,6 @@ import pytest
 
 from rootward import orchestrator
 from tests.support.gateways import Gateway, gateway, opened
-from tests.support.programs import rootward, run
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -51,13 +50,7 @@ class Versions:
     """Deploys versions of an app, and says what became of them."""
 
     def __init__(self, network: Network) -> None:
-        self.network = network
-
-    def call(self, *arguments: str, code: int = 0) -> tuple[str, str]:
-        network = self.network
-        done = run(rootward(*arguments), folder=network.folder, environ=network.environ)
-        assert done.process.returncode == code, done.report()
-        return done.stdout, done.stderr
+        self.network, self.call = network, network.call
 
     def deploy(self, version: str, *options: str, body: str = "pass", code: int = 0) -> str:
         text = APP.replace("@", version).replace("BODY", body)

@@ -27,8 +27,6 @@ from tests.support.scripted import ScriptedWorker
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rootward.orchestrator.client.client import Client
 
 
@@ -59,14 +57,6 @@ class BadGetter(ModuleBase):
 
     def _get_train_tasks(self) -> object:
         return 42
-
-
-@pytest.fixture
-def client(redis_url: str, prefix: str, secret: str) -> Iterator[Client]:
-    """A client with keys of its own."""
-    client = orchestrator.connect(redis_url, secret=secret, prefix=prefix)
-    yield client
-    client.close()
 
 
 def tree(fails: bool = False) -> Worker:

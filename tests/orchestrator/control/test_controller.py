@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rootward import orchestrator
 from rootward.modules.module import ModuleBase
 from rootward.modules.rpc.endpoints import WHOLE
 from rootward.orchestrator.client.executor import DistributedExecutor
@@ -20,8 +19,6 @@ from tests.support.scripted import ScriptedWorker
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rootward.orchestrator.client.client import Client
 
 
@@ -45,23 +42,6 @@ class Served(ModuleBase):
         super().__init__(name=name)
         self.children = list(children)
         self.replicas, self.port, self.resources = replicas, port, resources
-
-
-@pytest.fixture
-def client(redis_url: str, prefix: str, secret: str) -> Iterator[Client]:
-    client = orchestrator.connect(redis_url, secret=secret, prefix=prefix)
-    yield client
-    client.close()
-
-
-@pytest.fixture
-def worker(client: Client) -> ScriptedWorker:
-    return ScriptedWorker(client)
-
-
-@pytest.fixture
-def controller(client: Client, worker: ScriptedWorker) -> Controller:
-    return Controller(client.store, client.signer, worker.info.id, lease_s=30.0)
 
 
 def stop_told(client: Client, worker: ScriptedWorker) -> list[str]:

@@ -6,18 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rootward import orchestrator
 from rootward.modules.module import ModuleBase
-from rootward.orchestrator.control.controller import Controller
 from rootward.orchestrator.errors import DeploymentFailed, PlanError
 from rootward.orchestrator.rollout.counting import Pair, pack_pair
 from rootward.orchestrator.rollout.tally import CallTally
-from tests.support.scripted import ScriptedWorker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rootward.orchestrator.client.client import Client
+    from rootward.orchestrator.control.controller import Controller
+    from tests.support.scripted import ScriptedWorker
 
 
 class Scored(ModuleBase):
@@ -41,23 +38,6 @@ class Scored(ModuleBase):
 
     def evaluate(self) -> None:
         self.eval_result = self.score
-
-
-@pytest.fixture
-def client(redis_url: str, prefix: str, secret: str) -> Iterator[Client]:
-    client = orchestrator.connect(redis_url, secret=secret, prefix=prefix)
-    yield client
-    client.close()
-
-
-@pytest.fixture
-def worker(client: Client) -> ScriptedWorker:
-    return ScriptedWorker(client)
-
-
-@pytest.fixture
-def controller(client: Client, worker: ScriptedWorker) -> Controller:
-    return Controller(client.store, client.signer, worker.info.id, lease_s=30.0)
 
 
 def counted(calls: int, errors: int) -> CallTally:
