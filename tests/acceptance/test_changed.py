@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.support.projects import UserProject
 
 if TYPE_CHECKING:
     from typing import Any
 
     from tests.acceptance.conftest import Network
+
+# Many commands one after the other, on machines that have other work.
+pytestmark = pytest.mark.timeout(180)
 
 APP = """
 import os

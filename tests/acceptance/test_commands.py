@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from rootward import orchestrator
 from tests.support.programs import rootward, run
 from tests.support.waiting import wait_until
@@ -16,6 +18,9 @@ from tests.support.waiting import wait_until
 if TYPE_CHECKING:
     from rootward.orchestrator import Client
     from tests.acceptance.conftest import Network
+
+# Many commands one after the other, on machines that have other work.
+pytestmark = pytest.mark.timeout(180)
 
 SERVER = str(Path(__file__).parents[1] / "support" / "foreign_server.py")
 APP = f"""

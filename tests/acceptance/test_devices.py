@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from rootward.orchestrator.client.client import Client
     from tests.acceptance.conftest import Network
 
+# Many commands one after the other, on machines that have other work.
+pytestmark = pytest.mark.timeout(180)
+
 PATIENCE_S = 40.0
 APP = """
 import os, time

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from tests.acceptance.conftest import Network
 
+# Many commands one after the other, on machines that have other work.
+pytestmark = pytest.mark.timeout(180)
+
 APP = """
 import os
 import time

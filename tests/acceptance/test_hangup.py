@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from tests.acceptance.conftest import Network
 
+# Many commands one after the other, on machines that have other work.
+pytestmark = pytest.mark.timeout(180)
+
 APP = """
 from rootward import ServerModule
 
@@ -55,7 +58,7 @@ def test_a_worker_drains_when_its_terminal_is_closed(site: Site) -> None:
         )
         Path(gate).touch()
         assert worker.wait(ENDS_S) == 0
-        running.wait(5)
+        running.wait(ENDS_S)
     assert site.client.store.agents.all() == []
 
 

@@ -129,7 +129,7 @@ def test_a_task_whose_worker_leaves_saves_and_goes_on_elsewhere_uncounted(
     )
     (tmp_path / "app.py").write_text(source)
     network.more["ROOTWARD_WORKSPACE"] = str(tmp_path / "work")
-    first = network.worker("--name", "w1", "--drain-tasks", "1")
+    first = network.worker("--name", "w1", "--drain-tasks", "5")
     command = rootward("deploy", "app.py:tree")
     with Program(command, folder=tmp_path, environ=network.environ) as deploy:
         step = tmp_path / "work" / "app" / "app" / "step"

@@ -7,6 +7,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from rootward import orchestrator
 
 if TYPE_CHECKING:
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
 
     from rootward.orchestrator.client.client import Client
     from tests.acceptance.conftest import Network
+
+# Many commands one after the other, on machines that have other work.
+pytestmark = pytest.mark.timeout(180)
 
 TREE = """
 import os

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from tests.acceptance.conftest import Network
     from tests.support.gateways import Gateway
 
+# Many commands one after the other, on machines that have other work.
+pytestmark = pytest.mark.timeout(180)
+
 APP = """
 import os, threading
 from rootward import ModuleBase, ServerModule

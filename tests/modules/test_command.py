@@ -118,15 +118,17 @@ def test_a_killed_one_is_left_at_once_and_comes_back(front: Front) -> None:
     pids = set()
     while len(pids) < 2:
         pids.add(front.llm.request("GET", "/").json()["pid"])
+    before = set(front.llm._routes().endpoints("front/llm"))
     os.kill(pids.pop(), signal.SIGKILL)
     # Whoever is asked: one that is gone is left for the other.
     for _ in range(20):
         assert front.llm.request("GET", "/").status == 200
-    wait_until(
-        lambda: len(front.llm._routes().endpoints("front/llm")) == 2,
-        description="both are there again",
-        timeout=20,
-    )
+
+    def is_back() -> bool:
+        now = set(front.llm._routes().endpoints("front/llm"))
+        return len(now) == 2 and now != before
+
+    wait_until(is_back, description="both are there again", timeout=20)
 
 
 def test_a_fixed_port_that_is_taken_says_so(front: Front) -> None:

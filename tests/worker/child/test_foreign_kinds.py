@@ -17,6 +17,7 @@ import pytest
 from rootward.modules import CommandModule
 from rootward.worker.child.listeners import is_taken
 from tests.support.hosted import TIMEOUT_S, Owner
+from tests.support.leaks import is_alive
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -105,15 +106,20 @@ def test_one_that_forks_workers_leaves_none_of_them_and_its_port() -> None:
             module = CommandModule([sys.executable, "-c", PREFORK, "{port}"], name="served")
             await ends_in_order(owner, module, b"from fork")
             heard, port = await served(owner, module)
-            family = psutil.Process(heard.child.pid).children(recursive=True)
-            assert len(family) == 3
-            [parent] = psutil.Process(heard.child.pid).children()
+            keeper = psutil.Process(heard.child.pid)
+            # Its first worker may answer before the second one is there.
+            wait_until(
+                lambda: len(keeper.children(recursive=True)) == 3,
+                description="the server and both of its workers run",
+            )
+            family = keeper.children(recursive=True)
+            [parent] = keeper.children()
             os.kill(parent.pid, signal.SIGKILL)
             # When the end is told, the next one can have the port already.
             assert await heard.ended() == 1 << 8
             assert not is_taken("127.0.0.1", port)
             wait_until(
-                lambda: not any(each.is_running() for each in family),
+                lambda: not any(map(is_alive, family)),
                 description="none of its workers is left",
             )
 

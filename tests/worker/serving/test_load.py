@@ -17,6 +17,7 @@ def test_calls_are_averaged_and_said_until_there_are_none() -> None:
         found = []
         for _ in range(3):
             metrics.began()
+        for _ in range(3):
             reports.began()
         async with asyncio.timeout(30):
             found.append(await said.get())
