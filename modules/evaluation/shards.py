@@ -105,9 +105,7 @@ class _Packing:
         """Pack an exception, with its traceback here."""
         told = describe(error)
         whole = portable(error, self._travels)
-        packed = values.dumps([whole, told["traceback"]], tree=self._tree)
-        self._size += len(packed)
-        return packed
+        return values.dumps([whole, told["traceback"]], tree=self._tree)
 
     def _travels(self, value: object) -> bool:
         try:

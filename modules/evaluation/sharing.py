@@ -57,10 +57,7 @@ def shard_size(rate: Rate, slots: int, left: int) -> int:
 
 
 class Collector:
-    """Has the items from `begun` on computed in shards, and collects what all have given.
-
-    `begun` has the results and failures of those that were computed here.
-    """
+    """Has the items from some number on computed in shards, and collects what they have given."""
 
     def __init__(
         self, path: str, tree: Tree, sharing: Sharing, *, rate: Rate, total: int | None
@@ -78,11 +75,6 @@ class Collector:
     def done(self) -> int:
         """How many items have an outcome."""
         return len(self.results) + len(self.failures)
-
-    @property
-    def total(self) -> int | None:
-        """How many items there are, once that is known."""
-        return self._end
 
     def run(
         self,

@@ -123,6 +123,12 @@ class Reading:
         self._alive.append(value)
         return self._object(value)
 
+    def take(self, other: Reading, prefix: str = "") -> None:
+        """Note what another one uses, too, its notes with something before them."""
+        self.uses.update(other.uses)
+        self.members.update(other.members)
+        self.notes.update({f"{prefix}{note}": None for note in other.notes})
+
     def joined(self, kind: str, tokens: Iterable[bytes]) -> bytes:
         """Return the token of something of that kind made of others."""
         sha = hashlib.sha256(kind.encode())
@@ -230,9 +236,7 @@ class Reading:
         for item in items:
             alone = Reading(self._names)
             tokens.append(alone.token(item))
-            self.uses.update(alone.uses)
-            self.members.update(alone.members)
-            self.notes.update(alone.notes)
+            self.take(alone)
             self._alive.append(item)
         return sorted(tokens)
 

@@ -78,10 +78,6 @@ class TreeChanges:
         """Return the modules that have become that."""
         return tuple(each for each in self.modules if each.mark == mark)
 
-    def mark_of(self, path: str) -> Mark | None:
-        """Return what has become of a module; None for one that neither tree has."""
-        return next((each.mark for each in self.modules if each.path == path), None)
-
     @property
     def unchanged(self) -> frozenset[str]:
         """The paths of modules that are as they were."""

@@ -139,9 +139,7 @@ class CodeUnits:
             digest = digest_of(str(unknown), FILES if source is None else source.digest)
             if source is None:
                 alone.uses[FILES] = None
-        reading.uses.update(alone.uses)
-        reading.members.update(alone.members)
-        reading.notes.update(alone.notes)
+        reading.take(alone)
         return digest
 
     @staticmethod
@@ -227,8 +225,7 @@ class CodeUnits:
         if owner is None or is_a(owner, types.ModuleType):
             module = str(getattr(value, "__module__", None) or getattr(owner, "__name__", ""))
             if module == "builtins" and name in WIDE_NAMES:
-                reading.uses[FILES] = None
-                reading.notes[f"{name}()"] = None
+                widen(FILES, f"{name}()", reading)
             return self._foreign(module, name, reading)
         return reading.joined("bound", [reading.token(owner), name.encode()])
 
@@ -236,8 +233,7 @@ class CodeUnits:
         """Note that something of another package is used: it counts by name and version."""
         top = module.partition(".")[0]
         if top in WIDE_MODULES - {"builtins", "__main__"} and not name.startswith("_"):
-            reading.uses[FILES] = None
-            reading.notes[f"{module}.{name}"] = None
+            widen(FILES, f"{module}.{name}", reading)
         self.package(top, reading)
         return f"foreign:{module}.{name}".encode()
 

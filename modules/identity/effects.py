@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import re
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from ..composite import Composite
@@ -69,12 +70,11 @@ class ImportEffects:
         self._observed = self._acts("__init_subclass__") or self._acts("__set_name__")
         self._observed = self._observed or self._acts("__prepare__")
 
-    def counted(self, tree: ast.Module, globals_: Mapping[str, Any]) -> list[ast.stmt]:
+    def counted(self, source: SourceFile, globals_: Mapping[str, Any]) -> list[ast.stmt]:
         """Return the statements of a file that count for all, in their order."""
-        used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-        return [each for each in tree.body if self._counts(each, globals_, used)]
+        return [each for each in source.tree.body if self._counts(each, globals_, source.names)]
 
-    def _counts(self, node: ast.stmt, globals_: Mapping[str, Any], used: set[str]) -> bool:
+    def _counts(self, node: ast.stmt, globals_: Mapping[str, Any], used: frozenset[str]) -> bool:
         if isinstance(node, ast.Expr):
             return self._counts_call(node.value, globals_)
         if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
@@ -253,7 +253,7 @@ def _is_never_run(test: ast.AST) -> bool:
 
 
 def _is_for_effect(
-    node: ast.Import | ast.ImportFrom, globals_: Mapping[str, Any], used: set[str]
+    node: ast.Import | ast.ImportFrom, globals_: Mapping[str, Any], used: frozenset[str]
 ) -> bool:
     """Whether something of another package is imported whose name is never used."""
     import sys
@@ -347,13 +347,7 @@ def _live(node: ast.AST, globals_: Mapping[str, Any]) -> Any:
         node = node.value
     found = globals_.get(getattr(node, "id", ""), MISSING)
     for word in reversed(words):
-        if found is MISSING or not _is_module(found):
+        if found is MISSING or not is_a(found, ModuleType):
             return MISSING
         found = vars(found).get(word, MISSING)
     return found
-
-
-def _is_module(value: object) -> bool:
-    from types import ModuleType as Module
-
-    return is_a(value, Module)

@@ -21,7 +21,7 @@ from .names_used import FILES, TEXTS
 from .namespace import Places
 from .packages import Packages
 from .record import UNKNOWN, ModuleIdentity, TreeIdentity
-from .sources import Sources, bytes_digest
+from .sources import Sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -100,7 +100,7 @@ class _Reader:
             code={name: unit.digest for name, unit in sorted(units.items())},
             notes={name: unit.notes for name, unit in sorted(units.items()) if unit.notes},
             shared=tuple(sorted({*shared, *self._closure(tuple(shared))[0]})),
-            sources=digest_of(*map(bytes_digest, self._sources.contents.values())),
+            sources=digest_of(*map(self._sources.written, self._sources.contents)),
         )
 
     def _module(self, module: Composite) -> tuple[dict[str, str], dict[str, str], Reading]:
@@ -119,20 +119,16 @@ class _Reader:
                 digest = UNKNOWN
             is_option = module.serves and name in OPTIONS
             (options if is_option else attributes)[name] = digest
-            whole.uses.update(reading.uses)
-            whole.members.update(reading.members)
-            for note in reading.notes:
-                whole.notes[f"{name}: {note}"] = None
+            whole.take(reading, f"{name}: ")
         return attributes, options, whole
 
     def _shared(self) -> list[str]:
         """Make the units that count for every module; return their names."""
         units = self._units.units
-        contents = self._sources.contents
         shared = []
-        for path, content in sorted(contents.items()):
+        for path in sorted(self._sources.contents):
             if not path.endswith(_CODE) and not any(part in path for part in _METADATA):
-                units[f"file {path}"] = Unit(digest=bytes_digest(content))
+                units[f"file {path}"] = Unit(digest=self._sources.written(path))
                 shared.append(f"file {path}")
         reading = Reading(self._units)
         parts = list(self._effects(reading))
@@ -148,15 +144,15 @@ class _Reader:
 
     def _add_files(self, readings: Iterable[Reading]) -> None:
         """Make the units of all files if anything uses them: to parse all takes its time."""
-        units, contents = self._units.units, self._sources.contents
+        units = self._units.units
         used = {name for unit in units.values() for name in unit.uses}
         used.update(name for reading in readings for name in reading.uses)
-        ordered = sorted(contents)
+        ordered = sorted(self._sources.contents)
         if FILES in used:
             digests = [self._sources.digest(path) for path in ordered]
             units[FILES] = Unit(digest=digest_of(*ordered, *digests))
         if TEXTS in used:
-            written = [bytes_digest(contents[path]) for path in ordered]
+            written = map(self._sources.written, ordered)
             units[TEXTS] = Unit(digest=digest_of(*ordered, *written))
 
     def _effects(self, reading: Reading) -> Iterable[str]:
@@ -169,7 +165,7 @@ class _Reader:
                 imported.setdefault(path, (source, module))
         effects = ImportEffects([source for source, _ in imported.values()])
         for path, (source, module) in imported.items():
-            counted = effects.counted(source.tree, vars(module))
+            counted = effects.counted(source, vars(module))
             if counted:
                 yield path
             for node in counted:

@@ -216,11 +216,8 @@ def calls_in(node: ast.AST) -> Iterator[ast.Call]:
         each = stack.pop()
         if isinstance(each, ast.Call):
             yield each
-        if isinstance(each, ast.Lambda):
+        if isinstance(each, ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef):
             stack.extend([*each.args.defaults, *filter(None, each.args.kw_defaults)])
-        elif isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef):
-            arguments = each.args
-            stack.extend([*arguments.defaults, *filter(None, arguments.kw_defaults)])
-            stack.extend(each.decorator_list)
+            stack.extend(getattr(each, "decorator_list", ()))
         else:
             stack.extend(ast.iter_child_nodes(each))

@@ -43,6 +43,11 @@ class SourceFile:
         """The digest of all that the file says."""
         return fingerprint([self.tree])
 
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """All names that stand in the file, bound or used."""
+        return frozenset(node.id for node in ast.walk(self.tree) if isinstance(node, ast.Name))
+
 
 @lru_cache(maxsize=_KEPT)
 def parse(text: bytes) -> SourceFile | None:
@@ -106,6 +111,7 @@ class Sources:
     def __init__(self, contents: Mapping[str, bytes]) -> None:
         """Take the contents by path; nothing is parsed yet."""
         self.contents = contents
+        self._written: dict[str, str] = {}
 
     def file(self, path: str) -> SourceFile | None:
         """Return a parsed file; None for what isn't there or is no source."""
@@ -115,7 +121,13 @@ class Sources:
     def digest(self, path: str) -> str:
         """Return the digest of one file: of its syntax, else of its bytes."""
         found = self.file(path)
-        return bytes_digest(self.contents[path]) if found is None else found.digest
+        return self.written(path) if found is None else found.digest
+
+    def written(self, path: str) -> str:
+        """Return the digest of a file's bytes, found once."""
+        if path not in self._written:
+            self._written[path] = bytes_digest(self.contents[path])
+        return self._written[path]
 
 
 def bytes_digest(content: bytes) -> str:

@@ -13,7 +13,7 @@ import json as json_
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import CallError, Unavailable
@@ -144,8 +144,9 @@ def post_for_lines(
 def _posting(path: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ForeignRequest:
     if len(args) > 1 or (args and kwargs):
         raise TypeError(f"{path} is posted one value: give one argument, or keywords alone")
-    asked = ForeignRequest.of("POST", "/", content=json_.dumps(args[0] if args else kwargs))
-    return replace(asked, headers={"Content-Type": "application/json"})
+    body = json_.dumps(args[0] if args else kwargs)
+    headers = {"Content-Type": "application/json"}
+    return ForeignRequest.of("POST", "/", content=body, headers=headers)
 
 
 def request(

@@ -13,7 +13,6 @@ from types import CodeType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from ..errors import NotPortable
-from ..evaluation.evalset import EvalSet
 from .attributes import attributes_of
 
 if TYPE_CHECKING:
@@ -25,6 +24,8 @@ Dump = Callable[[Any], object]
 
 def culprit(tree: Tree, dump: Dump, error: Exception) -> NotPortable:
     """Return the error that names what of the tree can't be pickled by `dump`."""
+    from ..evaluation.evalset import EvalSet
+
     for node in tree.nodes:
         for name, value in attributes_of(node.module).items():
             if name not in node.module.local_attributes and not _travels(dump, value):

@@ -281,6 +281,7 @@ def _warm() -> None:
 
     from rootward import modules
     from rootward.modules import runtime  # noqa: F401
+    from rootward.modules.evaluation import evalset  # noqa: F401
     from rootward.modules.state import trees  # noqa: F401
 
     from . import task_loop  # noqa: F401
